@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Which kernel a fact comes from: its release, and what of it matters to the rules."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+
+def parse_release(release: str) -> tuple[int, int, int]:
+    """("6.1.0-56-cloud-amd64") -> (6, 1, 0); a missing patch level is 0.
+
+    Raises ValueError on a text that does not begin with MAJOR.MINOR.
+    """
+    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", release)
+    if match is None:
+        raise ValueError(f"not a kernel release: {release!r}")
+    return int(match[1]), int(match[2]), int(match[3] or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelInfo:
+    """A kernel as the rules see it.
+
+    ``patched`` is True when the kernel carries the anon_vma series (it has the sysctl
+    vm.anon_vma_merge); ``merge_switch`` is that sysctl's bitmask (1 mremap offset, 2 different
+    anon_vma, 4 heal at merge), None on a stock kernel.
+    """
+
+    release: str
+    machine: str = "x86_64"
+    patched: bool = False
+    merge_switch: int | None = None
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """(major, minor, patch level)."""
+        return parse_release(self.release)
+
+
+def running_kernel(proc: str = "/proc") -> KernelInfo:
+    """The kernel that answers under ``proc``."""
+    uname = os.uname()
+    try:
+        with open(f"{proc}/sys/vm/anon_vma_merge", encoding="ascii") as file:
+            switch: int | None = int(file.read())
+    except FileNotFoundError:
+        switch = None
+    return KernelInfo(uname.release, uname.machine, switch is not None, switch)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The last complete result: the one immutable value that exporters, the page and the API render.
+
+Everything here is already decided and added up. Missing is None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vmad.model.kernel import KernelInfo
+from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
+
+
+class PairKey(NamedTuple):
+    """What pairs are counted under. The sum over one ``rules`` is the number of pairs."""
+
+    rules: str  #: "stock" or "relaxed"
+    verdict: str
+    reason: str  #: the decisive one; "latent" or "latent_one_sided" when mergeable
+
+
+#: VMAs that would vanish, by rules; None where the evidence leaves pairs undecided
+Recoverable = Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedProcess:
+    """One process as a scan found it, judged by both rules.
+
+    ``map_count`` is the newest sample; ``high_water`` the highest one seen since vmad watches the
+    process; ``rate`` VMAs per second over the last minutes; ``seconds_to_limit`` at that rate,
+    None when it does not grow. ``age`` is the seconds since its pairs were walked.
+    """
+
+    id: ProcessId
+    comm: str
+    group: str
+    map_count: int | None
+    ratio: float | None
+    high_water: int | None
+    rate: float | None
+    seconds_to_limit: float | None
+    kinds: tuple[int, ...]
+    pairs: Mapping[PairKey, int]
+    recoverable: Recoverable
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStats:
+    """Processes that belong together (a systemd unit, a container, a command), added up.
+
+    Sums count an address space that several processes share once. ``ratio`` is that of the worst
+    process, since sums hide the one that is about to die; ``seconds_to_limit`` the soonest one.
+    ``kinds``/``pairs``/``recoverable`` are None when no member has been walked.
+    """
+
+    name: str
+    processes: int
+    map_count_sum: int | None
+    map_count_max: int | None
+    high_water: int | None
+    ratio: float | None
+    rate: float | None
+    seconds_to_limit: float | None
+    kinds: tuple[int, ...] | None
+    pairs: Mapping[PairKey, int] | None
+    recoverable: Recoverable | None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfStats:
+    """What vmad says of its own work. Counters are totals since start-up."""
+
+    started_at: float  #: Unix time, seconds
+    interval_seconds: float  #: the configured interval
+    effective_interval_seconds: float  #: stretched to keep the budget
+    budget_ratio: float  #: allowed share of one core
+    cpu_seconds_total: float
+    scans_total: int
+    full_scans_total: int
+    samples_total: int
+    vmas_walked_total: int
+    vmas_skipped_total: int
+    walks_total: int
+    reads_failed_total: Mapping[Unread, int]
+    event_overruns_total: int
+    events_total: int
+    event_source_up: bool
+    groups_folded: int  #: groups beyond the cap, counted under "other"
+    config_reload_success: bool | None  #: None: never reloaded
+    config_reload_time: float | None
+    walk: str  #: how address spaces are walked
+    sources: Mapping[str, str | None] = field(default_factory=dict)
+    """Each evidence that could be had: None = works here, else the one-line reason it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSnapshot:
+    """One host (or virtual machine) at one moment."""
+
+    taken_at: float  #: Unix time when the scan ended, seconds
+    took_seconds: float  #: wall time of reading and judging
+    full: bool
+    evidence: Evidence
+    kernel: KernelInfo
+    hostname: str
+    max_map_count: int | None
+    worst_ratio: float | None
+    processes: tuple[JudgedProcess, ...]  #: every process read, worst ratio first
+    unreadable: tuple[Unreadable, ...]
+    groups: tuple[GroupStats, ...]  #: nearest to its limit first; "other" last
+    top: tuple[JudgedProcess, ...]  #: the bounded top-N that names pids
+    kinds: tuple[int, ...]
+    pairs: Mapping[PairKey, int]
+    recoverable: Recoverable
+    self_stats: SelfStats

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The protocol that a live host, a recorded capture and a virtual machine are read by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vmad.model.kernel import KernelInfo
+from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
+from vmad.model.table import VmaTable
+
+#: One row per process with an address space, ascending by pid.
+#:
+#: - start_time: clock ticks since boot; mm: opaque id of the address space (0 unknown)
+#: - map_count: the kernel's count, -1 unknown; lock_seq: mm_lock_seq, -1 where the kernel has none
+#: - total_vm: pages, -1 unknown; comm: bytes as the kernel keeps them, NUL padded
+CENSUS_ROW = np.dtype(
+    [
+        ("pid", "<i8"),
+        ("start_time", "<i8"),
+        ("mm", "<u8"),
+        ("map_count", "<i8"),
+        ("lock_seq", "<i8"),
+        ("total_vm", "<i8"),
+        ("comm", "S16"),
+    ]
+)
+
+Census = npt.NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """What a source can say of its own work: exported as self-metrics, shown by ``doctor``."""
+
+    walk: str  #: how address spaces are walked: "open-coded", "task_vma", "maps", "capture"
+    vmas_walked: int = 0
+    vmas_skipped: int = 0
+
+
+class Source(Protocol):
+    """Whatever yields facts. A source knows nothing of verdicts."""
+
+    evidence: Evidence
+    kernel: KernelInfo
+    max_map_count: int | None
+
+    def census(self) -> Census:
+        """Every process with an address space (kernel threads and zombies have none)."""
+
+    def summarise(
+        self, processes: Iterable[ProcessId]
+    ) -> Iterator[ProcessSummary | Unreadable]:
+        """Walk each process once and count; one result per process asked for, in any order."""
+
+    def table(self, process: ProcessId) -> VmaTable:
+        """The columns of one process, with all the detail that this source can get.
+
+        Raises ProcessGone, CannotRead.
+        """
+
+    def health(self) -> SourceHealth:
+        """Counters since the source was opened."""
+
+    def close(self) -> None:
+        """Give back what the source holds."""
