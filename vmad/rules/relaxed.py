@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The relaxed rules: what a kernel with the anon_vma series does with a pair."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from vmad.model import facts as f
+from vmad.model.kernel import KernelInfo
+from vmad.model.verdict import Direction, Judgement, Verdict
+from vmad.rules.conditions import (
+    JUDGEMENTS_REMEMBERED,
+    AnonVmas,
+    anon_vmas,
+    blockers,
+    open_questions,
+)
+from vmad.rules.eras import Era, era_of
+from vmad.rules.stock import anon_vma_reasons, direction, pgoff_reasons
+
+
+class RelaxedRules:
+    """Stock rules of a release, with two conditions lifted.
+
+    Different anon_vmas and a page offset that does not continue no longer block when at least
+    one side is exclusive: the series re-points that side's pages to the other's anon_vma and
+    offset (Matena's RFC of 2022, "Removing limitations of merging anonymous VMAs").
+    """
+
+    name = "relaxed"
+
+    def __init__(self, kernel: KernelInfo) -> None:
+        self.kernel = kernel
+        self.era: Era = era_of(kernel.version)
+        self._remembered = lru_cache(maxsize=JUDGEMENTS_REMEMBERED)(self._decide)
+
+    def judge(self, facts: int) -> Judgement:
+        """The verdict of one pair (``facts``: see :mod:`vmad.model.facts`); total, remembered."""
+        return self._remembered(facts)
+
+    def _decide(self, facts: int) -> Judgement:
+        avs = anon_vmas(facts)
+        reasons = blockers(facts, self.era)
+        reasons += surviving_reasons(facts, avs)
+        if reasons:
+            return Judgement(Verdict.BLOCKED, tuple(reasons))
+        questions = anon_vma_questions(facts, avs)
+        exclusive = avs is not None and avs.exclusive is True
+        questions += open_questions(facts, self.era, pgoff_matters=not exclusive)
+        if avs is None or questions:
+            return Judgement(Verdict.UNKNOWN, tuple(questions))
+        if avs.differ or facts & f.PGOFF:
+            # the series absorbs whichever side is exclusive, so both sides may be operated on
+            return Judgement(Verdict.MERGEABLE, direction=Direction.EITHER)
+        return Judgement(Verdict.MERGEABLE, direction=direction(avs, self.era))
+
+
+def surviving_reasons(facts: int, avs: AnonVmas | None) -> list[str]:
+    """Anon_vma and page offset reasons that the series certainly does not lift."""
+    if avs is None:
+        return []
+    if avs.exclusive is False:
+        return anon_vma_reasons(avs) + pgoff_reasons(facts, avs)
+    return ["anon_vma_chain_not_singular"] if avs.beside_fork_child else []
+
+
+def anon_vma_questions(facts: int, avs: AnonVmas | None) -> list[str]:
+    """What is open about the anon_vmas and could block: no reason or one."""
+    if avs is None:
+        return ["anon_vma_unknown"]
+    hinges = avs.differ or facts & (f.PGOFF | f.UNKNOWN_PGOFF)
+    return ["anon_vma_exclusive_unknown"] if avs.exclusive is None and hinges else []
