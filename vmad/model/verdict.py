@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Verdict(str, Enum):
@@ -41,3 +42,11 @@ class Judgement:
         if self.verdict is Verdict.MERGEABLE:
             return "latent" if self.direction is Direction.EITHER else "latent_one_sided"
         return self.reasons[0]
+
+
+class PairKey(NamedTuple):
+    """What pairs are counted under. The sum over one ``rules`` is the number of pairs."""
+
+    rules: str  #: "stock" or "relaxed"
+    verdict: str
+    reason: str  #: the decisive one; "latent" or "latent_one_sided" when mergeable

@@ -8,19 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
-
-
-class PairKey(NamedTuple):
-    """What pairs are counted under. The sum over one ``rules`` is the number of pairs."""
-
-    rules: str  #: "stock" or "relaxed"
-    verdict: str
-    reason: str  #: the decisive one; "latent" or "latent_one_sided" when mergeable
-
+from vmad.model.verdict import PairKey as PairKey  # noqa: PLC0414  re-exported
 
 #: VMAs that would vanish, by rules; None where the evidence leaves pairs undecided
 Recoverable = Mapping[str, int | None]
