@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Renders a snapshot as Prometheus metrics, each format at most once per scan.
+
+The collector is driven by :mod:`vmad.export.metric_catalogue`: a sample under a name that is not
+listed there is a KeyError, and families come in the catalogue's order. It computes nothing but
+the presentation. prometheus_client takes about 8 microseconds per series and format, so a format
+that nobody asks for is never rendered, and one that is asked for is kept as bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import platform
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.openmetrics import exposition as openmetrics_exposition
+from prometheus_client.registry import Collector
+
+from vmad import __version__
+from vmad.export.metric_catalogue import BY_NAME, CATALOGUE, Metric
+from vmad.model.kinds import KIND_NAMES, Kind
+from vmad.model.process import Unread
+from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
+
+_Samples = dict[str, dict[tuple[str, ...], float]]
+
+# untyped in prometheus_client 0.26
+_openmetrics_text: Callable[[Collector], bytes] = openmetrics_exposition.generate_latest
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def label_value(name: str) -> str:
+    """A name as valid UTF-8: an undecodable byte, a lone surrogate in Python, becomes ``\\xNN``."""
+    return _SURROGATE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
+
+
+class VmadCollector(Collector):
+    """The metrics of one snapshot; of vmad itself alone while there is no snapshot.
+
+    ``describe()`` is there for prometheus_client: a collector without it is invisible to a
+    scrape restricted by ``name[]`` (measured with 0.26).
+    """
+
+    def __init__(self, stats: SelfStats, snapshot: HostSnapshot | None = None) -> None:
+        self._stats = stats
+        self._snapshot = snapshot
+
+    def describe(self) -> Iterable[Family]:
+        """Every family that may ever be collected, without samples."""
+        return [_family(metric) for metric in CATALOGUE]
+
+    def collect(self) -> Iterable[Family]:
+        """The families that have samples, in the catalogue's order."""
+        self._samples: _Samples = {}
+        if self._snapshot is not None:
+            for group in self._snapshot.groups:
+                self._put_group(group)
+            self._put_host(self._snapshot)
+            for process in self._snapshot.top:
+                self._put_top(process)
+            self._put_scan(self._snapshot)
+        self._put_self(self._stats)
+        return [
+            _family(metric, self._samples[metric.name])
+            for metric in CATALOGUE
+            if metric.name in self._samples
+        ]
+
+    def _put(self, name: str, value: float | None, *labels: str) -> None:
+        """Add a sample unless ``value`` is None.
+
+        The first of two samples under the same labels wins: Prometheus would refuse the second,
+        and a name that a hostile process chose must not cost the whole scrape.
+        """
+        if value is not None:
+            family = self._samples.setdefault(BY_NAME[name].name, {})
+            family.setdefault(tuple(label_value(label) for label in labels), value)
+
+    def _put_by_rules(
+        self, name: str, values: Mapping[str, int | None] | None, *labels: str
+    ) -> None:
+        for rules, value in (values or {}).items():
+            self._put(name, value, *labels, rules)
+
+    def _put_group(self, group: GroupStats) -> None:
+        put, name = self._put, group.name
+        put("vmad_group_processes", group.processes, name)
+        put("vmad_group_memory_map_areas", group.map_count_sum, name)
+        put("vmad_group_memory_map_areas_max", group.map_count_max, name)
+        put("vmad_group_memory_map_areas_highwater", group.high_water, name)
+        put("vmad_group_limit_ratio", group.ratio, name)
+        put("vmad_group_memory_map_areas_growth_per_second", group.rate, name)
+        put("vmad_group_seconds_to_limit", group.seconds_to_limit, name)
+        if group.kinds is not None:
+            for kind in Kind:
+                put("vmad_group_areas", group.kinds[kind], name, KIND_NAMES[kind])
+        for key, count in (group.pairs or {}).items():
+            put("vmad_group_pairs", count or None, name, *key)
+        self._put_by_rules("vmad_group_recoverable_areas", group.recoverable, name)
+
+    def _put_host(self, host: HostSnapshot) -> None:
+        put = self._put
+        met = len(host.processes) + sum(one.why is not Unread.GONE for one in host.unreadable)
+        put("vmad_memory_map_areas_limit", host.max_map_count)
+        put("vmad_host_worst_limit_ratio", host.worst_ratio)
+        put("vmad_host_processes", met)
+        for kind in Kind:
+            put("vmad_host_areas", host.kinds[kind], KIND_NAMES[kind])
+        for key, count in host.pairs.items():
+            put("vmad_host_pairs", count or None, *key)
+        self._put_by_rules("vmad_host_recoverable_areas", host.recoverable)
+
+    def _put_top(self, process: JudgedProcess) -> None:
+        put, labels = self._put, (str(process.id.pid), process.comm, process.group)
+        put("vmad_top_process_memory_map_areas", process.map_count, *labels)
+        put("vmad_top_process_memory_map_areas_highwater", process.high_water, *labels)
+        put("vmad_top_process_memory_map_areas_growth_per_second", process.rate, *labels)
+        put("vmad_top_process_seconds_to_limit", process.seconds_to_limit, *labels)
+        self._put_by_rules("vmad_top_process_recoverable_areas", process.recoverable, *labels)
+
+    def _put_scan(self, host: HostSnapshot) -> None:
+        put = self._put
+        put("vmad_scan_duration_seconds", host.took_seconds)
+        put("vmad_scan_last_success_timestamp_seconds", host.taken_at)
+        put("vmad_processes_read", len(host.processes))
+        for reason in Unread:
+            count = sum(one.why is reason for one in host.unreadable)
+            put("vmad_processes_unreadable", count, reason.value)
+        put("vmad_evidence_info", 1, host.evidence.value, self._stats.walk)
+        patched = str(host.kernel.patched).lower()
+        put("vmad_kernel_info", 1, host.kernel.release, patched)
+
+    def _put_self(self, stats: SelfStats) -> None:
+        put = self._put
+        put("vmad_scans_total", stats.full_scans_total, "full")
+        put("vmad_scans_total", stats.scans_total - stats.full_scans_total, "incremental")
+        put("vmad_samples_total", stats.samples_total)
+        put("vmad_scan_interval_seconds", stats.interval_seconds, "configured")
+        put("vmad_scan_interval_seconds", stats.effective_interval_seconds, "effective")
+        put("vmad_cpu_seconds_total", stats.cpu_seconds_total)
+        put("vmad_cpu_budget_ratio", stats.budget_ratio)
+        put("vmad_walks_total", stats.walks_total)
+        put("vmad_areas_walked_total", stats.vmas_walked_total)
+        put("vmad_areas_skipped_total", stats.vmas_skipped_total)
+        for reason in Unread:
+            put("vmad_reads_failed_total", stats.reads_failed_total.get(reason, 0), reason.value)
+        put("vmad_events_total", stats.events_total)
+        put("vmad_event_overruns_total", stats.event_overruns_total)
+        put("vmad_event_source_up", stats.event_source_up)
+        for source, why_not in stats.sources.items():
+            put("vmad_source_up", why_not is None, source)
+        put("vmad_groups_folded", stats.groups_folded)
+        put("vmad_config_last_reload_successful", stats.config_reload_success)
+        put("vmad_config_last_reload_success_timestamp_seconds", stats.config_reload_time)
+        put("vmad_start_time_seconds", stats.started_at)
+        put("vmad_build_info", 1, __version__, platform.python_version())
+
+
+def _family(metric: Metric, samples: Mapping[tuple[str, ...], float] | None = None) -> Family:
+    """A catalogue entry as prometheus_client knows it. OpenMetrics wants units as suffixes."""
+    unit = metric.unit if metric.name.removesuffix("_total").endswith(f"_{metric.unit}") else ""
+    family: CounterMetricFamily | GaugeMetricFamily | InfoMetricFamily
+    if metric.type == "info":
+        family = InfoMetricFamily(metric.name.removesuffix("_info"), metric.help, labels=())
+        for labels in samples or ():
+            family.add_metric((), dict(zip(metric.labels, labels, strict=True)))
+        return family
+    if metric.type == "counter":
+        family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels, unit=unit)
+    else:
+        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels, unit=unit)
+    for labels, value in (samples or {}).items():
+        family.add_metric(labels, value)
+    return family
+
+
+class Exposition:
+    """The bytes that ``/metrics`` serves until the next scan. Safe to use from several threads."""
+
+    def __init__(self, stats: SelfStats, snapshot: HostSnapshot | None = None) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(VmadCollector(stats, snapshot))
+        ProcessCollector(registry=self._registry)
+        self._lock = threading.Lock()
+        self._bytes: dict[tuple[bool, bool], bytes] = {}
+
+    def render(self, openmetrics: bool = False, compressed: bool = False) -> bytes:
+        """Text format 0.0.4, or OpenMetrics 1.0; gzip when ``compressed``."""
+        with self._lock:
+            return self._render(openmetrics, compressed)
+
+    def _render(self, openmetrics: bool, compressed: bool) -> bytes:
+        key = (openmetrics, compressed)
+        if key not in self._bytes:
+            if compressed:
+                plain = self._render(openmetrics, False)
+                # level 1: a fifth larger than level 9 on this text, at a tenth of its time
+                self._bytes[key] = gzip.compress(plain, compresslevel=1, mtime=0)
+            elif openmetrics:
+                self._bytes[key] = _openmetrics_text(self._registry)
+            else:
+                self._bytes[key] = generate_latest(self._registry)
+        return self._bytes[key]
