@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a terminal gets and a pipe does not: colour, width, a progress line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from typing import Self, TextIO
+
+#: seconds after which a person is told what is going on
+PATIENCE = 1.0
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Colour only on a terminal that can, and not where NO_COLOR is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class Style:
+    """Marks text for a person; returns it unchanged where colour is not wanted."""
+
+    def __init__(self, colour: bool = False, columns: int = 100) -> None:
+        self.colour = colour
+        self.columns = columns
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Self:
+        """The style that suits ``stream``. A pipe is 100 columns wide: lines are not wrapped."""
+        columns = shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100
+        return cls(wants_colour(stream), max(columns, 60))
+
+    def _mark(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+    def bold(self, text: str) -> str:
+        """Headings, and the one figure that matters."""
+        return self._mark(text, "1")
+
+    def dim(self, text: str) -> str:
+        """Sources and asides."""
+        return self._mark(text, "2")
+
+    def alarm(self, text: str, ratio: float | None) -> str:
+        """Red from 95 % of the limit, yellow from 80 %: the levels that the alerts use."""
+        if ratio is None or ratio < 0.8:
+            return self.bold(text)
+        return self._mark(text, "1;31" if ratio >= 0.95 else "1;33")
+
+
+class Progress:
+    """One line on stderr while something takes longer than a second; nothing in a pipe.
+
+    A thread of its own writes it, so that a single long read is announced too.
+    """
+
+    def __init__(self, what: str, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._text = what
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        if self._stream.isatty():
+            self._thread = threading.Thread(target=self._show, daemon=True)
+
+    def step(self, text: str) -> None:
+        """Say from now on ``text``."""
+        self._text = text
+
+    def __enter__(self) -> Self:
+        if self._thread is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _show(self) -> None:
+        if self._ended.wait(PATIENCE):
+            return
+        started = time.monotonic() - PATIENCE
+        while True:
+            seconds = time.monotonic() - started
+            self._stream.write(f"\r\x1b[K{self._text} … {seconds:.0f} s")
+            self._stream.flush()
+            if self._ended.wait(0.25):
+                break
+        self._stream.write("\r\x1b[K")
+        self._stream.flush()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What one address space is made of and why its VMAs stay apart: pure analysis of a VmaTable."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vmad.model.kernel import KernelInfo
+from vmad.model.kinds import KIND_COUNT, Kind
+from vmad.model.table import VmaTable
+from vmad.model.verdict import Verdict
+from vmad.rules.relaxed import RelaxedRules
+from vmad.rules.runs import recoverable
+from vmad.rules.stock import StockRules
+from vmad.scan.judged_pairs import JudgedPairs, judge_pairs
+from vmad.scan.repeats import Indices, Repeat, find_repeats
+from vmad.scan.snapshot import Recoverable
+
+#: VMAs that no pair accounts for are counted under their kind; these have a name in maps
+NAMED_KINDS = (Kind.FILE, Kind.FILE_DELETED, Kind.SHARED_MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a number of VMAs exist.
+
+    Either pairs with one decisive reason (``reason`` and ``verdict`` by the stock rules are set;
+    each pair stands for its upper VMA) or VMAs that form no pair with the one below (``kind`` is
+    set). ``relaxed`` counts those of the pairs that are mergeable by the relaxed rules. ``rows``
+    are the table's rows that it accounts for; causes never overlap and add up to all VMAs.
+    """
+
+    reason: str | None
+    verdict: Verdict | None
+    kind: Kind | None
+    vmas: int
+    relaxed: int
+    rows: Indices
+
+
+@dataclass(frozen=True, slots=True)
+class NameCount:
+    """A name of maps and how many VMAs have it."""
+
+    name: str
+    kind: Kind
+    vmas: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything that is known of one process, decided and added up."""
+
+    table: VmaTable
+    kernel: KernelInfo  #: the one that the facts come from
+    judged_as: KernelInfo  #: the one whose stock rules were asked
+    max_map_count: int | None
+    kinds: tuple[int, ...]
+    pairs: JudgedPairs
+    causes: tuple[Cause, ...]  #: the one with most VMAs first
+    names: tuple[NameCount, ...]  #: files and named memory mapped most often, most often first
+    repeats: tuple[Repeat, ...]
+    recoverable: Recoverable
+
+    @property
+    def map_count(self) -> int | None:
+        """The kernel's count of VMAs."""
+        return self.table.map_count
+
+    @property
+    def ratio(self) -> float | None:
+        """map_count by limit."""
+        if self.map_count is None or not self.max_map_count:
+            return None
+        return self.map_count / self.max_map_count
+
+
+def explain(
+    table: VmaTable,
+    kernel: KernelInfo,
+    max_map_count: int | None,
+    judged_as: KernelInfo | None = None,
+) -> Explanation:
+    """Analyse one address space by the rules of ``judged_as`` (the kernel's own by default)."""
+    rules = judged_as or kernel
+    stock, relaxed = StockRules(rules), RelaxedRules(rules)
+    pairs = judge_pairs(table, stock, relaxed)
+    return Explanation(
+        table,
+        kernel,
+        rules,
+        max_map_count,
+        tuple(np.bincount(table.rows["kind"], minlength=KIND_COUNT).tolist()),
+        pairs,
+        find_causes(table, pairs),
+        count_names(table),
+        find_repeats(table, pairs),
+        _recoverable(table, stock, relaxed),
+    )
+
+
+def _recoverable(table: VmaTable, stock: StockRules, relaxed: RelaxedRules) -> Recoverable:
+    return {"stock": recoverable(table, stock), "relaxed": recoverable(table, relaxed)}
+
+
+def find_causes(table: VmaTable, pairs: JudgedPairs) -> tuple[Cause, ...]:
+    """Every VMA under exactly one cause."""
+    causes = []
+    of_reason: dict[tuple[Verdict, str], list[int]] = {}
+    for number, case in enumerate(pairs.cases):
+        of_reason.setdefault((case.stock.verdict, case.stock.decisive), []).append(number)
+    for (verdict, reason), cases in of_reason.items():
+        among = np.isin(pairs.case, cases)
+        merge = [n for n in cases if pairs.cases[n].relaxed.verdict is Verdict.MERGEABLE]
+        relaxed = int(np.count_nonzero(np.isin(pairs.case, merge)))
+        rows = pairs.upper[among]
+        causes.append(Cause(reason, verdict, None, len(rows), relaxed, rows))
+    single = table.rows["pair"] == 0
+    for kind in Kind:
+        rows = np.flatnonzero(single & (table.rows["kind"] == kind))
+        if len(rows):
+            causes.append(Cause(None, None, kind, len(rows), 0, rows))
+    return tuple(sorted(causes, key=lambda cause: -cause.vmas))
+
+
+def count_names(table: VmaTable) -> tuple[NameCount, ...]:
+    """Names of files, shared memory and named anonymous memory by how many VMAs have them."""
+    kinds = table.rows["kind"].tolist()
+    counts: Counter[tuple[str, int]] = Counter(
+        (name, kinds[row])
+        for row, name in table.paths.items()
+        if kinds[row] in NAMED_KINDS or name.startswith("[anon:")
+    )
+    return tuple(
+        NameCount(name, Kind(kind), vmas)
+        for (name, kind), vmas in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )
+
+
+def main_causes(causes: tuple[Cause, ...], at_most: int = 3) -> tuple[Cause, ...]:
+    """The two or three causes that make up most of the VMAs; none below a twentieth of them."""
+    total = sum(cause.vmas for cause in causes)
+    return tuple(cause for cause in causes[:at_most] if cause.vmas * 20 >= total)
+
+
+def repeats_of(cause: Cause, repeats: tuple[Repeat, ...]) -> tuple[tuple[Repeat, int], ...]:
+    """The repeating runs that a cause's VMAs lie in, with how many of them; most first."""
+    shares = [
+        (repeat, int(np.count_nonzero(np.isin(cause.rows, repeat.rows, assume_unique=True))))
+        for repeat in repeats
+    ]
+    return tuple(sorted((share for share in shares if share[1]), key=lambda share: -share[1]))
+
+
+def cause_counts(causes: tuple[Cause, ...]) -> Mapping[str, int]:
+    """VMAs by reason or kind, for machines."""
+    return {
+        cause.reason or (cause.kind.name.lower() if cause.kind is not None else ""): cause.vmas
+        for cause in causes
+    }
