@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A server on loopback with content made from the sample snapshot, and a bare HTTP client."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.unit.sample import sample_snapshot, self_stats
+from vmad.errors import CannotRead, ProcessGone
+from vmad.export.metrics import Exposition
+from vmad.scan.snapshot import HostSnapshot
+from vmad.web.page import render_page
+from vmad.web.server import WebServer
+
+
+class SampleContent:
+    """What a daemon would show: everything, or what there is before the first scan."""
+
+    def __init__(self, snapshot: HostSnapshot | None = None) -> None:
+        self.snapshot = snapshot
+        self.exposition = Exposition(self_stats(), snapshot)
+        self.explaining: Callable[[], None] = lambda: None
+
+    def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
+        return self.exposition.render(openmetrics, gzip)
+
+    def page(self) -> bytes:
+        return render_page(self.snapshot)
+
+    def scan_json(self) -> bytes | None:
+        return b'{"schema": "vmad.scan/1"}\n' if self.snapshot else None
+
+    def explain_json(self, pid: int) -> bytes:
+        self.explaining()
+        if pid == 404:
+            raise ProcessGone("process 404 is gone")
+        if pid == 403:
+            raise CannotRead("/proc/403/maps: permission denied", "give vmad CAP_PERFMON")
+        if pid == 500:
+            raise ZeroDivisionError("a bug")
+        return b'{"schema": "vmad.explain/1", "pid": %d}\n' % pid
+
+    def ready(self) -> str | None:
+        return None if self.snapshot else "the first scan is not complete yet"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response as it came over the wire; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def parse_reply(raw: bytes) -> Reply:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    assert first.startswith("HTTP/1.1 "), raw[:100]
+    pairs = (line.split(": ", 1) for line in lines)
+    return Reply(int(first.split()[1]), {name.lower(): value for name, value in pairs}, body)
+
+
+def connect(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=20)
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Everything until the server closes."""
+    parts = []
+    while part := client.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def send(address: str, message: bytes, tls: ssl.SSLContext | None = None) -> bytes:
+    """What the server answers to these bytes until it closes."""
+    with connect(address) as plain:
+        client = tls.wrap_socket(plain, server_hostname="localhost") if tls else plain
+        with client:
+            client.sendall(message)
+            return read_all(client)
+
+
+def get(
+    address: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    method: str = "GET",
+    tls: ssl.SSLContext | None = None,
+) -> Reply:
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {address}"]
+    lines += (f"{name}: {value}" for name, value in (headers or {}).items())
+    message = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return parse_reply(send(address, message, tls))
+
+
+@contextmanager
+def serving(
+    content: SampleContent | None = None,
+    *,
+    max_connections: int = 32,
+    timeout: float = 10.0,
+    web_config: str | None = None,
+) -> Iterator[str]:
+    """The address of a server that runs during the block and must be gone after it."""
+    before = {thread.name for thread in threading.enumerate()}
+    server = WebServer(
+        ["127.0.0.1:0"],
+        content or SampleContent(sample_snapshot()),
+        max_connections=max_connections,
+        timeout=timeout,
+        web_config=web_config,
+    )
+    server.start()
+    try:
+        yield server.addresses[0]
+    finally:
+        server.stop()
+    after = {thread.name for thread in threading.enumerate()} - before
+    assert "vmad-http" not in after

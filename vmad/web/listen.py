@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Listening sockets: from "127.0.0.1:19797", "[::1]:0" or ":19797" to bound sockets."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+from collections.abc import Sequence
+
+from vmad.errors import UsageError, VmadError
+
+DEFAULT_LISTEN = "127.0.0.1:19797"
+_BACKLOG = 128
+_ADDRESS = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*)):([0-9]{1,5})")
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """("[::1]:80") -> ("::1", 80). An empty host means every address of the machine.
+
+    Raises UsageError.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found[3]) > 65535:
+        raise UsageError(
+            f"listen address {address!r} is not HOST:PORT",
+            "write it like 127.0.0.1:19797, [::1]:19797 or :19797",
+        )
+    return found[1] or found[2] or "", int(found[3])
+
+
+def address_text(bound: socket.socket) -> str:
+    """The address that a socket is bound to, as it goes into a URL."""
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if bound.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def bind_all(addresses: Sequence[str]) -> list[socket.socket]:
+    """Listening sockets, non-blocking; a name that resolves to several addresses gives several.
+
+    Raises UsageError for a malformed address, VmadError when one cannot be had (then none is
+    left open).
+    """
+    bound: list[socket.socket] = []
+    try:
+        for address in addresses:
+            bound.extend(_bind(address))
+    except VmadError:
+        for one in bound:
+            one.close()
+        raise
+    return bound
+
+
+def _bind(address: str) -> list[socket.socket]:
+    host, port = split_address(address)
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise VmadError(f"cannot listen on {address}: {error.strerror}") from error
+    bound: list[socket.socket] = []
+    failure: OSError | None = None
+    for family, _, _, _, where in found:
+        try:
+            bound.append(_listen(family, where))
+        except OSError as error:
+            # a host name may stand for ::1 on a machine without IPv6; one address is enough
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                for one in bound:
+                    one.close()
+                raise _cannot_listen(address, port, error) from error
+            failure = error
+    if not bound:
+        failure = failure or OSError(errno.EADDRNOTAVAIL, "no such address")
+        raise _cannot_listen(address, port, failure) from failure
+    return bound
+
+
+def _listen(family: int, where: object) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # so that 0.0.0.0 and :: can be bound side by side
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(where)  # type: ignore[arg-type]
+        one.listen(_BACKLOG)
+        one.setblocking(False)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def _cannot_listen(address: str, port: int, error: OSError) -> VmadError:
+    what = f"cannot listen on {address}: {error.strerror}"
+    if error.errno == errno.EADDRINUSE:
+        return VmadError(
+            what,
+            f"`ss -ltnp 'sport = :{port}'` names the program that holds the port; "
+            "stop it or choose another with --web.listen-address",
+        )
+    if error.errno == errno.EACCES:
+        return VmadError(what, "choose a port from 1024 on, or give vmad CAP_NET_BIND_SERVICE")
+    return VmadError(what, "choose an address of this machine with --web.listen-address")

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Reads one HTTP/1 request head within bounds, and says what the client accepts (RFC 9110)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+MAX_LINE = 8192  #: bytes of the request line, and of one header line
+MAX_HEADERS = 64
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VERSION = re.compile(r"HTTP/([0-9])\.([0-9])")
+_TARGET = re.compile(r"(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#]*)?([^?#]*)")
+_MEDIA_OPENMETRICS = "application/openmetrics-text"
+
+
+class BadRequest(Exception):
+    """The client's bytes are not a request that can be answered; it is told so with ``status``."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request's head. Header names are in lower case; ``path`` is decoded, without the query."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+
+    @property
+    def has_body(self) -> bool:
+        """True when a body follows, which is never read."""
+        length = self.headers.get("content-length", "0")
+        return length != "0" or "transfer-encoding" in self.headers
+
+    def accepts_openmetrics(self) -> bool:
+        """True when OpenMetrics 1.0 is wanted at least as much as plain text."""
+        openmetrics = text = 0.0
+        for media, parameters, quality in _weighted(self.headers.get("accept", "")):
+            if media == _MEDIA_OPENMETRICS and parameters.get("version", "1.0.0") == "1.0.0":
+                openmetrics = max(openmetrics, quality)
+            elif media in ("text/plain", "text/*", "*/*"):
+                text = max(text, quality)
+        return openmetrics > 0 and openmetrics >= text
+
+    def accepts_gzip(self) -> bool:
+        """True when the client takes gzip."""
+        found = {
+            coding: quality
+            for coding, _, quality in _weighted(self.headers.get("accept-encoding", ""))
+        }
+        return found.get("gzip", found.get("x-gzip", found.get("*", 0.0))) > 0
+
+
+def _weighted(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    """("a;v=1;q=0.5, b") -> ("a", {"v": "1"}, 0.5), ("b", {}, 1.0); a broken q counts as 0."""
+    for item in header.split(","):
+        name, *rest = (part.strip() for part in item.split(";"))
+        parameters = {
+            key.strip().lower(): value.strip(' "')
+            for key, equals, value in (part.partition("=") for part in rest)
+            if equals
+        }
+        weight = parameters.pop("q", "1")
+        quality = float(weight) if re.fullmatch(r"[01](\.[0-9]{0,3})?", weight) else 0.0
+        if name:
+            yield name.lower(), parameters, quality
+
+
+async def _line(reader: asyncio.StreamReader, status: int) -> str:
+    try:
+        line = await reader.readuntil(b"\n")
+    except asyncio.LimitOverrunError:
+        raise BadRequest(status, f"a line is longer than {MAX_LINE} bytes") from None
+    return line.removesuffix(b"\n").removesuffix(b"\r").decode("latin-1")
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request:
+    """Read a request's head from a reader whose limit is :data:`MAX_LINE`.
+
+    Raises BadRequest, and asyncio.IncompleteReadError when the client hangs up in the middle.
+    """
+    # an empty line before the request is to be ignored (RFC 9112, 2.2)
+    first = await _line(reader, 414) or await _line(reader, 414)
+    parts = first.split(" ")
+    if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]):
+        raise BadRequest(400, "not an HTTP request")
+    method, target, version_text = parts
+    version = _VERSION.fullmatch(version_text)
+    if version is None:
+        raise BadRequest(400, "not an HTTP request")
+    if version[1] != "1":
+        raise BadRequest(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+    headers = await _read_headers(reader)
+    if version[2] != "0" and "host" not in headers:
+        raise BadRequest(400, "the Host header is missing")
+    path = _TARGET.match(target)
+    assert path is not None  # every part of the pattern may be empty
+    return Request(method, unquote(path[1], errors="replace") or "/", headers)
+
+
+async def _read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for _ in range(MAX_HEADERS + 1):
+        line = await _line(reader, 431)
+        if not line:
+            return headers
+        name, colon, value = line.partition(":")
+        if not colon or not _TOKEN.fullmatch(name):
+            raise BadRequest(400, "a header line is malformed")
+        key, value = name.lower(), value.strip(" \t")
+        if key == "host" and key in headers:
+            raise BadRequest(400, "more than one Host header")
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    raise BadRequest(431, f"more than {MAX_HEADERS} header lines")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Threads that take work off the event loop and that nobody has to wait for at the end.
+
+concurrent.futures joins its threads when the interpreter exits, so one read that hangs would
+keep the daemon from stopping; these threads are daemons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+
+
+class Workers:
+    """At most ``limit`` threads, each started when it is first needed. Used from one event loop."""
+
+    def __init__(self, limit: int, name: str) -> None:
+        self._limit = limit
+        self._name = name
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._threads = 0
+        self._unfinished = 0
+
+    @property
+    def busy(self) -> bool:
+        """True when a further job would have to wait."""
+        return self._unfinished >= self._limit
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """What ``job`` returns or raises. A job goes on when the caller no longer waits for it."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if self._threads < self._limit and self._unfinished >= self._threads:
+            self._threads += 1
+            name = f"{self._name}-{self._threads}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._unfinished += 1
+        self._jobs.put((job, future, loop))
+        return await future
+
+    def _work(self) -> None:
+        while True:
+            job, future, loop = self._jobs.get()
+            result, failure = None, None
+            try:
+                result = job()
+            except Exception as error:  # handed over to whoever awaits the future
+                failure = error
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._finish, future, result, failure)
+
+    def _finish(self, future: asyncio.Future[Any], result: Any, failure: Exception | None) -> None:
+        self._unfinished -= 1
+        if future.cancelled():
+            return
+        if failure is None:
+            future.set_result(result)
+        else:
+            future.set_exception(failure)
