@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Values as they are written in the configuration: how each is read, and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from vmad.config.template import NameTemplate
+
+T = TypeVar("T")
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,24})?"
+_DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h)")
+_DURATION = re.compile(rf"{_NUMBER}|(?:{_NUMBER}(?:ms|s|m|h))+")
+
+
+class Form(ABC, Generic[T]):
+    """One way to write a value. ``read`` and ``write`` undo each other."""
+
+    @property
+    @abstractmethod
+    def allowed(self) -> str:
+        """What a person may write, to follow "allowed: "."""
+
+    @abstractmethod
+    def read(self, text: str) -> T:
+        """The value of a scalar's text, quoted or not.
+
+        Raises ValueError for what is not allowed; its message, if any, says more than
+        ``allowed`` does.
+        """
+
+    @abstractmethod
+    def write(self, value: T) -> str | int | bool:
+        """The value as it would stand in a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duration(Form[float]):
+    """Seconds, written "15s", "1m30s", "250ms" or as a bare number of seconds."""
+
+    low: float
+    high: float
+    zero_disables: bool = False
+
+    @property
+    def allowed(self) -> str:
+        span = f"a duration from {_duration(self.low)} to {_duration(self.high)}"
+        off = " (or 0 to switch it off)" if self.zero_disables else ""
+        return f"{span}{off} such as 15s"
+
+    def read(self, text: str) -> float:
+        if _DURATION.fullmatch(text) is None:
+            raise ValueError
+        parts = _DURATION_PART.findall(text)
+        seconds = sum(float(n) * _UNITS[unit] for n, unit in parts) if parts else float(text)
+        if not (self.low <= seconds <= self.high or (seconds == 0 and self.zero_disables)):
+            raise ValueError
+        return seconds
+
+    def write(self, value: float) -> str | int:
+        return _duration(value) if value else 0
+
+
+def _duration(seconds: float) -> str:
+    if seconds != int(seconds):
+        return f"{seconds!r}s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if n]
+    return "".join(parts) or "0s"
+
+
+@dataclass(frozen=True, slots=True)
+class Share(Form[float]):
+    """A share of one core as a ratio, written "1%" or 0.01.
+
+    A bare 1 is refused: half of those who write it mean one per cent.
+    """
+
+    low: float
+
+    @property
+    def allowed(self) -> str:
+        return f"from {self.low:.2%} to 100% of one core, as a percentage or below 1 (0.01)"
+
+    def read(self, text: str) -> float:
+        if re.fullmatch(rf"{_NUMBER} ?%", text):
+            value = float(text[:-1]) / 100
+            above = value > 1
+        elif re.fullmatch(_NUMBER, text):
+            value = float(text)
+            above = value >= 1
+        else:
+            raise ValueError
+        if value < self.low or above:
+            raise ValueError
+        return value
+
+    def write(self, value: float) -> str:
+        percent = f"{value * 100:g}"
+        return f"{percent}%" if float(percent) / 100 == value else repr(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Integer(Form[int]):
+    """A whole number; ``_`` may part its digits."""
+
+    low: int
+    high: int
+
+    @property
+    def allowed(self) -> str:
+        return f"a whole number from {self.low} to {self.high}"
+
+    def read(self, text: str) -> int:
+        if re.fullmatch(r"[0-9][0-9_]{0,18}", text) is None:
+            raise ValueError
+        value = int(text.replace("_", ""))
+        if not self.low <= value <= self.high:
+            raise ValueError
+        return value
+
+    def write(self, value: int) -> int:
+        return value
+
+
+class Switch(Form[bool]):
+    """On or off, in the words of YAML 1.1."""
+
+    allowed = "true or false"
+
+    def read(self, text: str) -> bool:
+        lower = text.lower()
+        if lower not in ("true", "yes", "on", "false", "no", "off"):
+            raise ValueError
+        return lower in ("true", "yes", "on")
+
+    def write(self, value: bool) -> bool:
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Form[str]):
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        return "one of " + ", ".join(self.words)
+
+    def read(self, text: str) -> str:
+        if text not in self.words:
+            raise ValueError
+        return text
+
+    def write(self, value: str) -> str:
+        return value
+
+
+class Regex(Form["re.Pattern[str] | None"]):
+    """A Python regular expression; it must match the whole of what it is held against."""
+
+    allowed = "a regular expression"
+
+    def read(self, text: str) -> re.Pattern[str]:
+        try:
+            return re.compile(text)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+
+    def write(self, value: re.Pattern[str] | None) -> str:
+        return "" if value is None else value.pattern
+
+
+class Template(Form[NameTemplate]):
+    """A group's name, see :mod:`vmad.config.template`."""
+
+    allowed = 'a name such as "web/{unit}"'
+
+    def read(self, text: str) -> NameTemplate:
+        return NameTemplate.parse(text)
+
+    def write(self, value: NameTemplate) -> str:
+        return value.text
+
+
+class ListenAddress(NamedTuple):
+    """Where to listen; an empty ``host`` means every address."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Listen(Form[ListenAddress]):
+    """HOST:PORT; an IPv6 address in brackets; port 0 takes a free one."""
+
+    allowed = "HOST:PORT such as 127.0.0.1:19797 or [::1]:19797"
+
+    def read(self, text: str) -> ListenAddress:
+        found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([\w.-]*)):([0-9]{1,5})", text, re.A)
+        if found is None or int(found[3]) > 0xFFFF:
+            raise ValueError
+        return ListenAddress(found[1] or found[2] or "", int(found[3]))
+
+    def write(self, value: ListenAddress) -> str:
+        return str(value)
