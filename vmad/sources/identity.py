@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Reads what a process belongs to from /proc, once per process and command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from vmad.model.identity import CgroupIdentity, ProcessIdentity, label_safe
+from vmad.model.process import ProcessId
+from vmad.sources.cgroup import parse_cgroup
+
+#: bytes; /proc/PID/cgroup is one record of a dozen paths, each below PATH_MAX
+_CGROUP_SIZE = 64 << 10
+
+
+class IdentityReader:
+    """Remembers the identity of every process that it was asked about.
+
+    One open, read and close per new process; one readlink more when ``with_exe`` is set (some
+    rule looks at ``exe``). At most ``limit`` identities are kept, the oldest go first.
+    """
+
+    def __init__(
+        self, proc: str = "/proc", *, with_exe: bool = False, limit: int = 1 << 17
+    ) -> None:
+        self._proc = proc
+        self._with_exe = with_exe
+        self._limit = limit
+        self._known: dict[ProcessId, ProcessIdentity] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def identity(self, process: ProcessId, comm: str, *, reread: bool = False) -> ProcessIdentity:
+        """What ``process`` belongs to; from memory while its comm stays.
+
+        ``reread`` says that it exec'ed, or that it is time to look again (a service manager may
+        move a process after its exec). Never raises for a process that went or may not be read:
+        what could not be read is None, and is tried again next time.
+        """
+        safe = label_safe(comm)
+        known = self._known.get(process)
+        if known is not None and known.comm == safe and not reread:
+            return known
+        cgroup = self._read_cgroup(process.pid)
+        if cgroup is None:
+            return ProcessIdentity(safe, None, known.cgroup if known is not None else None)
+        exe = self._read_exe(process.pid) if self._with_exe else None
+        found = ProcessIdentity(safe, exe, cgroup)
+        self._known.pop(process, None)
+        self._known[process] = found
+        while len(self._known) > self._limit:
+            del self._known[next(iter(self._known))]
+        return found
+
+    def forget(self, process: ProcessId) -> None:
+        """The process exited."""
+        self._known.pop(process, None)
+
+    def keep_only(self, alive: Collection[ProcessId]) -> None:
+        """Forget every process that is not in ``alive`` (a set, for speed): after a census."""
+        for process in [known for known in self._known if known not in alive]:
+            del self._known[process]
+
+    def _read_cgroup(self, pid: int) -> CgroupIdentity | None:
+        try:
+            fd = os.open(f"{self._proc}/{pid}/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # gone, or hidden by hidepid: the caller groups it by comm
+            return None
+        try:
+            return parse_cgroup(os.read(fd, _CGROUP_SIZE))
+        except OSError:  # ESRCH: it exited between open and read
+            return None
+        finally:
+            os.close(fd)
+
+    def _read_exe(self, pid: int) -> str | None:
+        try:
+            target = os.readlink(os.fsencode(f"{self._proc}/{pid}/exe"))
+        except OSError:  # EACCES without CAP_SYS_PTRACE
+            return None
+        return label_safe(target.removesuffix(b" (deleted)"))
