@@ -2,9 +2,9 @@
 """The program ``vmad``: finds the command, runs it, turns its errors into one line and a status.
 
 A command is a module of this package with ``add_parser(subparsers)``. It adds a parser of its
-name and sets the default ``run``: a function of the parsed arguments that returns the exit status
-(None means 0). Only the module of the command in use is imported, so that ``vmad --help`` costs no
-more than argparse.
+name and sets the default ``run`` (or ``func``): a function of the parsed arguments that returns
+the exit status (None means 0). Only the module of the command in use is imported, so that
+``vmad --help`` costs no more than argparse.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         arguments = build_parser(words).parse_args(words)
-        run: Run = arguments.run
+        run: Run = arguments.run if hasattr(arguments, "run") else arguments.func
         status = run(arguments)
         sys.stdout.flush()
     except VmadError as error:
@@ -75,6 +75,7 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         prog="vmad",
         description="Who is near vm.max_map_count, how fast, why, and what to change.",
         epilog="vmad COMMAND --help tells a command's options.",
+        formatter_class=_wide_help,
     )
     parser.add_argument("--version", action="version", version=f"vmad {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -94,6 +95,10 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
             raise VmadError(f"{name}: not in this version ({__version__})") from error
         command.add_parser(subparsers)
     return parser
+
+
+def _wide_help(prog: str) -> argparse.HelpFormatter:
+    return argparse.HelpFormatter(prog, max_help_position=16)
 
 
 def _complain(text: str) -> None:

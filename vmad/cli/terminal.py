@@ -10,6 +10,8 @@ import threading
 import time
 from typing import Self, TextIO
 
+from vmad.export.style import Style
+
 #: seconds after which a person is told what is going on
 PATIENCE = 1.0
 
@@ -19,35 +21,10 @@ def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-class Style:
-    """Marks text for a person; returns it unchanged where colour is not wanted."""
-
-    def __init__(self, colour: bool = False, columns: int = 100) -> None:
-        self.colour = colour
-        self.columns = columns
-
-    @classmethod
-    def of(cls, stream: TextIO) -> Self:
-        """The style that suits ``stream``. A pipe is 100 columns wide: lines are not wrapped."""
-        columns = shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100
-        return cls(wants_colour(stream), max(columns, 60))
-
-    def _mark(self, text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
-
-    def bold(self, text: str) -> str:
-        """Headings, and the one figure that matters."""
-        return self._mark(text, "1")
-
-    def dim(self, text: str) -> str:
-        """Sources and asides."""
-        return self._mark(text, "2")
-
-    def alarm(self, text: str, ratio: float | None) -> str:
-        """Red from 95 % of the limit, yellow from 80 %: the levels that the alerts use."""
-        if ratio is None or ratio < 0.8:
-            return self.bold(text)
-        return self._mark(text, "1;31" if ratio >= 0.95 else "1;33")
+def style_of(stream: TextIO) -> Style:
+    """The style that suits ``stream``; a pipe is as wide as 100 columns."""
+    columns = shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100
+    return Style(wants_colour(stream), max(columns, 60))
 
 
 class Progress:

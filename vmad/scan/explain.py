@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
+from vmad.rules.advice import Advice, Runtime, runtime_of
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.runs import recoverable
 from vmad.rules.stock import StockRules
@@ -65,6 +66,7 @@ class Explanation:
     names: tuple[NameCount, ...]  #: files and named memory mapped most often, most often first
     repeats: tuple[Repeat, ...]
     recoverable: Recoverable
+    runtimes: frozenset[Runtime]  #: allocators and runtimes that its mapped files give away
 
     @property
     def map_count(self) -> int | None:
@@ -100,6 +102,7 @@ def explain(
         count_names(table),
         find_repeats(table, pairs),
         _recoverable(table, stock, relaxed),
+        find_runtimes(table),
     )
 
 
@@ -139,6 +142,26 @@ def count_names(table: VmaTable) -> tuple[NameCount, ...]:
         NameCount(name, Kind(kind), vmas)
         for (name, kind), vmas in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     )
+
+
+def find_runtimes(table: VmaTable) -> frozenset[Runtime]:
+    """Allocators and language runtimes whose files are mapped; none are known when redacted."""
+    return frozenset(
+        runtime for path in set(table.paths.values()) if (runtime := runtime_of(path)) is not None
+    )
+
+
+def suitable_advice(advice: Iterable[Advice], runtimes: frozenset[Runtime]) -> list[Advice]:
+    """Advice for what this process runs first, then what holds for any; the rest not at all.
+
+    Where nothing is known of what it runs (a redacted capture, a static program) all is kept.
+    """
+    general = (Runtime.ANY, Runtime.OPERATOR)
+    every = list(advice)
+    own = [item for item in every if item.applies_to in runtimes]
+    rest = [item for item in every if item.applies_to in general]
+    others = [item for item in every if item not in own and item not in rest]
+    return own + rest + ([] if runtimes else others)
 
 
 def main_causes(causes: tuple[Cause, ...], at_most: int = 3) -> tuple[Cause, ...]:

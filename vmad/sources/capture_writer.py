@@ -7,6 +7,7 @@ a Ctrl-C leaves nothing behind and an old capture is never half overwritten.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -67,11 +68,18 @@ class CaptureWriter:
         if not self._force:
             raise UsageError(f"{self._path}: exists", "--force overwrites it")
 
+    @property
+    def keeps_names(self) -> bool:
+        """Whether names, paths and comms go into the file as they are."""
+        return self._redaction is None
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # only finish() gives the file its name
+        # only finish() gives the file its name; what is written here goes with the neighbour
+        with contextlib.suppress(OSError):
+            self._archive.close()
         try:
             self._file.close()
         except OSError as error:

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Options that several commands share, and the source that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vmad.model.kernel import KernelInfo
+    from vmad.sources.source import Source
+
+#: pid_max is at most 4 Mi on 64-bit kernels (proc(5)); C's int bounds what can be meant
+LARGEST_PID = 0x7FFF_FFFF
+
+
+def pid(text: str) -> int:
+    """A process id as an argument."""
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:11]) <= LARGEST_PID):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a process id")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A positive whole number as an argument."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Seconds as an argument: more than none, at most a day."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to 86400")
+    return value
+
+
+def release(text: str) -> str:
+    """A kernel release as an argument."""
+    from vmad.model.kernel import parse_release  # noqa: PLC0415  --help needs no regexps
+
+    try:
+        parse_release(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a kernel release such as 6.1 or 6.12.9"
+        ) from error
+    return text
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """--evidence and --from."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--evidence",
+        choices=("auto", "kernel", "procfs"),
+        default="auto",
+        help="how to learn the facts: kernel (BPF, exact), procfs (only what /proc shows), "
+        "auto: the best that works here (default)",
+    )
+    group.add_argument("--from", dest="capture", metavar="FILE", help="read a capture instead")
+
+
+def add_kernel_option(parser: argparse.ArgumentParser) -> None:
+    """--kernel RELEASE."""
+    parser.add_argument(
+        "--kernel",
+        type=release,
+        metavar="RELEASE",
+        help="judge by the rules of this release (6.1, 6.12.9), not by those of the kernel "
+        "that was read",
+    )
+
+
+def add_format_option(parser: argparse.ArgumentParser) -> None:
+    """--format table|json."""
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="default: table, for people"
+    )
+
+
+def judged_as(source: Source, named: str | None) -> KernelInfo:
+    """The kernel whose rules apply: the one that was read, or an unpatched one of that release."""
+    from vmad.model.kernel import KernelInfo  # noqa: PLC0415  see release()
+
+    return source.kernel if named is None else KernelInfo(named, source.kernel.machine)
+
+
+@contextmanager
+def source_of(arguments: Any) -> Iterator[Source]:
+    """The source that --evidence or --from names, closed afterwards.
+
+    Raises EvidenceUnavailable, CannotRead, BadCapture.
+    """
+    from vmad.sources.choose import open_source  # noqa: PLC0415  numpy and BPF, not for --help
+
+    source = open_source(arguments.evidence, arguments.capture)
+    try:
+        yield source
+    finally:
+        source.close()

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One cause of many VMAs for a person: what it is, where it repeats, what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from vmad.export.quantities import count, counted, percent
+from vmad.export.repeat_text import repeat_line
+from vmad.export.style import Style
+from vmad.model.kinds import KIND_TEXT
+from vmad.model.verdict import Verdict
+from vmad.rules.advice import RAISE_LIMIT, Advice
+from vmad.rules.catalogue import reason
+from vmad.rules.composition import COMPOSITIONS
+from vmad.scan.explain import Cause, Explanation, repeats_of, suitable_advice
+from vmad.scan.page_sample import PageSample
+
+#: repeating runs and pieces of advice shown for one cause
+REPEATS_SHOWN = 3
+ADVICE_SHOWN = 3
+_INDENT = "     "
+
+
+def cause_lines(
+    number: int,
+    cause: Cause,
+    explanation: Explanation,
+    style: Style,
+    samples: Mapping[str, PageSample],
+) -> list[str]:
+    """The paragraph of one cause, numbered."""
+    share = percent(cause.vmas / len(explanation.table.rows))
+    lines = [f"  {number}. {style.bold(_title(cause))}: {counted(cause.vmas, 'VMA')} ({share})"]
+    lines += style.wrapped(_sentence(cause), _INDENT)
+    repeats = repeats_of(cause, explanation.repeats)
+    shown = [repeat for repeat, vmas in repeats if vmas * 20 >= cause.vmas][:REPEATS_SHOWN]
+    for repeat in shown:
+        lines += style.wrapped(repeat_line(repeat), _INDENT + "  ", _INDENT + "* ")
+    lines += _relaxed(cause)
+    sample = samples.get(cause.reason) if cause.reason is not None else None
+    if sample is not None:
+        lines += style.wrapped(_pages(sample), _INDENT)
+    advice = [
+        item
+        for item in suitable_advice(_advice_of(cause), explanation.runtimes)
+        # the limit has a paragraph of its own
+        if item is not RAISE_LIMIT
+    ]
+    return lines + _advice(advice[:ADVICE_SHOWN], style)
+
+
+def _title(cause: Cause) -> str:
+    if cause.kind is not None:
+        return f"{KIND_TEXT[cause.kind]}, with no pair below"
+    if cause.verdict is Verdict.MERGEABLE:
+        return f"pairs that would merge ({cause.reason})"
+    if cause.verdict is Verdict.UNKNOWN:
+        return f"pairs left undecided ({cause.reason})"
+    return f"pairs kept apart by {cause.reason}"
+
+
+def _sentence(cause: Cause) -> str:
+    if cause.reason is not None:
+        return reason(cause.reason).sentence
+    return COMPOSITIONS[cause.kind].sentence if cause.kind is not None else ""
+
+
+def _relaxed(cause: Cause) -> list[str]:
+    if cause.verdict is not Verdict.BLOCKED:
+        return []
+    if cause.relaxed == cause.vmas:
+        return [f"{_INDENT}The patched kernel merges all of these pairs."]
+    if cause.relaxed:
+        return [f"{_INDENT}The patched kernel merges {count(cause.relaxed)} of these pairs."]
+    return [f"{_INDENT}The patched kernel merges none of these pairs."]
+
+
+def _pages(sample: PageSample) -> str:
+    looked = (
+        f"all {counted(sample.pairs, 'pair')}"
+        if sample.pairs == sample.of_pairs
+        else f"a sample of {count(sample.pairs)} of {counted(sample.of_pairs, 'pair')}"
+    )
+    used = percent(sample.present / sample.pages) if sample.pages else "none"
+    return (
+        f"Pages, {looked}: {count(sample.present)} present ({used} of the address space), "
+        f"{count(sample.swapped)} swapped, {count(sample.shared)} shared with another process."
+    )
+
+
+def _advice_of(cause: Cause) -> Iterable[Advice]:
+    if cause.reason is not None:
+        return reason(cause.reason).advice
+    return COMPOSITIONS[cause.kind].advice if cause.kind is not None else ()
+
+
+def _advice(advice: list[Advice], style: Style) -> list[str]:
+    lines = [f"{_INDENT}What to change:"] if advice else []
+    for item in advice:
+        text = f"{item.applies_to.value}: {item.text}"
+        lines += style.wrapped(text, _INDENT + "  ", _INDENT + "- ")
+        lines += [style.dim(line) for line in style.wrapped(f"[{item.source}]", _INDENT + "  ")]
+    return lines

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One process as JSON, schema vmad.explain/1: every pair with its verdicts and reasons.
+
+60,000 pairs share a handful of facts values: what depends on the facts is put into JSON once, the
+rest of a pair is six numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vmad.export.printable import utf8
+from vmad.export.scan_json import kernel_object, kinds_object
+from vmad.model.facts import flags_differing
+from vmad.model.flags import CANONICAL_CODES
+from vmad.model.table import perms_text
+from vmad.model.verdict import Judgement, Verdict
+from vmad.scan.explain import Explanation, cause_counts
+from vmad.scan.judged_pairs import PairCase
+
+SCHEMA = "vmad.explain/1"
+#: pairs per piece of text that is handed on
+CHUNK = 4096
+
+#: pages of one pair's sides, by the boundary: {"a": {"present": …}, "b": {…}}
+PairPages = Mapping[int, Mapping[str, Mapping[str, int | None]]]
+
+
+def explain_json(explanation: Explanation, pages: PairPages | None = None) -> Iterator[str]:
+    """The object in pieces; joined they are one line of JSON with a newline."""
+    head = json.dumps(explain_head(explanation))
+    tail = json.dumps({"recoverable": dict(explanation.recoverable)})
+    yield f'{head[:-1]}, "pairs": ['
+    separator = ""
+    for chunk in _chunks(explanation, pages or {}):
+        yield separator + ",\n".join(chunk)
+        separator = ",\n"
+    yield f"], {tail[1:]}\n"
+
+
+def explain_head(explanation: Explanation) -> dict[str, Any]:
+    """All of the object but "pairs" and "recoverable"."""
+    table = explanation.table
+    return {
+        "schema": SCHEMA,
+        "pid": table.id.pid,
+        "start_time": table.id.start_time,
+        "comm": utf8(table.comm),
+        "kernel": kernel_object(explanation.kernel, explanation.judged_as),
+        "evidence": table.evidence.value,
+        "consistent": table.consistent,
+        "map_count": table.map_count,
+        "max_map_count": explanation.max_map_count,
+        "kinds": kinds_object(explanation.kinds),
+        "causes": dict(cause_counts(explanation.causes)),
+    }
+
+
+def judgement_object(judgement: Judgement) -> dict[str, Any]:
+    """A verdict; "direction" only where it says something: which side must be operated on."""
+    thing: dict[str, Any] = {
+        "verdict": judgement.verdict.value,
+        "reasons": list(judgement.reasons),
+    }
+    if judgement.verdict is Verdict.MERGEABLE and judgement.direction is not None:
+        thing["direction"] = judgement.direction.value
+    return thing
+
+
+def differing_codes(facts: int) -> list[str]:
+    """Two-letter codes of the flags that differ between the two VMAs, as smaps names them."""
+    differing = flags_differing(facts)
+    return [code for bit, code in sorted(CANONICAL_CODES.items()) if differing >> bit & 1]
+
+
+def _of_case(case: PairCase) -> str:
+    thing = {
+        "stock": judgement_object(case.stock),
+        "relaxed": judgement_object(case.relaxed),
+        "flags_differ": differing_codes(case.facts),
+    }
+    return json.dumps(thing)[1:]
+
+
+def _chunks(explanation: Explanation, pages: PairPages) -> Iterator[Sequence[str]]:
+    rows, upper = explanation.table.rows, explanation.pairs.upper
+    of_case = [_of_case(case) for case in explanation.pairs.cases]
+    perms = [perms_text(bits) for bits in range(16)]
+    for first in range(0, len(upper), CHUNK):
+        b = rows[upper[first : first + CHUNK]]
+        a = rows[upper[first : first + CHUNK] - 1]
+        columns = (a["start"], b["start"], b["end"], a["perms"], b["perms"])
+        chunk = []
+        for start, boundary, end, a_perms, b_perms, case in zip(
+            *(column.tolist() for column in columns),
+            explanation.pairs.case[first : first + CHUNK].tolist(),
+            strict=True,
+        ):
+            text = (
+                f'{{"boundary": "0x{boundary:x}", '
+                f'"a": {{"start": "0x{start:x}", "end": "0x{boundary:x}", '
+                f'"perms": "{perms[a_perms]}"}}, '
+                f'"b": {{"start": "0x{boundary:x}", "end": "0x{end:x}", '
+                f'"perms": "{perms[b_perms]}"}}, '
+            )
+            if boundary in pages:
+                text += f'"pages": {json.dumps(pages[boundary])}, '
+            chunk.append(text + of_case[case])
+        yield chunk

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One process for a person: how near, how fast, made of what, why, what to change."""
+
+from __future__ import annotations
+
+from vmad.export.cause_text import cause_lines
+from vmad.export.printable import printable, shortened
+from vmad.export.quantities import count, counted, duration, percent
+from vmad.export.scan_text import EVIDENCE_TEXT
+from vmad.export.style import Style
+from vmad.export.text_table import aligned
+from vmad.model.kinds import KIND_TEXT, Kind
+from vmad.model.verdict import Verdict
+from vmad.rules.advice import RAISE_LIMIT
+from vmad.rules.limit import sysctl_advice
+from vmad.scan.explain import Explanation, main_causes
+from vmad.scan.growth import Growth
+from vmad.scan.headroom import thresholds
+from vmad.scan.page_sample import PageSample
+
+#: share of the limit from which raising it is worth a thought
+LIMIT_ADVICE_FROM = 0.5
+#: names of files shown below the composition
+NAMES_SHOWN = 5
+
+
+def explain_text(
+    explanation: Explanation,
+    style: Style,
+    growth: Growth | None = None,
+    samples: dict[str, PageSample] | None = None,
+) -> list[str]:
+    """Lines. ``samples`` are pages of pairs by decisive stock reason, where they were read."""
+    lines = [*_how_near(explanation, style), *_how_fast(explanation, growth), ""]
+    lines += [*_composition(explanation, style), ""]
+    causes = main_causes(explanation.causes)
+    if causes:
+        total = len(explanation.table.rows)
+        share = sum(cause.vmas for cause in causes) / total
+        heading = "cause makes" if len(causes) == 1 else f"{len(causes)} causes make"
+        lines.append(style.bold(f"Why: {heading} up {percent(share)} of the VMAs"))
+        for number, cause in enumerate(causes, 1):
+            lines += cause_lines(number, cause, explanation, style, samples or {})
+        lines.append("")
+    lines += [*_recoverable(explanation, style), "", *_limit(explanation, style)]
+    return lines + _evidence(explanation)
+
+
+def _how_near(explanation: Explanation, style: Style) -> list[str]:
+    table, limit = explanation.table, explanation.max_map_count
+    name = style.bold(f"{printable(table.comm)} (pid {table.id.pid})")
+    number = table.map_count
+    if number is None or limit is None:
+        return [f"{name} has {count(number if number is not None else len(table.rows))} VMAs."]
+    near = f"{count(number)} of {count(limit)} VMAs ({percent(explanation.ratio)})"
+    lines = [f"{name} has {style.alarm(near, explanation.ratio)}, {_spare(limit - number)}."]
+    rows = []
+    for step in thresholds(explanation.kernel, limit):
+        left = step.fails_from - number
+        away = "fails now" if left <= 0 else f"{count(left)} away"
+        rows.append((f"{step.operation}:", step.error, f"from {count(step.fails_from)}", away))
+    if explanation.ratio is not None and explanation.ratio >= LIMIT_ADVICE_FROM:
+        return [*lines, "What fails first:", *aligned(rows, "llrr", "  ")]
+    first, last = rows[0], rows[-1]
+    return [
+        *lines,
+        f"The first to fail is {first[0].rstrip(':')} ({first[2]}), "
+        f"the last {last[0].rstrip(':')} ({last[2]}).",
+    ]
+
+
+def _spare(spare: int) -> str:
+    return f"{count(spare)} to spare" if spare > 0 else "nothing to spare"
+
+
+def _how_fast(explanation: Explanation, growth: Growth | None) -> list[str]:
+    if growth is None:
+        return []
+    over = f"over {duration(growth.seconds)}"
+    if growth.rate == 0:
+        return [f"It neither grew nor shrank {over}."]
+    text = (
+        f"It {'grows' if growth.rate > 0 else 'shrinks'} by {abs(growth.rate):,.1f} VMAs/s {over}"
+    )
+    limit = explanation.max_map_count
+    left = growth.seconds_to(limit) if limit is not None else None
+    return [text + (f": at the limit in {duration(left)}." if left is not None else ".")]
+
+
+def _composition(explanation: Explanation, style: Style) -> list[str]:
+    total = sum(explanation.kinds)
+    if not total:
+        return ["It has no VMA: it is exiting."]
+    kinds = sorted(Kind, key=lambda kind: -explanation.kinds[kind])
+    rows = [
+        (KIND_TEXT[kind], count(explanation.kinds[kind]), percent(explanation.kinds[kind] / total))
+        for kind in kinds
+        if explanation.kinds[kind]
+    ]
+    lines = [style.bold("What they are"), *aligned(rows, "lrr", "  ")]
+    names = [name for name in explanation.names if name.vmas > 1][:NAMES_SHOWN]
+    if names:
+        lines.append("  Mapped most often:")
+        width = style.columns - 14
+        mapped = [(count(name.vmas), shortened(printable(name.name), width)) for name in names]
+        lines += aligned(mapped, "rl", "    ")
+    return lines
+
+
+def _recoverable(explanation: Explanation, style: Style) -> list[str]:
+    pairs = explanation.pairs
+    latent = sum(
+        number
+        for number, case in zip(pairs.counts(), pairs.cases, strict=True)
+        if case.stock.verdict is Verdict.MERGEABLE
+    )
+    stock, relaxed = explanation.recoverable["stock"], explanation.recoverable["relaxed"]
+    lines = [style.bold("What would vanish if everything merged that may")]
+    rows = []
+    text = "the evidence leaves pairs undecided"
+    if stock is not None:
+        text = "nothing: no pair is mergeable"
+        if latent:
+            text = (
+                f"{counted(latent, 'pair is', 'pairs are')} latent: the kernel merges them at "
+                f"its next attempt; `vmad heal {explanation.table.id.pid}` makes it try"
+            )
+    rows.append(("stock kernel", count(stock), text))
+    text = "the evidence leaves pairs undecided"
+    if relaxed is not None:
+        text = "the same as on the stock kernel"
+        if stock is not None and relaxed > stock:
+            text = f"{count(relaxed - stock)} more: page offset or anon_vma no longer stop them"
+    rows.append(("patched kernel", count(relaxed), text))
+    return lines + aligned(rows, "lrl", "  ")
+
+
+def _limit(explanation: Explanation, style: Style) -> list[str]:
+    number, limit, ratio = explanation.map_count, explanation.max_map_count, explanation.ratio
+    if number is None or limit is None or ratio is None or ratio < LIMIT_ADVICE_FROM:
+        return []
+    advice = sysctl_advice(number, limit)
+    source = style.wrapped(f"[{RAISE_LIMIT.source}]", "  ")
+    text = style.wrapped(advice.text, "  ")
+    return [style.bold("The limit"), *text, *map(style.dim, source), ""]
+
+
+def _evidence(explanation: Explanation) -> list[str]:
+    table, pairs = explanation.table, explanation.pairs
+    release = printable(explanation.kernel.release)
+    judged = explanation.judged_as
+    by = "" if judged == explanation.kernel else f", judged by the rules of {judged.release}"
+    lines = [f"Evidence {EVIDENCE_TEXT[table.evidence]}. Kernel {release}{by}."]
+    unknown = sum(
+        number
+        for number, case in zip(pairs.counts(), pairs.cases, strict=True)
+        if case.stock.verdict is Verdict.UNKNOWN
+    )
+    text = f"{counted(len(pairs), 'pair')} of neighbours that are private and anonymous"
+    text += f", {count(unknown)} of them undecided" if unknown else ""
+    lines.append(f"{text}. --pairs lists them, --format json gives every one.")
+    if not table.consistent:
+        lines.append("The address space changed while it was read: figures may be off by a few.")
+    return lines

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The pairs of one process, one line each, for the person who asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vmad.export.explain_json import PairPages
+from vmad.export.quantities import counted, size
+from vmad.export.style import Style
+from vmad.export.text_table import aligned
+from vmad.model.flags import CANONICAL_CODES, canonical, high_masks
+from vmad.model.table import perms_text
+from vmad.model.verdict import Direction, Judgement, Verdict
+from vmad.scan.explain import Explanation
+
+_DIRECTION: dict[Direction, str] = {
+    Direction.EITHER: "",
+    Direction.A: "by an operation on the lower side",
+    Direction.B: "by an operation on the upper side",
+}
+
+
+def pairs_text(
+    explanation: Explanation, style: Style, limit: int | None, pages: PairPages | None = None
+) -> list[str]:
+    """Lines; ``limit`` bounds the number of pairs, None lists all."""
+    pairs, rows = explanation.pairs, explanation.table.rows
+    shown = len(pairs) if limit is None else min(limit, len(pairs))
+    masks = high_masks(explanation.kernel.version[:2], explanation.kernel.machine)
+    header = ["BOUNDARY", "LOWER", "SIZE", "UPPER", "SIZE", "STOCK", "PATCHED", "DETAIL"]
+    listed = [header]
+    for row, number in zip(pairs.upper[:shown].tolist(), pairs.case[:shown].tolist(), strict=True):
+        a, b, case = rows[row - 1], rows[row], pairs.cases[number]
+        detail = [_flags(int(a["flags"]), int(b["flags"]), masks)]
+        if not explanation.table.has_flags:
+            detail = []
+        found = (pages or {}).get(int(b["start"]))
+        if found is not None:
+            detail.append(_pages(found))
+        listed.append(
+            [
+                f"0x{int(b['start']):x}",
+                perms_text(int(a["perms"])),
+                size(int(a["end"] - a["start"])),
+                perms_text(int(b["perms"])),
+                size(int(b["end"] - b["start"])),
+                _verdict(case.stock),
+                _verdict(case.relaxed),
+                "; ".join(part for part in detail if part),
+            ]
+        )
+    lines = aligned(listed, "llrlrlll")
+    lines[0] = style.bold(lines[0])
+    if shown < len(pairs):
+        lines.append(style.dim(f"{counted(len(pairs) - shown, 'more pair')}: --limit N"))
+    return lines
+
+
+def _verdict(judgement: Judgement) -> str:
+    if judgement.verdict is Verdict.MERGEABLE:
+        how = _DIRECTION[judgement.direction] if judgement.direction is not None else ""
+        return f"mergeable {how}".rstrip()
+    return f"{judgement.verdict.value}: {', '.join(judgement.reasons)}"
+
+
+def _flags(a: int, b: int, masks: dict[str, int]) -> str:
+    """("upper +hg -ac"): the flags that the upper VMA has more and fewer than the lower."""
+    lower, upper = canonical(a, masks), canonical(b, masks)
+    codes = [
+        f"{'+' if upper >> bit & 1 else '-'}{code}"
+        for bit, code in sorted(CANONICAL_CODES.items())
+        if (lower ^ upper) >> bit & 1
+    ]
+    return f"upper {' '.join(codes)}" if codes else ""
+
+
+def _pages(pages: Mapping[str, Mapping[str, int | None]]) -> str:
+    """("pages 12/0/1 and 3/0/0"): present, swapped, shared on the lower and the upper side."""
+    sides = [
+        "/".join("?" if number is None else str(number) for number in pages[side].values())
+        for side in ("a", "b")
+    ]
+    return f"pages {sides[0]} and {sides[1]}"

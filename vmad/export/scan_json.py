@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A scan as JSON, schema vmad.scan/1: counts by verdict and reason for every process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vmad.export.printable import utf8
+from vmad.model.kernel import KernelInfo
+from vmad.model.kinds import KIND_NAMES, Kind
+from vmad.model.process import Evidence, Unreadable
+from vmad.model.verdict import PairKey, Verdict
+from vmad.scan.snapshot import JudgedProcess
+
+SCHEMA = "vmad.scan/1"
+RULES = ("stock", "relaxed")
+
+
+def kernel_object(kernel: KernelInfo, judged_as: KernelInfo | None = None) -> dict[str, Any]:
+    """A kernel; ``judged_as`` appears only when the rules of another release were asked for."""
+    thing: dict[str, Any] = {
+        "release": utf8(kernel.release),
+        "machine": utf8(kernel.machine),
+        "patched": kernel.patched,
+    }
+    if judged_as is not None and judged_as != kernel:
+        thing["judged_as"] = utf8(judged_as.release)
+    return thing
+
+
+def kinds_object(kinds: tuple[int, ...]) -> dict[str, int]:
+    """VMAs by kind; every kind is there."""
+    return {KIND_NAMES[kind]: kinds[kind] for kind in Kind}
+
+
+def pairs_object(pairs: Mapping[PairKey, int]) -> dict[str, dict[str, dict[str, int]]]:
+    """Pairs by rules, verdict and decisive reason; every verdict is there."""
+    thing: dict[str, dict[str, dict[str, int]]] = {
+        rules: {verdict.value: {} for verdict in Verdict} for rules in RULES
+    }
+    for (rules, verdict, reason), number in sorted(pairs.items()):
+        thing[rules][verdict][reason] = number
+    return thing
+
+
+def process_object(process: JudgedProcess) -> dict[str, Any]:
+    """One process that was read."""
+    return {
+        "pid": process.id.pid,
+        "start_time": process.id.start_time,
+        "comm": utf8(process.comm),
+        "map_count": process.map_count,
+        "kinds": kinds_object(process.kinds),
+        "pairs": pairs_object(process.pairs),
+        "recoverable": dict(process.recoverable),
+    }
+
+
+def unreadable_object(process: Unreadable) -> dict[str, Any]:
+    """One process that could not be read, and why."""
+    return {
+        "pid": process.id.pid,
+        "comm": utf8(process.comm),
+        "why": process.why.value,
+        "detail": utf8(process.detail),
+    }
+
+
+def scan_document(
+    *,
+    evidence: Evidence,
+    kernel: KernelInfo,
+    max_map_count: int | None,
+    took_seconds: float,
+    processes: Iterable[JudgedProcess],
+    unreadable: Iterable[Unreadable],
+    judged_as: KernelInfo | None = None,
+) -> dict[str, Any]:
+    """The whole answer. ``took_seconds`` is the reading and judging of all processes."""
+    return {
+        "schema": SCHEMA,
+        "evidence": evidence.value,
+        "took_seconds": round(took_seconds, 6),
+        "kernel": kernel_object(kernel, judged_as),
+        "max_map_count": max_map_count,
+        "processes": [process_object(process) for process in processes],
+        "unreadable": [unreadable_object(process) for process in unreadable],
+    }

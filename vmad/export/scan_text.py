@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A scan for a person: what matters first, who is nearest to the limit, what the host loses."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from vmad.export.printable import printable
+from vmad.export.quantities import UNKNOWN, count, counted, duration, percent
+from vmad.export.style import Style
+from vmad.export.text_table import aligned
+from vmad.model.kinds import KIND_TEXT, Kind
+from vmad.model.process import Evidence
+from vmad.model.verdict import Verdict
+from vmad.scan.once import HostScan
+from vmad.scan.snapshot import JudgedProcess
+
+EVIDENCE_TEXT: dict[Evidence, str] = {
+    Evidence.KERNEL: "kernel: exact, read from the kernel's own structures",
+    Evidence.PROCFS: "procfs: only what /proc shows; what it cannot see is counted as unknown",
+    Evidence.PROBE: "probe: the kernel was made to try",
+}
+
+#: a table needs no more columns than a terminal has
+WIDEST_COMM = 16
+
+
+def scan_text(scan: HostScan, style: Style, top: int | None) -> list[str]:
+    """Lines; ``top`` bounds the table of processes, None shows all."""
+    lines = [*_headline(scan, style), ""]
+    shown = scan.processes if top is None else scan.processes[:top]
+    if shown:
+        lines += [*_processes(shown, style)]
+        if len(shown) < len(scan.processes):
+            left = len(scan.processes) - len(shown)
+            lines.append(style.dim(f"{counted(left, 'more process', 'more processes')}: --all"))
+        lines += ["", *_host(scan, style), ""]
+    return lines + _evidence(scan, style)
+
+
+def _headline(scan: HostScan, style: Style) -> list[str]:
+    if not scan.processes:
+        return ["No process could be read."]
+    many = counted(len(scan.processes), "process", "processes")
+    text = f"{many} with {counted(scan.vmas, 'VMA')}"
+    worst = scan.processes[0]
+    if worst.map_count is None:
+        return [text]
+    limit = "" if scan.max_map_count is None else f" of {count(scan.max_map_count)}"
+    near = f"{count(worst.map_count)}{limit} ({percent(worst.ratio)})"
+    name = f"{printable(worst.comm)} (pid {worst.id.pid})"
+    return [f"{text}; nearest to the limit: {name} with {style.alarm(near, worst.ratio)}"]
+
+
+def _processes(processes: tuple[JudgedProcess, ...], style: Style) -> list[str]:
+    header = ("PID", "COMMAND", "VMAS", "LIMIT", "MOSTLY", "MAIN OBSTACLE", "STOCK", "PATCHED")
+    rows = [header, *(_row(process) for process in processes)]
+    lines = aligned(rows, "rlrrllrr")
+    place = lines[0].index("STOCK") if "STOCK" in lines[0] else 0
+    above = " " * max(place - 2, 0) + "WOULD VANISH ON"
+    return [style.dim(above), style.bold(lines[0]), *lines[1:]]
+
+
+def _row(process: JudgedProcess) -> tuple[str, ...]:
+    total = sum(process.kinds)
+    kind = max(Kind, key=lambda kind: process.kinds[kind])
+    mostly = f"{KIND_TEXT[kind]} {percent(process.kinds[kind] / total)}" if total else UNKNOWN
+    return (
+        str(process.id.pid),
+        printable(process.comm)[:WIDEST_COMM],
+        count(process.map_count),
+        percent(process.ratio),
+        mostly,
+        _obstacle(process),
+        count(process.recoverable["stock"]),
+        count(process.recoverable["relaxed"]),
+    )
+
+
+def _obstacle(process: JudgedProcess) -> str:
+    """The stock reason that keeps most pairs apart; pairs that would merge are no obstacle."""
+    reasons = Counter[str]()
+    for key, number in process.pairs.items():
+        if key.rules == "stock" and key.verdict != Verdict.MERGEABLE.value:
+            reasons[key.reason] += number
+    if not reasons:
+        return UNKNOWN
+    reason, number = reasons.most_common(1)[0]
+    return f"{reason} {count(number)}"
+
+
+def _host(scan: HostScan, style: Style) -> list[str]:
+    by_reason: dict[tuple[str, str], dict[str, int]] = {}
+    for key, number in scan.pairs.items():
+        by_reason.setdefault((key.verdict, key.reason), {})[key.rules] = number
+    if not by_reason:
+        return ["No process has two private anonymous VMAs side by side."]
+    order = [verdict.value for verdict in Verdict]
+    rows = [("PAIRS OF THE HOST", "REASON", "STOCK", "PATCHED")]
+    rows += [
+        (verdict, reason, count(numbers.get("stock")), count(numbers.get("relaxed")))
+        for (verdict, reason), numbers in sorted(
+            by_reason.items(), key=lambda item: (order.index(item[0][0]), -max(item[1].values()))
+        )
+    ]
+    lines = aligned(rows, "llrr")
+    lines[0] = style.bold(lines[0])
+    for rules, name in (("stock", "stock"), ("relaxed", "patched")):
+        text = f"{counted(scan.recoverable[rules] or 0, 'VMA')} would vanish on the {name} kernel"
+        if scan.undecided[rules]:
+            open_ones = counted(scan.undecided[rules], "process", "processes")
+            text += f", without {open_ones} that this evidence leaves undecided"
+        lines.append(text)
+    return lines
+
+
+def _evidence(scan: HostScan, style: Style) -> list[str]:
+    judged = (
+        ""
+        if scan.judged_as == scan.kernel
+        else f", judged by the rules of {scan.judged_as.release}"
+    )
+    lines = [
+        f"Evidence {EVIDENCE_TEXT[scan.evidence]} (walk: {scan.walk}).",
+        f"Kernel {printable(scan.kernel.release)}{judged}; "
+        f"read and judged in {duration(scan.took_seconds)}.",
+    ]
+    unknown = sum(
+        number
+        for key, number in scan.pairs.items()
+        if key.rules == "stock" and key.verdict == Verdict.UNKNOWN.value
+    )
+    if unknown:
+        lines.append(f"It leaves {counted(unknown, 'pair')} undecided.")
+    if scan.unreadable:
+        reasons = Counter(process.why.value for process in scan.unreadable)
+        text = ", ".join(f"{why} {number:,}" for why, number in reasons.most_common())
+        many = counted(len(scan.unreadable), "process", "processes")
+        lines.append(f"Could not be read: {many} ({text}).")
+        for process in scan.unreadable[:3]:
+            name = f"{printable(process.comm)} " if process.comm else ""
+            lines.append(style.dim(f"  {name}pid {process.id.pid}: {printable(process.detail)}"))
+    return lines

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Which source answers: the one that was asked for, or the best that works here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vmad.errors import EvidenceUnavailable, VmadError
+from vmad.sources.source import Source
+
+EvidenceChoice = Literal["auto", "kernel", "procfs"]
+
+
+def open_source(evidence: EvidenceChoice, capture: str | None, proc: str = "/proc") -> Source:
+    """Open a source; the caller closes it.
+
+    ``capture`` names a file and decides alone. Raises EvidenceUnavailable, CannotRead,
+    BadCapture.
+    """
+    # imported on demand: each source brings what the others do without
+    if capture is not None:
+        from vmad.sources.capture import CaptureSource  # noqa: PLC0415
+
+        return CaptureSource(capture)
+    if evidence in ("auto", "kernel"):
+        try:
+            return _kernel_source(proc)
+        except EvidenceUnavailable:
+            if evidence == "kernel":
+                raise
+    from vmad.sources.procfs.source import ProcfsSource  # noqa: PLC0415
+
+    return ProcfsSource(proc)
+
+
+def _kernel_source(proc: str) -> Source:
+    from vmad.sources.bpf.source import BpfSource  # noqa: PLC0415
+
+    return BpfSource(proc)
+
+
+def why_not_kernel(proc: str = "/proc") -> str | None:
+    """The one-line reason why kernel evidence cannot be had here; None when it can."""
+    try:
+        _kernel_source(proc).close()
+    except VmadError as error:
+        return str(error)
+    return None
