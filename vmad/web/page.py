@@ -1,11 +1,272 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The page at /: who is near the limit, how fast, why, and how vmad itself does."""
+"""The page at /: who is near the limit, how fast, why, and how vmad itself does.
+
+Rendered on the server, complete without scripts or anything from elsewhere.
+"""
 
 from __future__ import annotations
 
-from vmad.scan.snapshot import HostSnapshot
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from time import time
+
+from vmad import __version__
+from vmad.export.quantities import duration
+from vmad.model.kinds import KIND_TEXT, Kind
+from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
+from vmad.web.markup import (
+    Column,
+    Html,
+    Table,
+    bar,
+    growth,
+    join,
+    level,
+    moment,
+    name,
+    not_known,
+    number,
+    plain_bar,
+    section,
+    share,
+    text,
+)
+from vmad.web.page_health import health_section
+from vmad.web.page_pairs import pairs_section
+
+#: groups shown at once; the others are in a part that unfolds
+GROUPS_SHOWN = 20
+#: seconds between two looks while there is nothing to show
+REFRESH = 2
 
 
-def render_page(snapshot: HostSnapshot | None) -> bytes:
-    """placeholder"""
-    return b"<!doctype html>" + b" " * 4000 + b"\n"
+def render_page(
+    snapshot: HostSnapshot | None, stats: SelfStats | None = None, now: float | None = None
+) -> bytes:
+    """The page as HTML in UTF-8; before the first scan (None) one that says so and looks again.
+
+    ``stats`` and ``now`` (Unix seconds) default to the snapshot's own and to the clock.
+    """
+    now = time() if now is None else now
+    if snapshot is None:
+        waiting = (
+            "<header><h1>vmad</h1></header><main><section><h2>The first scan is under way</h2>"
+            f"<p>This page looks again every {REFRESH} seconds.</p></section>"
+        )
+        if stats is not None:
+            waiting += health_section(None, stats, now)
+        return _document("vmad", Html(waiting + "</main>"), refresh=True)
+    host = snapshot
+    main = join(
+        (
+            _summary(host),
+            _groups_section(host),
+            pairs_section(host),
+            _kinds_section(host),
+            _top_section(host),
+            health_section(host, stats or host.self_stats, now),
+        )
+    )
+    return _document(f"vmad: {host.hostname}", Html(f"{_header(host)}<main>{main}</main>"))
+
+
+@cache
+def _style() -> str:
+    return files("vmad.web").joinpath("page.css").read_text(encoding="utf-8")
+
+
+def _document(title: str, body: Html, refresh: bool = False) -> bytes:
+    again = f'<meta http-equiv="refresh" content="{REFRESH}">' if refresh else ""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+        f"{again}<title>{text(title)}</title><style>{_style()}</style></head><body>{body}"
+        '<footer><a href="/metrics">metrics</a> <a href="/api/v1/scan">this scan as JSON</a> '
+        f'<a href="/-/ready">ready</a> <span>vmad {text(__version__)}</span></footer>'
+        "</body></html>\n"
+    ).encode()
+
+
+def _header(host: HostSnapshot) -> Html:
+    patched = ", with the anon_vma series" if host.kernel.patched else ""
+    seen = {"kernel": "exact, from the kernel by BPF", "procfs": "what /proc shows"}
+    evidence = seen.get(host.evidence.value, host.evidence.value)
+    return Html(
+        f"<header><h1>{text(host.hostname)}</h1><p>Linux {text(host.kernel.release)}{patched}"
+        f" · evidence: {text(evidence)} · scanned {moment(host.taken_at)}</p></header>"
+    )
+
+
+def _card(title: str, value: Html, note: Html, kind: str = "") -> Html:
+    return Html(
+        f'<div class="card {kind}"><h2>{title}</h2><p class="value">{value}</p><p>{note}</p></div>'
+    )
+
+
+def _summary(host: HostSnapshot) -> Html:
+    worst = host.processes[0] if host.processes else None
+    limit = number(host.max_map_count)
+    who = Html("no process could be read")
+    if worst is not None:
+        who = Html(f"{text(worst.comm)} ({worst.id.pid}): {number(worst.map_count)} of {limit}")
+    soonest = min(
+        (group for group in host.groups if group.seconds_to_limit is not None),
+        key=lambda group: group.seconds_to_limit or 0.0,
+        default=None,
+    )
+    recoverable = host.recoverable
+    return join(
+        (
+            Html('<div class="cards">'),
+            _card(
+                "Nearest to the limit",
+                share(host.worst_ratio),
+                who,
+                f"first {level(host.worst_ratio)}",
+            ),
+            _card("Limit per process", limit, Html("sysctl <code>vm.max_map_count</code>")),
+            _card(
+                "First at the limit",
+                _time_left(soonest.seconds_to_limit if soonest else None, "nobody grows"),
+                name(soonest.name) if soonest else Html("no group grows now"),
+            ),
+            _card(
+                "VMAs on this host",
+                number(sum(host.kinds)),
+                Html(f"in {number(len(host.processes))} processes"),
+            ),
+            _card(
+                "Recoverable VMAs",
+                number(recoverable.get("stock")),
+                Html(f"{number(recoverable.get('relaxed'))} under relaxed rules"),
+            ),
+            Html("</div>"),
+        )
+    )
+
+
+def _time_left(seconds: float | None, otherwise: str = "does not grow") -> Html:
+    if seconds is None:
+        return not_known(otherwise)
+    return text("more than a year" if seconds > 365 * 86400 else duration(seconds))
+
+
+def _near(count: int | None, ratio: float | None, high_water: int | None) -> Html:
+    """Count and ratio over a bar that carries the high-water mark."""
+    if count is None:
+        return not_known("could not be read")
+    mark = None
+    if ratio is not None and count and high_water is not None and high_water > count:
+        mark = ratio * high_water / count
+    return Html(
+        f'<span class="near"><span>{number(count)}</span> <span>{share(ratio)}</span></span>'
+        f"{bar(ratio, mark)}"
+    )
+
+
+_GROUPS = Table(
+    "Groups, nearest to the limit first",
+    (
+        Column("Group"),
+        Column("VMAs of the worst process", "near"),
+        Column("High-water", "number wide"),
+        Column("Growth", "number medium"),
+        Column("Time to limit", "number"),
+        Column("Processes", "number wide"),
+        Column("All VMAs", "number wide"),
+        Column("Recoverable", "number wide"),
+        Column("… relaxed", "number wide"),
+    ),
+)
+
+
+def _groups_section(host: HostSnapshot) -> Html:
+    shown, rest = host.groups[:GROUPS_SHOWN], host.groups[GROUPS_SHOWN:]
+    parts = [_group_table(shown)]
+    if rest:
+        summary = f"{len(rest):,} more groups, none nearer than {share(rest[0].ratio)}"
+        parts.append(Html(f"<details><summary>{summary}</summary>{_group_table(rest)}</details>"))
+    return section(
+        "Who",
+        "The limit counts per process, so a group is as near as its worst process. "
+        "The mark on a bar is the high-water since vmad watches.",
+        *parts,
+    )
+
+
+def _group_table(groups: Sequence[GroupStats]) -> Html:
+    if not groups:
+        return Html("<p>No process could be read.</p>")
+    return _GROUPS.html(
+        (
+            name(group.name),
+            _near(group.map_count_max, group.ratio, group.high_water),
+            number(group.high_water),
+            growth(group.rate),
+            _time_left(group.seconds_to_limit),
+            number(group.processes),
+            number(group.map_count_sum),
+            number((group.recoverable or {}).get("stock")),
+            number((group.recoverable or {}).get("relaxed")),
+        )
+        for group in groups
+    )
+
+
+_KINDS = Table(
+    "VMAs of the host by kind",
+    (Column("Kind"), Column("VMAs", "number"), Column("Share", "number"), Column("", "near")),
+)
+
+
+def _kinds_section(host: HostSnapshot) -> Html:
+    total = sum(host.kinds)
+    ordered = sorted(Kind, key=lambda kind: -host.kinds[kind])
+    rows = (
+        (
+            text(KIND_TEXT[kind]),
+            number(host.kinds[kind]),
+            share(host.kinds[kind] / total),
+            plain_bar(host.kinds[kind] / total),
+        )
+        for kind in ordered
+        if host.kinds[kind]
+    )
+    note = "What the VMAs of all processes are. Deleted files and shared memory point to a leak."
+    return section("Composition", note, _KINDS.html(rows) if total else Html("<p>No VMAs.</p>"))
+
+
+_TOP = Table(
+    "Processes, nearest to the limit first",
+    (
+        Column("Process"),
+        Column("VMAs", "near"),
+        Column("High-water", "number wide"),
+        Column("Growth", "number medium"),
+        Column("Time to limit", "number"),
+        Column("Group", "wide"),
+        Column("As JSON", "wide whole"),
+    ),
+)
+
+
+def _top_section(host: HostSnapshot) -> Html:
+    rows = (_top_row(process) for process in host.top)
+    note = "The same on a terminal, with causes and advice: vmad explain PID"
+    body = _TOP.html(rows) if host.top else Html("<p>No process could be read.</p>")
+    return section("Processes", note, body)
+
+
+def _top_row(process: JudgedProcess) -> tuple[Html, ...]:
+    pid = process.id.pid
+    return (
+        Html(f'{name(process.comm)} <span class="pid">{pid}</span>'),
+        _near(process.map_count, process.ratio, process.high_water),
+        number(process.high_water),
+        growth(process.rate),
+        _time_left(process.seconds_to_limit),
+        name(process.group),
+        Html(f'<a href="/api/v1/explain/{pid}">pairs of {pid}</a>'),
+    )

@@ -47,11 +47,24 @@ class _Phase(Enum):
 
 @dataclass(eq=False, slots=True)
 class _Connection:
-    """One client. ``since``: loop time of its last progress."""
+    """One client. ``since``: loop time of its last progress.
 
+    ``client`` is ours to close until asyncio has ``taken`` it over: a descriptor closed behind a
+    transport's back may be another connection's by the time the transport uses it.
+    """
+
+    client: socket.socket
     since: float
     phase: _Phase = _Phase.READING
+    taken: bool = False
     task: asyncio.Task[None] | None = None
+
+    def ended(self, _: object = None) -> None:
+        """Close what no transport has taken: a task that is cancelled before its first step
+        never comes to its own clean-up.
+        """
+        if not self.taken:
+            self.client.close()
 
 
 class WebServer:
@@ -144,9 +157,12 @@ class WebServer:
                     client.send(_FULL)
                 client.close()
                 continue
-            connection = _Connection(loop.time())
+            connection = _Connection(client, loop.time())
             self._connections[connection] = None
-            connection.task = asyncio.create_task(self._serve(connection, client))
+            connection.task = asyncio.create_task(self._serve(connection))
+            connection.task.add_done_callback(connection.ended)
+            # sock_accept does not yield while clients queue up: let the others have their turn
+            await asyncio.sleep(0)
 
     def _make_room(self) -> bool:
         """Close the connection that has kept still longest; False when all are at work."""
@@ -161,7 +177,7 @@ class WebServer:
                 return True
         return False
 
-    async def _serve(self, connection: _Connection, client: socket.socket) -> None:
+    async def _serve(self, connection: _Connection) -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=MAX_LINE)
         protocol = asyncio.StreamReaderProtocol(reader)
@@ -169,9 +185,10 @@ class WebServer:
         try:
             settings = self._web_config.current()
             secured = settings.tls is not None
+            connection.taken = True
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol,
-                client,
+                connection.client,
                 ssl=settings.tls,
                 ssl_handshake_timeout=self._timeout if secured else None,
                 ssl_shutdown_timeout=_LINGER_SECONDS if secured else None,
@@ -183,9 +200,7 @@ class WebServer:
             _log.debug("connection ended: %s", error)
         finally:
             self._connections.pop(connection, None)
-            if transport is None:
-                client.close()
-            else:
+            if transport is not None:
                 transport.abort()
 
     async def _converse(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.unit.sample import sample_snapshot, self_stats
+from tests.unit.sample import NOW, sample_snapshot, self_stats
 from vmad.errors import CannotRead, ProcessGone
 from vmad.export.metrics import Exposition
 from vmad.scan.snapshot import HostSnapshot
@@ -30,7 +30,7 @@ class SampleContent:
         return self.exposition.render(openmetrics, gzip)
 
     def page(self) -> bytes:
-        return render_page(self.snapshot)
+        return render_page(self.snapshot, self_stats(), NOW + 4)
 
     def scan_json(self) -> bytes | None:
         return b'{"schema": "vmad.scan/1"}\n' if self.snapshot else None

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The page's section on pairs: which reason blocks how many, under stock and relaxed rules."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from vmad.model.verdict import Verdict
+from vmad.rules.catalogue import reason
+from vmad.scan.snapshot import HostSnapshot
+from vmad.web.markup import Column, Html, Table, join, number, plain_bar, section, text
+
+_RULES = ("stock", "relaxed")
+_VERDICTS = {
+    Verdict.BLOCKED: "Blocked",
+    Verdict.MERGEABLE: "Mergeable, nothing has tried yet",
+    Verdict.UNKNOWN: "Unknown to this evidence",
+}
+_TABLE = Table(
+    "Pairs by verdict and decisive reason",
+    (
+        Column("Reason"),
+        Column("Stock", "number"),
+        Column("Relaxed", "number"),
+        Column("Share, stock", "near wide"),
+    ),
+)
+
+
+def pairs_section(host: HostSnapshot) -> Html:
+    """Stock and relaxed side by side, a block of rows per verdict, recoverable VMAs below."""
+    counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for key, count in host.pairs.items():
+        if count:
+            counts[key.verdict, key.reason][key.rules] = count
+    totals = {rules: sum(one.get(rules, 0) for one in counts.values()) for rules in _RULES}
+    note = (
+        "Adjacent private anonymous VMAs, by what decides whether the kernel merges them: under "
+        "the rules of this release (stock) and of a kernel with the anon_vma series (relaxed)."
+    )
+    if not counts:
+        return section("Why", note, Html("<p>No pairs.</p>"))
+    rows = join(_verdict_rows(verdict, counts, totals["stock"]) for verdict in _VERDICTS)
+    foot = _foot("All pairs", *(totals[rules] for rules in _RULES))
+    foot += _foot("VMAs recoverable by merging", *map(host.recoverable.get, _RULES))
+    table = _TABLE.html(()).replace("<tbody></tbody>", f"{rows}<tfoot>{foot}</tfoot>")
+    return section("Why", note, Html(table))
+
+
+def _verdict_rows(
+    verdict: Verdict, counts: dict[tuple[str, str], dict[str, int]], total: int
+) -> Html:
+    own = [
+        (name, by) for (verdict_name, name), by in counts.items() if verdict_name == verdict.value
+    ]
+    if not own:
+        return Html("")
+    own.sort(key=lambda item: (-max(item[1].values()), item[0]))
+    head = f'<tr class="verdict"><th colspan="4" scope="rowgroup">{_VERDICTS[verdict]}</th></tr>'
+    rows = (
+        _TABLE.row(
+            (
+                _reason(name),
+                number(by.get("stock", 0)),
+                number(by.get("relaxed", 0)),
+                plain_bar(by.get("stock", 0) / total if total else 0.0),
+            )
+        )
+        for name, by in own
+    )
+    return Html(f"<tbody>{head}{join(rows)}</tbody>")
+
+
+def _reason(name: str) -> Html:
+    return Html(f"<code>{text(name)}</code><small>{text(reason(name).sentence)}</small>")
+
+
+def _foot(title: str, stock: int | None, relaxed: int | None) -> str:
+    cells = "".join(f'<td class="number">{number(one)}</td>' for one in (stock, relaxed))
+    return f'<tr><th scope="row">{title}</th>{cells}<td class="wide"></td></tr>'
