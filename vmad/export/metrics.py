@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gzip
 import platform
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
@@ -27,6 +26,7 @@ from prometheus_client.registry import Collector
 
 from vmad import __version__
 from vmad.export.metric_catalogue import BY_NAME, CATALOGUE, Metric
+from vmad.export.printable import utf8
 from vmad.model.kinds import KIND_NAMES, Kind
 from vmad.model.process import Unread
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
@@ -35,12 +35,6 @@ _Samples = dict[str, dict[tuple[str, ...], float]]
 
 # untyped in prometheus_client 0.26
 _openmetrics_text: Callable[[Collector], bytes] = openmetrics_exposition.generate_latest
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def label_value(name: str) -> str:
-    """A name as valid UTF-8: an undecodable byte, a lone surrogate in Python, becomes ``\\xNN``."""
-    return _SURROGATE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
 
 
 class VmadCollector(Collector):
@@ -83,7 +77,7 @@ class VmadCollector(Collector):
         """
         if value is not None:
             family = self._samples.setdefault(BY_NAME[name].name, {})
-            family.setdefault(tuple(label_value(label) for label in labels), value)
+            family.setdefault(tuple(map(utf8, labels)), value)
 
     def _put_by_rules(
         self, name: str, values: Mapping[str, int | None] | None, *labels: str

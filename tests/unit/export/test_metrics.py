@@ -24,7 +24,8 @@ from tests.unit.sample import (
     snapshot_of,
 )
 from vmad.export.metric_catalogue import BY_NAME, CATALOGUE
-from vmad.export.metrics import Exposition, VmadCollector, label_value
+from vmad.export.metrics import Exposition, VmadCollector
+from vmad.export.printable import utf8
 from vmad.model.process import Unread
 from vmad.scan.snapshot import HostSnapshot
 
@@ -96,7 +97,7 @@ def test_pairs_of_one_rules_add_up_to_the_pairs_of_the_group(name: str) -> None:
         for key, count in (group.pairs or {}).items():
             sums[key.rules] += count
         for rules, number in sums.items():
-            label = label_value(group.name)
+            label = utf8(group.name)
             assert sum(values(found, "vmad_group_pairs", group=label, rules=rules)) == number
         assert len(set(sums.values())) <= 1
 
