@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from enum import Enum, auto
 
+from vmad.errors import VmadError
 from vmad.web import router
 from vmad.web.listen import address_text, bind_all
 from vmad.web.request import MAX_LINE, BadRequest, Request, read_request
@@ -107,6 +108,8 @@ class WebServer:
         self._thread = threading.Thread(target=self._run, name="vmad-http", daemon=True)
         self._thread.start()
         self._running.wait()
+        if self._loop is None:
+            raise VmadError("the web server could not start", "see the traceback above")
 
     def stop(self) -> None:
         """Stop within a second; a request in flight gets half of it."""
@@ -118,7 +121,10 @@ class WebServer:
         self._thread = None
 
     def _run(self) -> None:
-        asyncio.run(self._serve_until_stopped())
+        try:
+            asyncio.run(self._serve_until_stopped())
+        finally:
+            self._running.set()  # also when no event loop can be had (out of descriptors)
 
     async def _serve_until_stopped(self) -> None:
         self._loop = asyncio.get_running_loop()
