@@ -75,7 +75,7 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         prog="vmad",
         description="Who is near vm.max_map_count, how fast, why, and what to change.",
         epilog="vmad COMMAND --help tells a command's options.",
-        formatter_class=_wide_help,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"vmad {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -97,8 +97,12 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     return parser
 
 
-def _wide_help(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, max_help_position=16)
+class _Help(argparse.HelpFormatter):
+    """argparse forgets the indent of subcommands when it makes room for their names."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=20)
+        self._action_max_length = 4 + max(map(len, COMMANDS))
 
 
 def _complain(text: str) -> None:

@@ -77,14 +77,14 @@ def _relaxed(cause: Cause) -> list[str]:
 
 
 def _pages(sample: PageSample) -> str:
-    looked = (
-        f"all {counted(sample.pairs, 'pair')}"
-        if sample.pairs == sample.of_pairs
-        else f"a sample of {count(sample.pairs)} of {counted(sample.of_pairs, 'pair')}"
-    )
-    used = percent(sample.present / sample.pages) if sample.pages else "none"
+    looked = f"of {counted(sample.pairs, 'pair')}"
+    if sample.pairs < sample.of_pairs:
+        looked += f" taken evenly from all {count(sample.of_pairs)}"
+    if sample.too_large:
+        looked += f", without {counted(sample.too_large, 'very large VMA')}"
+    share = None if sample.present is None or not sample.pages else sample.present / sample.pages
     return (
-        f"Pages, {looked}: {count(sample.present)} present ({used} of the address space), "
+        f"Pages {looked}: {count(sample.present)} present ({percent(share)} of the address space), "
         f"{count(sample.swapped)} swapped, {count(sample.shared)} shared with another process."
     )
 

@@ -20,7 +20,7 @@ from vmad.scan.page_sample import PageSample
 
 #: share of the limit from which raising it is worth a thought
 LIMIT_ADVICE_FROM = 0.5
-#: names of files shown below the composition
+#: names of files shown below the composition, none with less than a hundredth of the VMAs
 NAMES_SHOWN = 5
 
 
@@ -37,7 +37,7 @@ def explain_text(
     if causes:
         total = len(explanation.table.rows)
         share = sum(cause.vmas for cause in causes) / total
-        heading = "cause makes" if len(causes) == 1 else f"{len(causes)} causes make"
+        heading = "one cause makes" if len(causes) == 1 else f"{len(causes)} causes make"
         lines.append(style.bold(f"Why: {heading} up {percent(share)} of the VMAs"))
         for number, cause in enumerate(causes, 1):
             lines += cause_lines(number, cause, explanation, style, samples or {})
@@ -98,11 +98,14 @@ def _composition(explanation: Explanation, style: Style) -> list[str]:
         if explanation.kinds[kind]
     ]
     lines = [style.bold("What they are"), *aligned(rows, "lrr", "  ")]
-    names = [name for name in explanation.names if name.vmas > 1][:NAMES_SHOWN]
+    names = [name for name in explanation.names if name.vmas > 1 and name.vmas * 100 >= total]
     if names:
         lines.append("  Mapped most often:")
         width = style.columns - 14
-        mapped = [(count(name.vmas), shortened(printable(name.name), width)) for name in names]
+        mapped = [
+            (count(name.vmas), shortened(printable(name.name), width))
+            for name in names[:NAMES_SHOWN]
+        ]
         lines += aligned(mapped, "rl", "    ")
     return lines
 

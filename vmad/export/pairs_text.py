@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vmad.export.explain_json import PairPages
-from vmad.export.quantities import counted, size
+from vmad.export.quantities import count, counted, size
 from vmad.export.style import Style
 from vmad.export.text_table import aligned
 from vmad.model.flags import CANONICAL_CODES, canonical, high_masks
@@ -54,6 +54,8 @@ def pairs_text(
     lines[0] = style.bold(lines[0])
     if shown < len(pairs):
         lines.append(style.dim(f"{counted(len(pairs) - shown, 'more pair')}: --limit N"))
+    if pages:
+        lines.append("Pages: present/swapped/shared of the lower and of the upper VMA.")
     return lines
 
 
@@ -78,7 +80,7 @@ def _flags(a: int, b: int, masks: dict[str, int]) -> str:
 def _pages(pages: Mapping[str, Mapping[str, int | None]]) -> str:
     """("pages 12/0/1 and 3/0/0"): present, swapped, shared on the lower and the upper side."""
     sides = [
-        "/".join("?" if number is None else str(number) for number in pages[side].values())
+        "/".join(count(pages[side][name]) for name in ("present", "swapped", "shared"))
         for side in ("a", "b")
     ]
     return f"pages {sides[0]} and {sides[1]}"

@@ -131,17 +131,36 @@ def find_causes(table: VmaTable, pairs: JudgedPairs) -> tuple[Cause, ...]:
 
 
 def count_names(table: VmaTable) -> tuple[NameCount, ...]:
-    """Names of files, shared memory and named anonymous memory by how many VMAs have them."""
+    """Names of files, shared memory and named anonymous memory by how many VMAs have them.
+
+    Where hardly any name occurs twice (a file per segment, a memfd per buffer), what they have
+    in common is counted: "/data/segments/*".
+    """
     kinds = table.rows["kind"].tolist()
-    counts: Counter[tuple[str, int]] = Counter(
+    names = [
         (name, kinds[row])
         for row, name in table.paths.items()
         if kinds[row] in NAMED_KINDS or name.startswith("[anon:")
-    )
+    ]
+    counts = Counter(names)
+    if len(counts) * 2 > len(names):
+        counts = Counter((_directory(name), kind) for name, kind in names)
     return tuple(
         NameCount(name, Kind(kind), vmas)
         for (name, kind), vmas in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     )
+
+
+def _directory(name: str) -> str:
+    """("/data/a.dvd (deleted)") -> "/data/* (deleted)"; what is in no directory stays."""
+    if name.startswith("[anon"):
+        return f"{name.partition(':')[0]}:*]"
+    deleted = " (deleted)" if name.endswith(" (deleted)") else ""
+    for separator in ("/", ":"):
+        above, found, _ = name.removesuffix(deleted).rpartition(separator)
+        if found and above:
+            return f"{above}{found}*{deleted}"
+    return name
 
 
 def find_runtimes(table: VmaTable) -> frozenset[Runtime]:
@@ -155,13 +174,14 @@ def suitable_advice(advice: Iterable[Advice], runtimes: frozenset[Runtime]) -> l
     """Advice for what this process runs first, then what holds for any; the rest not at all.
 
     Where nothing is known of what it runs (a redacted capture, a static program) all is kept.
+    That it maps the C library says little: that advice stays in its place.
     """
-    general = (Runtime.ANY, Runtime.OPERATOR)
+    general = {Runtime.ANY, Runtime.OPERATOR} | (runtimes & {Runtime.GLIBC})
+    if not runtimes:
+        general = set(Runtime)
     every = list(advice)
-    own = [item for item in every if item.applies_to in runtimes]
-    rest = [item for item in every if item.applies_to in general]
-    others = [item for item in every if item not in own and item not in rest]
-    return own + rest + ([] if runtimes else others)
+    own = [item for item in every if item.applies_to in runtimes - general]
+    return own + [item for item in every if item.applies_to in general]
 
 
 def main_causes(causes: tuple[Cause, ...], at_most: int = 3) -> tuple[Cause, ...]:

@@ -12,14 +12,19 @@ from vmad.scan.repeats import Indices
 
 @dataclass(frozen=True, slots=True)
 class PageSample:
-    """Pages of the VMAs of some pairs. ``of_pairs`` is how many pairs there are in all."""
+    """Pages of the VMAs of some pairs; None where the kernel or our rights do not tell.
+
+    ``of_pairs`` is how many pairs there are in all; ``too_large`` VMAs were left out; ``pages``
+    is the address space looked at.
+    """
 
     pairs: int
     of_pairs: int
+    too_large: int
     pages: int
-    present: int
-    swapped: int
-    shared: int
+    present: int | None
+    swapped: int | None
+    shared: int | None
 
 
 def spread(rows: Indices, at_most: int) -> Indices:

@@ -42,7 +42,7 @@ class TablesSource:
         for row, table in zip(census, self._tables.values(), strict=False):
             comm = table.comm.encode("utf-8", "surrogateescape")
             row["pid"], row["start_time"] = table.id
-            row["mm"], row["map_count"], row["comm"] = table.mm, table.map_count, comm
+            row["mm"], row["map_count"], row["comm"] = table.mm, len(table.rows), comm
             row["lock_seq"], row["total_vm"] = 7, 11
         for row, process in zip(census[len(self._tables) :], self._gone, strict=True):
             row["pid"], row["start_time"], row["map_count"] = *process, -1

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.capture.recorded import KERNEL, TablesSource, capture, reopened
+from tests.unit.capture.recorded import KERNEL, KEY, TablesSource, capture, reopened
 from tests.unit.explain.tables import Area, alternating, table_of
 from vmad.errors import ProcessGone
 from vmad.model.kinds import Kind
@@ -20,7 +20,8 @@ from vmad.sources.capture import CaptureSource
 from vmad.sources.redaction import Redaction
 
 HOSTILE = "/tmp/a\nb\x1b[31m\udcff (deleted)"
-FILE = Area("r--p", kind=Kind.FILE, path="/usr/lib/libc.so.6")
+LIBC = "/usr/lib/libc.so.6"
+FILE = Area("r--p", kind=Kind.FILE, path=LIBC)
 TABLES = [
     table_of([*alternating(20), FILE, FILE], pid=10, mm=5),
     table_of([Area(path=HOSTILE), Area(path="[heap]", kind=Kind.HEAP)], pid=11, comm="\udcff\x1b"),
@@ -72,7 +73,7 @@ def test_names_are_redacted_unless_asked_for(tmp_path: Path) -> None:
     assert b"libc" not in everything
     assert b"redis" not in everything
     source = CaptureSource(str(path))
-    assert set(source.table(TABLES[0].id).paths.values()) == {Redaction(b"tests").path(FILE.path)}
+    assert set(source.table(TABLES[0].id).paths.values()) == {Redaction(KEY).path(LIBC)}
     assert source.table(TABLES[1].id).paths[1] == "[heap]"
     assert source.meta["hostname"] is None
 

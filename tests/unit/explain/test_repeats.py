@@ -43,7 +43,7 @@ def test_guard_pages_are_one_line_however_many() -> None:
     (repeat,) = repeats(table_of(alternating(59_999)))
 
     assert (repeat.runs, repeat.pitch) == (1, 8 * KIB)
-    assert Shape.GUARD_PAGES == shape_of(repeat)
+    assert shape_of(repeat) is Shape.GUARD_PAGES
     assert repeat_line(repeat) == (
         "59,999 pairs alternate rw-p 4 KiB / ---p 4 KiB, 8 KiB apart: guard pages"
     )
