@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from vmad.errors import EvidenceUnavailable, VmadError
+from vmad.model.kernel import running_kernel
+from vmad.rules.relaxed import RelaxedRules
+from vmad.rules.runs import merge_table
+from vmad.rules.stock import StockRules
 from vmad.sources.source import Source
 
 EvidenceChoice = Literal["auto", "kernel", "procfs"]
@@ -36,7 +41,15 @@ def open_source(evidence: EvidenceChoice, capture: str | None, proc: str = "/pro
 def _kernel_source(proc: str) -> Source:
     from vmad.sources.bpf.source import BpfSource  # noqa: PLC0415
 
-    return BpfSource(proc)
+    kernel = running_kernel(proc)
+    stock, relaxed = StockRules(kernel), RelaxedRules(kernel)
+    return BpfSource(
+        kernel,
+        stock.era.ignored_flags,
+        (merge_table(stock), merge_table(relaxed)),
+        walk=os.environ.get("VMAD_WALK"),
+        proc=proc,
+    )
 
 
 def why_not_kernel(proc: str = "/proc") -> str | None:

@@ -46,16 +46,22 @@ class SourceHealth:
 class Source(Protocol):
     """Whatever yields facts. A source knows nothing of verdicts."""
 
-    evidence: Evidence
-    kernel: KernelInfo
-    max_map_count: int | None
+    @property
+    def evidence(self) -> Evidence:
+        """How this source gets its facts."""
+
+    @property
+    def kernel(self) -> KernelInfo:
+        """The kernel whose processes these are."""
+
+    @property
+    def max_map_count(self) -> int | None:
+        """vm.max_map_count now (or when a capture was made)."""
 
     def census(self) -> Census:
         """Every process with an address space (kernel threads and zombies have none)."""
 
-    def summarise(
-        self, processes: Iterable[ProcessId]
-    ) -> Iterator[ProcessSummary | Unreadable]:
+    def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """Walk each process once and count; one result per process asked for, in any order."""
 
     def table(self, process: ProcessId) -> VmaTable:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The structures that walk.bpf.h shares with user space, as NumPy and struct know them."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from enum import IntEnum
+
+import numpy as np
+
+from vmad.model.flags import HIGH_CODES, high_masks
+from vmad.model.kernel import KernelInfo
+from vmad.model.kinds import KIND_COUNT
+
+MAX_HEADERS = 1024
+MAX_ENTRIES = 65536
+MAX_ROWS = 4096
+RULES = 2
+HIGH_FLAGS = 8
+
+
+class Status(IntEnum):
+    """enum status."""
+
+    OK = 0
+    MORE = 1
+    GONE = 2
+    BUSY = 3
+    NO_MM = 4
+    FULL = 5
+
+
+#: struct header: one process, counted
+HEADER = np.dtype(
+    [
+        ("start_boottime", "<u8"),
+        ("mm", "<u8"),
+        ("pid", "<u4"),
+        ("status", "<u4"),
+        ("map_count", "<i4"),
+        ("walked", "<u4"),
+        ("first_entry", "<u4"),
+        ("entries", "<u4"),
+        ("lost", "<u4"),
+        ("resumed", "<u4"),
+        ("kinds", "<u4", (KIND_COUNT,)),
+        ("recoverable", "<u4", (RULES,)),
+        ("init_pid", "<u4"),
+    ]
+)
+
+#: struct entry: one facts value of one process and its number of pairs
+ENTRY = np.dtype([("facts", "<u8"), ("count", "<u8")])
+
+#: struct wanted (open_coded.bpf.c)
+WANTED = np.dtype([("pid", "<u4"), ("spare", "<u4"), ("start_boottime", "<u8")])
+
+
+class Control(ctypes.Structure):
+    """struct control: what a run is asked for, and how far it came."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint32)
+        for name in (
+            "queued", "position", "budget", "chunk", "want_rows", "headers", "entries", "rows",
+            "status", "busy", "abandon",
+        )
+    )  # fmt: skip
+
+    queued: int
+    position: int
+    budget: int
+    chunk: int
+    want_rows: int
+    headers: int
+    entries: int
+    rows: int
+    status: int
+    busy: int
+    abandon: int
+
+
+def settings(
+    kernel: KernelInfo, ignored_flags: int, merge_tables: tuple[bytes, bytes], page_size: int
+) -> bytes:
+    """struct settings for a kernel: which flags never block, where the high ones are, the rules.
+
+    ``ignored_flags`` is canonical; each merge table has RUN_KEYS bytes (vmad/rules/runs.py).
+    """
+    masks = high_masks(kernel.version[:2], kernel.machine)
+    assert len(masks) <= HIGH_FLAGS
+    values = list(masks.values()) + [0] * (HIGH_FLAGS - len(masks))
+    bits = [HIGH_CODES[code] for code in masks] + [0] * (HIGH_FLAGS - len(masks))
+    return (
+        struct.pack(f"<Q{HIGH_FLAGS}Q{HIGH_FLAGS}III", ignored_flags, *values, *bits,
+                    page_size.bit_length() - 1, 0)
+        + merge_tables[0]
+        + merge_tables[1]
+    )  # fmt: skip

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A thin ctypes binding to the dozen functions of libbpf.so.1 that vmad calls.
+
+Signatures: libbpf 1.1 (bpf.h, libbpf.h). No callback is registered, since libffi closures need
+memory that is writable and executable, which the hardened service forbids; what went wrong is
+told from errno and the verifier's log.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vmad.errors import EvidenceUnavailable
+
+
+class _OpenOpts(ctypes.Structure):
+    """struct bpf_object_open_opts up to kernel_log_level (libbpf 0.7)."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("object_name", ctypes.c_char_p),
+        ("relaxed_maps", ctypes.c_bool),
+        ("pin_root_path", ctypes.c_char_p),
+        ("attach_prog_fd", ctypes.c_uint32),
+        ("kconfig", ctypes.c_char_p),
+        ("btf_custom_path", ctypes.c_char_p),
+        ("kernel_log_buf", ctypes.c_void_p),
+        ("kernel_log_size", ctypes.c_size_t),
+        ("kernel_log_level", ctypes.c_uint32),
+    )
+
+
+class _IterTask(ctypes.Structure):
+    """union bpf_iter_link_info, member task (uapi/linux/bpf.h, 6.1)."""
+
+    _fields_ = (
+        ("tid", ctypes.c_uint32),
+        ("pid", ctypes.c_uint32),
+        ("pid_fd", ctypes.c_uint32),
+    )
+
+
+class _IterAttachOpts(ctypes.Structure):
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("link_info", ctypes.POINTER(_IterTask)),
+        ("link_info_len", ctypes.c_uint32),
+    )
+
+
+class _TestRunOpts(ctypes.Structure):
+    """struct bpf_test_run_opts."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_void_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_void_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+_SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
+    "libbpf_set_print": (ctypes.c_void_p, (ctypes.c_void_p,)),
+    "bpf_object__open_file": (ctypes.c_void_p, (ctypes.c_char_p, ctypes.POINTER(_OpenOpts))),
+    "bpf_object__load": (ctypes.c_int, (ctypes.c_void_p,)),
+    "bpf_object__close": (None, (ctypes.c_void_p,)),
+    "bpf_object__find_program_by_name": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)),
+    "bpf_object__find_map_by_name": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)),
+    "bpf_program__fd": (ctypes.c_int, (ctypes.c_void_p,)),
+    "bpf_program__attach_iter": (
+        ctypes.c_void_p,
+        (ctypes.c_void_p, ctypes.POINTER(_IterAttachOpts)),
+    ),
+    "bpf_link__fd": (ctypes.c_int, (ctypes.c_void_p,)),
+    "bpf_link__destroy": (ctypes.c_int, (ctypes.c_void_p,)),
+    "bpf_iter_create": (ctypes.c_int, (ctypes.c_int,)),
+    "bpf_map__fd": (ctypes.c_int, (ctypes.c_void_p,)),
+    "bpf_map__initial_value": (
+        ctypes.c_void_p,
+        (ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t)),
+    ),
+    "bpf_prog_test_run_opts": (ctypes.c_int, (ctypes.c_int, ctypes.POINTER(_TestRunOpts))),
+}
+
+BTF_PATH = "/sys/kernel/btf/vmlinux"
+
+
+def load_library() -> ctypes.CDLL:
+    """libbpf.so.1, with the signatures of what is used set.
+
+    Raises EvidenceUnavailable where the library is missing or too old.
+    """
+    try:
+        library = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    except OSError as error:
+        raise EvidenceUnavailable(
+            "BPF: libbpf.so.1 is not installed", "install Debian's package libbpf1"
+        ) from error
+    for name, (result, arguments) in _SIGNATURES.items():
+        try:
+            function = getattr(library, name)
+        except AttributeError as error:
+            raise EvidenceUnavailable(
+                f"BPF: libbpf.so.1 has no {name}", "install libbpf 1.0 or later"
+            ) from error
+        function.restype = result
+        function.argtypes = arguments
+    library.libbpf_set_print(None)
+    return library
+
+
+def _why(number: int, log: str) -> tuple[str, str]:
+    """Cause and remedy of a failed load, for a person."""
+    if number in (errno.EPERM, errno.EACCES) and "R" not in log[:1]:
+        return "not permitted", "needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)"
+    if not os.path.exists(BTF_PATH):
+        return f"no {BTF_PATH}", "needs a kernel with CONFIG_DEBUG_INFO_BTF=y"
+    if number == errno.ESRCH:
+        return "a type or function it wants is not in this kernel", "an older walk serves"
+    lines = [line for line in log.splitlines() if line and not line.startswith("processed")]
+    detail = f" ({lines[-1][:160]})" if lines else ""
+    return f"{os.strerror(number)}{detail}", "report it with the output of `uname -r`"
+
+
+class BpfObject:
+    """One BPF object file, opened, set up and loaded.
+
+    ``settings`` (bytes) replace the start of section ".rodata.settings" before loading.
+    Raises EvidenceUnavailable with cause and remedy.
+    """
+
+    def __init__(self, path: Path, settings: bytes = b"") -> None:
+        self._library = load_library()
+        self._name = path.name
+        self._log = ctypes.create_string_buffer(1 << 16)
+        self._links: list[int] = []
+        if not path.exists():
+            raise EvidenceUnavailable(f"BPF: {path} is missing", "run `make setup` to build it")
+        options = _OpenOpts(sz=ctypes.sizeof(_OpenOpts))
+        options.kernel_log_buf = ctypes.cast(self._log, ctypes.c_void_p)
+        options.kernel_log_size = len(self._log)
+        self._object = self._library.bpf_object__open_file(os.fsencode(path), ctypes.byref(options))
+        if not self._object:
+            raise EvidenceUnavailable(
+                f"BPF: {path}: {os.strerror(ctypes.get_errno())}", "run `make setup` to rebuild it"
+            )
+        if settings:
+            size = ctypes.c_size_t()
+            address = self._library.bpf_map__initial_value(
+                self._map(".rodata.settings"), ctypes.byref(size)
+            )
+            assert len(settings) <= size.value, "settings do not fit their section"
+            ctypes.memmove(address, settings, len(settings))
+        if self._library.bpf_object__load(self._object) != 0:
+            cause, remedy = _why(
+                ctypes.get_errno(), self._log.value.decode("utf-8", "replace").strip()
+            )
+            self.close()
+            raise EvidenceUnavailable(f"BPF: {path.name} does not load: {cause}", remedy)
+
+    def _map(self, name: str) -> int:
+        found = self._library.bpf_object__find_map_by_name(self._object, name.encode())
+        assert found, f"{self._name} has no map {name}"
+        return int(found)
+
+    def map_memory(self, name: str, size: int) -> mmap.mmap:
+        """An array map made with BPF_F_MMAPABLE, ``size`` bytes of it, shared with the kernel."""
+        return mmap.mmap(
+            self._library.bpf_map__fd(self._map(name)),
+            (size + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE,
+            flags=mmap.MAP_SHARED,
+        )
+
+    def _program(self, name: str) -> int:
+        found = self._library.bpf_object__find_program_by_name(self._object, name.encode())
+        assert found, f"{self._name} has no program {name}"
+        return int(found)
+
+    def runner(self, program: str) -> SyscallProgram:
+        """A program of type "syscall", to be run on demand."""
+        return SyscallProgram(self._library, self._library.bpf_program__fd(self._program(program)))
+
+    def attach_iterator(self, program: str, pid: int | None = None) -> IteratorLink:
+        """Attach an iterator to every task, or to one process (pid namespace of the caller).
+
+        Raises EvidenceUnavailable where the kernel refuses (a link for one process: before 6.1).
+        """
+        options = None
+        if pid is not None:
+            task = _IterTask(pid=pid)
+            options = ctypes.byref(
+                _IterAttachOpts(
+                    sz=ctypes.sizeof(_IterAttachOpts),
+                    link_info=ctypes.pointer(task),
+                    link_info_len=ctypes.sizeof(task),
+                )
+            )
+        link = self._library.bpf_program__attach_iter(self._program(program), options)
+        if not link:
+            number = ctypes.get_errno()
+            raise EvidenceUnavailable(
+                f"BPF: {self._name} does not attach: {os.strerror(number)}",
+                "an older walk or procfs serves",
+            )
+        return IteratorLink(self._library, link)
+
+    def close(self) -> None:
+        """Unload."""
+        if self._object:
+            self._library.bpf_object__close(self._object)
+            self._object = None
+
+
+class SyscallProgram:
+    """A loaded program of type "syscall"."""
+
+    def __init__(self, library: ctypes.CDLL, fd: int) -> None:
+        self._run = library.bpf_prog_test_run_opts
+        self._fd = fd
+        self._options = _TestRunOpts(sz=ctypes.sizeof(_TestRunOpts))
+        self._reference = ctypes.byref(self._options)
+
+    def run(self) -> None:
+        """Run it once, in this thread, the interpreter lock released."""
+        if self._run(self._fd, self._reference) != 0:
+            number = ctypes.get_errno()
+            raise EvidenceUnavailable(f"BPF: run refused: {os.strerror(number)}")
+
+
+class IteratorLink:
+    """An attached iterator; each reading is a fresh pass."""
+
+    def __init__(self, library: ctypes.CDLL, link: int) -> None:
+        self._library = library
+        self._link: int | None = link
+
+    def read(self) -> bytes:
+        """Everything that one pass writes.
+
+        EAGAIN means that the kernel wants a rest after 1,000,000 objects (MAX_ITER_OBJECTS).
+        """
+        fd = self._library.bpf_iter_create(self._library.bpf_link__fd(self._link))
+        if fd < 0:
+            raise EvidenceUnavailable(f"BPF: iterator refused: {os.strerror(ctypes.get_errno())}")
+        parts: list[bytes] = []
+        try:
+            while True:
+                try:
+                    part = os.read(fd, 1 << 18)
+                except BlockingIOError:
+                    continue
+                if not part:
+                    return b"".join(parts)
+                parts.append(part)
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Detach."""
+        if self._link is not None:
+            self._library.bpf_link__destroy(self._link)
+            self._link = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

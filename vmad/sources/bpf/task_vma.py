@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The walk by task_vma.bpf.c, for kernels without the open-coded iterator (5.12 to 6.9)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vmad.errors import EvidenceUnavailable
+from vmad.model.table import VMA_ROW, Rows
+from vmad.sources.bpf.layout import ENTRY, HEADER, Control, Status
+from vmad.sources.bpf.libbpf import BpfObject
+from vmad.sources.bpf.open_coded import Entries, Headers
+
+HERE = Path(__file__).parent
+
+#: beyond this many processes one pass over everybody is cheaper than a link for each
+LINKS_WORTH_MAKING = 64
+
+
+class TaskVmaWalk:
+    """The loaded program. Not safe for concurrent use.
+
+    The kernel takes mmap_lock and waits for it, so a call may block as long as a target does:
+    the caller runs it where that is bounded.
+    """
+
+    name = "task_vma"
+
+    def __init__(self, settings: bytes) -> None:
+        self._object = BpfObject(HERE / "task_vma.bpf.o", settings)
+        self._control = Control.from_buffer(
+            self._object.map_memory(".data.control", ctypes.sizeof(Control))
+        )
+        self._only = ctypes.c_uint32.from_buffer(self._object.map_memory(".data.only", 4))
+        self.busy_total = 0
+        # 6.1 (f0d74c4da1f0): a link may name the process; with a tid instead of a pid the kernel
+        # repeats the last buffer for ever
+        try:
+            self._object.attach_iterator("run", pid=1).close()
+            self._links_name_processes = True
+        except EvidenceUnavailable:
+            self._links_name_processes = False
+        self._everybody = self._object.attach_iterator("run")
+
+    def count(self, wanted: npt.NDArray[np.void]) -> Iterator[tuple[int, Headers, Entries]]:
+        """As OpenCodedWalk.count; positions are found by identity after each pass."""
+        if len(wanted) == 0:
+            return
+        self._control.want_rows = 0
+        if self._links_name_processes and len(wanted) <= LINKS_WORTH_MAKING:
+            text = b"".join(self._read(int(pid)) for pid in wanted["pid"])
+        else:
+            text = self._read(None)
+        headers, entries = _records(text)
+        found = {
+            (int(header["init_pid"]), int(header["start_boottime"])): header for header in headers
+        }
+        result = np.zeros(len(wanted), dtype=HEADER)
+        for position, (pid, _, start) in enumerate(wanted.tolist()):
+            header = found.get((pid, start))
+            if header is None:
+                result[position]["status"] = Status.GONE
+            else:
+                result[position] = header
+            result[position]["pid"] = position
+        yield 0, result, entries
+
+    def _read(self, pid: int | None) -> bytes:
+        self._control.entries = 0
+        if pid is None:
+            self._only.value = 0
+            return self._everybody.read()
+        if not self._links_name_processes:
+            self._only.value = pid
+            return self._everybody.read()
+        self._only.value = 0
+        with self._object.attach_iterator("run", pid=pid) as link:
+            return link.read()
+
+    def rows(self, wanted: npt.NDArray[np.void]) -> tuple[Rows, np.void]:
+        """Every VMA of one wanted process (shape (1,)) and its header."""
+        for _, headers, _ in self.count(wanted):
+            header = headers[0]
+        self._control.want_rows = 1
+        rows = np.frombuffer(self._read(int(wanted["pid"][0])), dtype=VMA_ROW)
+        return rows, header
+
+    def close(self) -> None:
+        """Unload."""
+        self._everybody.close()
+        self._object.close()
+
+
+def _records(text: bytes) -> tuple[Headers, Entries]:
+    """Headers, each followed by its entries, taken apart: first_entry is set anew."""
+    headers, parts, offset, total = [], [], 0, 0
+    while offset < len(text):
+        header = np.frombuffer(text, dtype=HEADER, count=1, offset=offset).copy()
+        offset += HEADER.itemsize
+        number = int(header["entries"][0])
+        header["first_entry"] = total
+        parts.append(np.frombuffer(text, dtype=ENTRY, count=number, offset=offset))
+        offset += number * ENTRY.itemsize
+        total += number
+        headers.append(header)
+    if not headers:
+        return np.empty(0, dtype=HEADER), np.empty(0, dtype=ENTRY)
+    return np.concatenate(headers), np.concatenate(parts)
