@@ -56,12 +56,14 @@ class RelaxedRules:
 
 
 def surviving_reasons(facts: int, avs: AnonVmas | None) -> list[str]:
-    """Anon_vma and page offset reasons that the series certainly does not lift."""
-    if avs is None:
+    """Anon_vma and page offset reasons that the series certainly does not lift.
+
+    With a side that is, or may be, exclusive there is none: its chain is singular, so the pair is
+    not one of a fork child's VMA and an unfaulted one either.
+    """
+    if avs is None or avs.exclusive is not False:
         return []
-    if avs.exclusive is False:
-        return anon_vma_reasons(avs) + pgoff_reasons(facts, avs)
-    return ["anon_vma_chain_not_singular"] if avs.beside_fork_child else []
+    return anon_vma_reasons(avs) + pgoff_reasons(facts, avs)
 
 
 def anon_vma_questions(facts: int, avs: AnonVmas | None) -> list[str]:

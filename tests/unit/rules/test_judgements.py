@@ -95,6 +95,21 @@ def test_unknown_means_that_what_was_not_seen_decides(
     assert rules.judge(facts).verdict is expected
 
 
+@pytest.mark.parametrize("rules", [stock, relaxed, STOCK["7.3.4"], RELAXED["7.3.4"]])
+def test_every_state_of_the_anon_vmas_is_judged_by_what_it_might_be(rules: Rules) -> None:
+    unseen_sets = product(
+        (0, f.UNKNOWN_AV), (0, f.UNKNOWN_EXCLUSIVE), (0, f.UNKNOWN_PGOFF), (0, f.UNKNOWN_FLAGS)
+    )
+    for state, differing, unseen in product(
+        consistent_anon_vmas(), (0, f.PGOFF, f.FILE), map(sum, unseen_sets)
+    ):
+        facts = state | differing | unseen
+        possible = {rules.judge(value).verdict for value in completions(facts)}
+        expected = possible.pop() if len(possible) == 1 else Verdict.UNKNOWN
+
+        assert rules.judge(facts).verdict is expected, hex(facts)
+
+
 @given(st.sampled_from(consistent_anon_vmas()), st.sampled_from(HINTS), any_rules)
 def test_what_pagemap_hints_decides_nothing(state: int, hint: int, rules: Rules) -> None:
     assert rules.judge(state | hint) == rules.judge(state)
@@ -164,6 +179,7 @@ def test_userfaultfd_registered_for_write_protection_gives_both_reasons() -> Non
         (pair(CHAIN, CHAIN, same=True, also=f.PGOFF), ("vm_pgoff_shared",)),
         (pair(SINGULAR, SINGULAR, also=f.UNKNOWN_EXCLUSIVE), ("anon_vma_differs",)),
         (pair(CHAIN, CHAIN, also=f.UNKNOWN_EXCLUSIVE), ("anon_vma_shared",)),
+        (pair(SINGULAR, NONE, also=f.PGOFF | f.UNKNOWN_EXCLUSIVE), ("vm_pgoff",)),
         (pair(also=f.UNKNOWN_AV | f.PGOFF), ("vm_pgoff",)),
         (pair(NONE, CHAIN, also=f.PGOFF), ("anon_vma_chain_not_singular", "vm_pgoff_shared")),
     ],
@@ -196,6 +212,15 @@ def test_relaxed_merges_different_anon_vmas_when_one_is_exclusive(
     assert (judgement.verdict, judgement.direction) == (Verdict.MERGEABLE, Direction.EITHER)
 
 
+def test_relaxed_mends_a_page_offset_from_either_side() -> None:
+    moved_beside_unfaulted = pair(SINGULAR, NONE, exclusive="a", also=f.PGOFF)
+
+    assert relaxed.judge(moved_beside_unfaulted).direction is Direction.EITHER
+    # without having seen the offset only what stock would do is sure
+    unseen = pair(SINGULAR, NONE, exclusive="a", also=f.UNKNOWN_PGOFF)
+    assert relaxed.judge(unseen).direction is Direction.B
+
+
 def test_relaxed_takes_an_exclusive_vma_into_a_fork_childs() -> None:
     facts = pair(SINGULAR, CHAIN, exclusive="a", also=f.PGOFF)
 
@@ -218,6 +243,8 @@ def test_relaxed_does_not_know_without_the_exclusivity() -> None:
     different = pair(SINGULAR, SINGULAR, also=f.UNKNOWN_EXCLUSIVE)
 
     assert relaxed.judge(different).reasons == ("anon_vma_exclusive_unknown",)
+    moved = pair(SINGULAR, NONE, also=f.UNKNOWN_EXCLUSIVE | f.UNKNOWN_PGOFF)
+    assert relaxed.judge(moved).reasons == ("anon_vma_exclusive_unknown", "vm_pgoff_unknown")
     assert relaxed.judge(pair(also=f.UNKNOWN_EXCLUSIVE)).verdict is Verdict.MERGEABLE
 
 
@@ -227,6 +254,8 @@ def test_relaxed_does_not_know_without_the_exclusivity() -> None:
         pair(NONE, SINGULAR, same=True),
         pair(NONE, SINGULAR, exclusive="a"),
         pair(CHAIN, NONE, exclusive="a"),
+        pair(SINGULAR, NONE, exclusive="b"),
+        pair(SINGULAR, CHAIN, exclusive="b"),
         3 << f.A_AV_SHIFT,
         3 << f.B_AV_SHIFT,
     ],

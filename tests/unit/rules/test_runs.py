@@ -107,6 +107,12 @@ def test_recoverable_counts_what_a_run_leaves(
     assert recoverable(table(*vmas), relaxed) == on_relaxed
 
 
+@pytest.mark.parametrize("bit", [f.SPECIAL, f.FILE, f.UFFD, f.NAME, f.POLICY, f.CLOSE, 1 << 32])
+def test_any_hard_difference_ends_a_run(bit: int) -> None:
+    for rules in (stock, relaxed):
+        assert recoverable(table(FRESH, replace(FRESH, also=bit), FRESH), rules) == 1
+
+
 def test_recoverable_is_none_where_evidence_leaves_a_pair_undecided() -> None:
     undecided = table(FRESH, replace(FRESH, also=f.MAPS_UNKNOWN), FRESH)
 
