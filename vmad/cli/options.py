@@ -106,3 +106,14 @@ def source_of(arguments: Any) -> Iterator[Source]:
         yield source
     finally:
         source.close()
+
+
+def fallback_note(arguments: Any, source: Source) -> str | None:
+    """Why a source that was chosen by itself is not the best one; None when it is."""
+    from vmad.model.process import Evidence  # noqa: PLC0415  as above
+    from vmad.sources.choose import why_not_kernel  # noqa: PLC0415
+
+    if arguments.capture or arguments.evidence != "auto" or source.evidence is Evidence.KERNEL:
+        return None
+    why = why_not_kernel()
+    return None if why is None else f"Kernel evidence cannot be had here: {why}."

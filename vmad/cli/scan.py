@@ -11,12 +11,14 @@ from vmad.cli.options import (
     add_format_option,
     add_kernel_option,
     add_source_options,
+    fallback_note,
     judged_as,
     pid,
     positive,
     source_of,
 )
 from vmad.cli.terminal import Progress, style_of
+from vmad.export.printable import printable
 from vmad.export.scan_json import scan_document
 from vmad.export.scan_text import scan_text
 from vmad.scan.once import HostScan, scan_once
@@ -58,12 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.pids or None,
             lambda done, total: progress.step(f"vmad: reading {done} of {total} processes"),
         )
+        note = fallback_note(arguments, source)
     if arguments.format == "json":
         json.dump(_document(scan), sys.stdout)
         print()
     else:
         top = None if arguments.all or arguments.pids else arguments.top
-        print("\n".join(scan_text(scan, style_of(sys.stdout), top)))
+        lines = scan_text(scan, style_of(sys.stdout), top)
+        print("\n".join(lines if note is None else [*lines, printable(note)]))
     return EXIT_UNREADABLE if arguments.pids and scan.unreadable else 0
 
 

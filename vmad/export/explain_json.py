@@ -50,7 +50,7 @@ def explain_head(explanation: Explanation) -> dict[str, Any]:
         "comm": utf8(table.comm),
         "kernel": kernel_object(explanation.kernel, explanation.judged_as),
         "evidence": table.evidence.value,
-        "consistent": table.consistent,
+        "consistent": bool(table.consistent),
         "map_count": table.map_count,
         "max_map_count": explanation.max_map_count,
         "kinds": kinds_object(explanation.kinds),

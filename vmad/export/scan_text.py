@@ -10,7 +10,7 @@ from vmad.export.quantities import UNKNOWN, count, counted, duration, percent
 from vmad.export.style import Style
 from vmad.export.text_table import aligned
 from vmad.model.kinds import KIND_TEXT, Kind
-from vmad.model.process import Evidence
+from vmad.model.process import Evidence, Unreadable
 from vmad.model.verdict import Verdict
 from vmad.scan.once import HostScan
 from vmad.scan.snapshot import JudgedProcess
@@ -23,6 +23,8 @@ EVIDENCE_TEXT: dict[Evidence, str] = {
 
 #: a table needs no more columns than a terminal has
 WIDEST_COMM = 16
+#: distinct causes of not being read that are shown with an example
+DETAILS_SHOWN = 3
 
 
 def scan_text(scan: HostScan, style: Style, top: int | None) -> list[str]:
@@ -132,12 +134,22 @@ def _evidence(scan: HostScan, style: Style) -> list[str]:
     )
     if unknown:
         lines.append(f"It leaves {counted(unknown, 'pair')} undecided.")
-    if scan.unreadable:
-        reasons = Counter(process.why.value for process in scan.unreadable)
-        text = ", ".join(f"{why} {number:,}" for why, number in reasons.most_common())
-        many = counted(len(scan.unreadable), "process", "processes")
-        lines.append(f"Could not be read: {many} ({text}).")
-        for process in scan.unreadable[:3]:
-            name = f"{printable(process.comm)} " if process.comm else ""
-            lines.append(style.dim(f"  {name}pid {process.id.pid}: {printable(process.detail)}"))
+    return lines + _unreadable(scan.unreadable, style)
+
+
+def _unreadable(unreadable: tuple[Unreadable, ...], style: Style) -> list[str]:
+    """How many by reason, and for each cause one process as an example."""
+    if not unreadable:
+        return []
+    reasons = Counter(process.why.value for process in unreadable)
+    text = ", ".join(f"{why} {number:,}" for why, number in reasons.most_common())
+    many = counted(len(unreadable), "process", "processes")
+    lines = [f"Could not be read: {many} ({text})."]
+    details = Counter(process.detail for process in unreadable)
+    for detail, number in details.most_common(DETAILS_SHOWN):
+        example = next(process for process in unreadable if process.detail == detail)
+        name = f"{printable(example.comm)} " if example.comm else ""
+        others = f" and {number - 1:,} more" if number > 1 else ""
+        who = f"{name}(pid {example.id.pid}){others}"
+        lines.append(style.dim(f"  {who}: {printable(detail)}" if detail else f"  {who}"))
     return lines

@@ -104,7 +104,7 @@ class CaptureWriter:
             total_vm,
             table.has_flags,
             table.has_anon_vma,
-            table.consistent,
+            bool(table.consistent),
             bool(names),
         )
         self._processes.append(form.process_object(process))
