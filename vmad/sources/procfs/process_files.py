@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Reading maps, smaps and numa_maps of one process so that they belong together."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+
+from vmad.model.kernel import KernelInfo
+from vmad.model.process import ProcessId
+from vmad.sources.bounded import Tick
+from vmad.sources.procfs.numa_maps import parse_numa_maps
+from vmad.sources.procfs.smaps import parse_smaps
+from vmad.sources.procfs.table import Evidences
+
+_TRIES = 3
+_CHUNK = 1 << 20
+
+
+def read_evidences(
+    process: ProcessId,
+    *,
+    is_same: Callable[[ProcessId], bool],
+    kernel: KernelInfo,
+    numa: bool,
+    tick: Tick,
+    proc: str = "/proc",
+) -> Evidences:
+    """Everything readable of one process; runs in a bounded worker.
+
+    None of the files is a snapshot. smaps repeats the lines of maps, so lines and flags belong
+    together; when maps, read before and after, differs, everything is read again, at last with
+    ``consistent`` False. Raises OSError when maps cannot be read or the pid was reused.
+    """
+    before = b"".join(_chunks(process, "maps", tick, proc))
+    for attempt in range(_TRIES):
+        smaps = None
+        try:
+            smaps = parse_smaps(_chunks(process, "smaps", tick, proc), kernel)
+        except OSError as error:
+            _only_absence_or_right(error)
+        policies = None
+        if numa:
+            try:
+                policies = parse_numa_maps(b"".join(_chunks(process, "numa_maps", tick, proc)))
+            except OSError as error:
+                _only_absence_or_right(error)
+        after = b"".join(_chunks(process, "maps", tick, proc))
+        if not is_same(process):
+            raise OSError(errno.ESRCH, "its pid was reused")
+        consistent = before == after and (smaps is None or smaps.lines == after)
+        if consistent or attempt == _TRIES - 1:
+            if smaps is not None and not smaps.lines:
+                smaps = None
+            lines = after if smaps is None else smaps.lines
+            return Evidences(lines, smaps, policies, numa, consistent)
+        before = after
+    raise AssertionError("unreachable")
+
+
+def _only_absence_or_right(error: OSError) -> None:
+    """Go on without a file that this kernel does not have or that is not for us."""
+    if error.errno not in (errno.ENOENT, errno.EACCES, errno.EPERM):
+        raise error
+
+
+def _chunks(process: ProcessId, file: str, tick: Tick, proc: str) -> Iterator[bytes]:
+    """The file as it comes; the kernel gives up to a page or more at a time."""
+    tick(process)
+    fd = os.open(f"{proc}/{process.pid}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        buffer = memoryview(bytearray(_CHUNK))
+        at = 0
+        while got := os.readv(fd, (buffer[at:],)):
+            tick(process)
+            at += got
+            if at > _CHUNK - (16 << 10):
+                yield bytes(buffer[:at])
+                at = 0
+        yield bytes(buffer[:at])
+    finally:
+        os.close(fd)

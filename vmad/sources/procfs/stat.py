@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""/proc/PID/stat: who a process is, and whether it has an address space (proc_pid_stat(5))."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+
+PF_KTHREAD = 0x0020_0000  #: include/linux/sched.h, unchanged since 2.6.27
+_KTHREADD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """The fields that vmad uses. ``vsize`` is bytes, ``start_time`` clock ticks since boot."""
+
+    comm: bytes
+    state: str
+    parent: int
+    flags: int
+    start_time: int
+    vsize: int
+
+    @property
+    def kernel_thread(self) -> bool:
+        """A kernel thread: it has no address space of its own."""
+        return bool(self.flags & PF_KTHREAD)
+
+    @property
+    def kernel_thread_for_ever(self) -> bool:
+        """A child of kthreadd; other kernel threads may still exec (usermode helpers)."""
+        return self.kernel_thread and self.parent == _KTHREADD
+
+    @property
+    def dead(self) -> bool:
+        """A zombie or dead: the address space is gone, the pid is not."""
+        return self.state in ("Z", "X", "x")
+
+
+def parse_stat(text: bytes) -> Stat:
+    """One line of stat. comm may hold anything, also ") " and newlines: its end is the last ')'.
+
+    Raises ValueError on anything else.
+    """
+    first, last = text.index(b"("), text.rindex(b")")
+    field = text[last + 2 :].split(b" ", 21)
+    if len(field) < 22:
+        raise ValueError(f"not a line of /proc/PID/stat: {text[:80]!r}")
+    return Stat(
+        comm=text[first + 1 : last],
+        state=field[0].decode("ascii"),
+        parent=int(field[1]),
+        flags=int(field[6]),
+        start_time=int(field[19]),
+        vsize=int(field[20]),
+    )
+
+
+def read_stat(pid: int, proc: str = "/proc") -> Stat:
+    """The stat of a process; takes no lock of its memory, so it cannot hang. Raises OSError."""
+    fd = os.open(f"{proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = os.read(fd, 4096)
+    finally:
+        os.close(fd)
+    try:
+        return parse_stat(text)
+    except ValueError as error:
+        raise OSError(errno.EBADMSG, str(error)) from error
