@@ -101,6 +101,9 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
 
 BTF_PATH = "/sys/kernel/btf/vmlinux"
 
+#: bytes; a whole verifier log is longer only for programs that it gives up on
+LOG_SIZE = 1 << 24
+
 
 def load_library() -> ctypes.CDLL:
     """libbpf.so.1, with the signatures of what is used set.
@@ -128,13 +131,18 @@ def load_library() -> ctypes.CDLL:
 
 def _why(number: int, log: str) -> tuple[str, str]:
     """Cause and remedy of a failed load, for a person."""
-    if number in (errno.EPERM, errno.EACCES) and "R" not in log[:1]:
-        return "not permitted", "needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)"
     if not os.path.exists(BTF_PATH):
         return f"no {BTF_PATH}", "needs a kernel with CONFIG_DEBUG_INFO_BTF=y"
+    if number == errno.EPERM:
+        return "not permitted", "needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)"
     if number == errno.ESRCH:
         return "a type or function it wants is not in this kernel", "an older walk serves"
-    lines = [line for line in log.splitlines() if line and not line.startswith("processed")]
+    # the verifier's last words, without its statistics
+    lines = [
+        line
+        for line in log.splitlines()
+        if line and not line.startswith(("processed", "verification time", "stack depth"))
+    ]
     detail = f" ({lines[-1][:160]})" if lines else ""
     return f"{os.strerror(number)}{detail}", "report it with the output of `uname -r`"
 
@@ -149,14 +157,34 @@ class BpfObject:
     def __init__(self, path: Path, settings: bytes = b"") -> None:
         self._library = load_library()
         self._name = path.name
-        self._log = ctypes.create_string_buffer(1 << 16)
-        self._links: list[int] = []
+        self._object: int | None = None
         if not path.exists():
             raise EvidenceUnavailable(f"BPF: {path} is missing", "run `make setup` to build it")
+        self._open(path, settings, None)
+        if self._library.bpf_object__load(self._object) == 0:
+            return
+        number = ctypes.get_errno()
+        self.close()
+        # Once more for the verifier's log. Not the first time: kernels before 6.4 refuse a
+        # program (ENOSPC) whose log does not fit the buffer.
+        log = ctypes.create_string_buffer(LOG_SIZE)
+        if number != errno.EPERM:
+            self._open(path, settings, log)
+            self._library.bpf_object__load(self._object)
+            self.close()
+        cause, remedy = _why(number, log.value.decode("utf-8", "replace"))
+        raise EvidenceUnavailable(f"BPF: {path.name} does not load: {cause}", remedy)
+
+    def _open(
+        self, path: Path, settings: bytes, log: ctypes.Array[ctypes.c_char] | None
+    ) -> None:
         options = _OpenOpts(sz=ctypes.sizeof(_OpenOpts))
-        options.kernel_log_buf = ctypes.cast(self._log, ctypes.c_void_p)
-        options.kernel_log_size = len(self._log)
-        self._object = self._library.bpf_object__open_file(os.fsencode(path), ctypes.byref(options))
+        if log is not None:
+            options.kernel_log_buf = ctypes.cast(log, ctypes.c_void_p)
+            options.kernel_log_size = len(log)
+        self._object = self._library.bpf_object__open_file(
+            os.fsencode(path), ctypes.byref(options)
+        )
         if not self._object:
             raise EvidenceUnavailable(
                 f"BPF: {path}: {os.strerror(ctypes.get_errno())}", "run `make setup` to rebuild it"
@@ -168,12 +196,6 @@ class BpfObject:
             )
             assert len(settings) <= size.value, "settings do not fit their section"
             ctypes.memmove(address, settings, len(settings))
-        if self._library.bpf_object__load(self._object) != 0:
-            cause, remedy = _why(
-                ctypes.get_errno(), self._log.value.decode("utf-8", "replace").strip()
-            )
-            self.close()
-            raise EvidenceUnavailable(f"BPF: {path.name} does not load: {cause}", remedy)
 
     def _map(self, name: str) -> int:
         found = self._library.bpf_object__find_map_by_name(self._object, name.encode())

@@ -181,11 +181,13 @@ __noinline int same_name(u64 a, u64 b)
 	return 1;
 }
 
-__noinline int same_nodes(u64 a, u64 b, u32 size)
+__noinline int same_nodes(u64 a, u64 b)
 {
 	u32 zero = 0;
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
 	int i;
+	/* a constant once loaded: 128 bytes for 1,024 nodes */
+	u32 size = bpf_core_field_size(struct mempolicy, nodes);
 
 	if (!scratch || size == 0 || size > sizeof(scratch->a))
 		return 0;
@@ -206,7 +208,6 @@ __noinline int same_policy(u64 a, u64 b)
 	struct mempolicy *pa = (void *)a, *pb = (void *)b;
 	u16 flags = BPF_CORE_READ(pa, flags);
 	u16 mode = BPF_CORE_READ(pa, mode);
-	u32 size = bpf_core_field_size(struct mempolicy, nodes);
 	u32 nodes = bpf_core_field_offset(struct mempolicy, nodes);
 	u32 user = bpf_core_field_offset(struct mempolicy, w.user_nodemask);
 
@@ -216,12 +217,12 @@ __noinline int same_policy(u64 a, u64 b)
 	    BPF_CORE_READ(pa, home_node) != BPF_CORE_READ(pb, home_node))
 		return 0;
 	/* MPOL_MODE_FLAGS: STATIC_NODES 15, RELATIVE_NODES 14, NUMA_BALANCING 13 */
-	if (flags & (1 << 15 | 1 << 14 | 1 << 13) && !same_nodes(a + user, b + user, size))
+	if (flags & (1 << 15 | 1 << 14 | 1 << 13) && !same_nodes(a + user, b + user))
 		return 0;
 	/* MPOL_LOCAL 4 has no nodes; a mode without any (MPOL_DEFAULT 0) never is a VMA's */
 	if (mode == 4)
 		return 1;
-	return same_nodes(a + nodes, b + nodes, size);
+	return same_nodes(a + nodes, b + nodes);
 }
 
 /* Raw flags in the canonical numbering, into walk->canonical (vmad/model/flags.py). */
