@@ -237,5 +237,5 @@ def test_hostile_names_of_a_real_process_are_escaped(tmp_path: Path) -> None:
         target.build("file", path=str(path), deleted=True)
         text = vmad("explain", target.pid, "--evidence", "procfs").stdout
 
-    assert text.startswith(r"x\x1b[2J\n")
+    assert text.startswith(r"x\x1b[2J\x0a")
     assert all(char.isprintable() for char in text.replace("\n", ""))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from vmad.export.quantities import count, counted, percent
 from vmad.export.repeat_text import repeat_line
@@ -27,9 +27,9 @@ def cause_lines(
     cause: Cause,
     explanation: Explanation,
     style: Style,
-    samples: Mapping[str, PageSample],
+    sample: PageSample | None,
 ) -> list[str]:
-    """The paragraph of one cause, numbered."""
+    """The paragraph of one cause, numbered; what to change is :func:`advice_lines`."""
     share = percent(cause.vmas / len(explanation.table.rows))
     lines = [f"  {number}. {style.bold(_title(cause))}: {counted(cause.vmas, 'VMA')} ({share})"]
     lines += style.wrapped(_sentence(cause), _INDENT)
@@ -38,16 +38,19 @@ def cause_lines(
     for repeat in shown:
         lines += style.wrapped(repeat_line(repeat), _INDENT + "  ", _INDENT + "* ")
     lines += _relaxed(cause)
-    sample = samples.get(cause.reason) if cause.reason is not None else None
-    if sample is not None:
-        lines += style.wrapped(_pages(sample), _INDENT)
-    advice = [
-        item
-        for item in suitable_advice(_advice_of(cause), explanation.runtimes)
-        # the limit has a paragraph of its own
-        if item is not RAISE_LIMIT
-    ]
-    return lines + _advice(advice[:ADVICE_SHOWN], style)
+    return lines + (style.wrapped(_pages(sample), _INDENT) if sample is not None else [])
+
+
+def advice_lines(cause: Cause, explanation: Explanation, style: Style) -> list[str]:
+    """What to change, each with its source; raising the limit has a paragraph of its own."""
+    every = suitable_advice(_advice_of(cause), explanation.runtimes)
+    advice = [item for item in every if item is not RAISE_LIMIT][:ADVICE_SHOWN]
+    lines = [f"{_INDENT}What to change:"] if advice else []
+    for item in advice:
+        text = f"{item.applies_to.value}: {item.text}"
+        lines += style.wrapped(text, _INDENT + "  ", _INDENT + "- ")
+        lines += [style.dim(line) for line in style.wrapped(f"[{item.source}]", _INDENT + "  ")]
+    return lines
 
 
 def _title(cause: Cause) -> str:
@@ -93,12 +96,3 @@ def _advice_of(cause: Cause) -> Iterable[Advice]:
     if cause.reason is not None:
         return reason(cause.reason).advice
     return COMPOSITIONS[cause.kind].advice if cause.kind is not None else ()
-
-
-def _advice(advice: list[Advice], style: Style) -> list[str]:
-    lines = [f"{_INDENT}What to change:"] if advice else []
-    for item in advice:
-        text = f"{item.applies_to.value}: {item.text}"
-        lines += style.wrapped(text, _INDENT + "  ", _INDENT + "- ")
-        lines += [style.dim(line) for line in style.wrapped(f"[{item.source}]", _INDENT + "  ")]
-    return lines

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-from vmad.export.cause_text import cause_lines
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vmad.export.cause_text import advice_lines, cause_lines
 from vmad.export.printable import printable, shortened
 from vmad.export.quantities import count, counted, duration, percent
 from vmad.export.scan_text import EVIDENCE_TEXT
 from vmad.export.style import Style
 from vmad.export.text_table import aligned
+from vmad.model.identity import ProcessIdentity
 from vmad.model.kinds import KIND_TEXT, Kind
 from vmad.model.verdict import Verdict
 from vmad.rules.advice import RAISE_LIMIT
@@ -18,20 +22,38 @@ from vmad.scan.growth import Growth
 from vmad.scan.headroom import thresholds
 from vmad.scan.page_sample import PageSample
 
+#: from so many VMAs, or from this share of the limit, causes come with advice unasked
+ADVICE_FROM_VMAS, ADVICE_FROM_RATIO = 1000, 0.1
 #: share of the limit from which raising it is worth a thought
 LIMIT_ADVICE_FROM = 0.5
 #: names of files shown below the composition, none with less than a hundredth of the VMAs
 NAMES_SHOWN = 5
 
 
-def explain_text(
-    explanation: Explanation,
-    style: Style,
-    growth: Growth | None = None,
-    samples: dict[str, PageSample] | None = None,
-) -> list[str]:
-    """Lines. ``samples`` are pages of pairs by decisive stock reason, where they were read."""
-    lines = [*_how_near(explanation, style), *_how_fast(explanation, growth), ""]
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known beside the address space itself.
+
+    ``samples`` are pages of pairs by decisive stock reason, where they were read; ``advise``
+    asks for advice however far the limit is.
+    """
+
+    growth: Growth | None = None
+    samples: Mapping[str, PageSample] = field(default_factory=dict)
+    identity: ProcessIdentity | None = None
+    advise: bool = False
+
+
+def explain_text(explanation: Explanation, style: Style, context: Context) -> list[str]:
+    """Lines for a person."""
+    near = _how_near(explanation, style)
+    lines = [
+        near[0],
+        *_who(context.identity),
+        *_how_fast(explanation, context.growth),
+        *near[1:],
+        "",
+    ]
     lines += [*_composition(explanation, style), ""]
     causes = main_causes(explanation.causes)
     if causes:
@@ -39,11 +61,21 @@ def explain_text(
         share = sum(cause.vmas for cause in causes) / total
         heading = "one cause makes" if len(causes) == 1 else f"{len(causes)} causes make"
         lines.append(style.bold(f"Why: {heading} up {percent(share)} of the VMAs"))
+        advise = context.advise or _worth_advice(explanation)
         for number, cause in enumerate(causes, 1):
-            lines += cause_lines(number, cause, explanation, style, samples or {})
+            sample = context.samples.get(cause.reason) if cause.reason is not None else None
+            lines += cause_lines(number, cause, explanation, style, sample)
+            lines += advice_lines(cause, explanation, style) if advise else []
+        if not advise:
+            lines.append("  So few VMAs need no change (--advice says what could be changed).")
         lines.append("")
     lines += [*_recoverable(explanation, style), "", *_limit(explanation, style)]
     return lines + _evidence(explanation)
+
+
+def _worth_advice(explanation: Explanation) -> bool:
+    near = explanation.ratio is not None and explanation.ratio >= ADVICE_FROM_RATIO
+    return near or len(explanation.table.rows) >= ADVICE_FROM_VMAS
 
 
 def _how_near(explanation: Explanation, style: Style) -> list[str]:
@@ -67,6 +99,20 @@ def _how_near(explanation: Explanation, style: Style) -> list[str]:
         f"The first to fail is {first[0].rstrip(':')} ({first[2]}), "
         f"the last {last[0].rstrip(':')} ({last[2]}).",
     ]
+
+
+def _who(identity: ProcessIdentity | None) -> list[str]:
+    if identity is None:
+        return []
+    parts = [f"runs {identity.exe}"] if identity.exe else []
+    group = identity.cgroup
+    if group is not None:
+        named = (("unit", group.unit), ("container", group.container), ("pod", group.pod))
+        belongs = [f"{what} {name}" for what, name in named if name]
+        if not belongs and group.path != "/":
+            belongs = [f"control group {group.path}"]
+        parts += [f"belongs to {', '.join(belongs)}"] if belongs else []
+    return [f"It {' and '.join(map(printable, parts))}."] if parts else []
 
 
 def _spare(spare: int) -> str:

@@ -5,33 +5,24 @@ from __future__ import annotations
 
 import unicodedata
 
+from vmad.model.identity import label_safe
+
 
 def printable(text: str) -> str:
-    """``text`` with everything that a terminal could act upon escaped.
+    """``text`` with everything that a terminal could act upon escaped, as labels have it.
 
     Control characters, escape sequences, bidirectional and other format characters, line
     separators and private-use code points become ``\\xNN``/``\\uNNNN``; bytes that were not UTF-8
     (held as surrogates, PEP 383) become the ``\\xNN`` of that byte.
     """
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    if code <= 0xFF:
-        return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char, f"\\x{code:02x}")
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    return label_safe(text)
 
 
 def utf8(text: str) -> str:
     """``text`` as valid Unicode for JSON: lone surrogates become ``\\xNN`` or ``\\uNNNN`` text."""
     if text.isascii():
         return text
-    return "".join(_escaped(char) if "\ud800" <= char <= "\udfff" else char for char in text)
+    return "".join(label_safe(char) if "\ud800" <= char <= "\udfff" else char for char in text)
 
 
 def text_width(text: str) -> int:

@@ -24,6 +24,9 @@ from vmad.scan.snapshot import Recoverable
 #: VMAs that no pair accounts for are counted under their kind; these have a name in maps
 NAMED_KINDS = (Kind.FILE, Kind.FILE_DELETED, Kind.SHARED_MEMORY)
 
+#: names that must make up a quarter of all named VMAs to be worth naming
+OUTSTANDING = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -133,8 +136,8 @@ def find_causes(table: VmaTable, pairs: JudgedPairs) -> tuple[Cause, ...]:
 def count_names(table: VmaTable) -> tuple[NameCount, ...]:
     """Names of files, shared memory and named anonymous memory by how many VMAs have them.
 
-    Where hardly any name occurs twice (a file per segment, a memfd per buffer), what they have
-    in common is counted: "/data/segments/*".
+    Where no few names stand out (a file per segment, a memfd per buffer), what they have in
+    common is counted: "/data/segments/*".
     """
     kinds = table.rows["kind"].tolist()
     names = [
@@ -143,7 +146,7 @@ def count_names(table: VmaTable) -> tuple[NameCount, ...]:
         if kinds[row] in NAMED_KINDS or name.startswith("[anon:")
     ]
     counts = Counter(names)
-    if len(counts) * 2 > len(names):
+    if sum(number for _, number in counts.most_common(OUTSTANDING)) * 4 < len(names):
         counts = Counter((_directory(name), kind) for name, kind in names)
     return tuple(
         NameCount(name, Kind(kind), vmas)

@@ -11,8 +11,9 @@ from typing import Any
 
 from vmad import __version__
 from vmad.errors import CannotRead, ProcessGone
-from vmad.model.process import ProcessId, Unread, Unreadable
+from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
 from vmad.sources.capture_writer import CaptureWriter
+from vmad.sources.names import named_or_not
 from vmad.sources.rights import effective_capabilities
 from vmad.sources.source import Source
 
@@ -60,6 +61,8 @@ def record(
             why = Unread.PERMISSION if refused else Unread.ERROR
             unreadable.append(Unreadable(process, comm, why, str(error)))
         else:
+            if source.evidence is Evidence.KERNEL and not table.paths:
+                table = named_or_not(table)
             writer.add(table, int(row["lock_seq"]), int(row["total_vm"]))
             read, vmas = read + 1, vmas + len(table.rows)
         step(done, len(wanted))

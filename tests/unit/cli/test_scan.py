@@ -83,7 +83,7 @@ def test_another_kernels_rules_can_be_asked_for(host: Path) -> None:
 def test_hostile_names_cannot_steer_the_terminal(host: Path) -> None:
     out = vmad("scan", "--from", host).out
 
-    assert r"\x1b[31mred\n" in out
+    assert r"\x1b[31mred\x0a" in out
     assert all(char.isprintable() for char in out.replace("\n", ""))
 
 

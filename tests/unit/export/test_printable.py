@@ -17,7 +17,7 @@ from vmad.export.printable import printable, shortened, text_width, utf8
     [
         ("plain name", "plain name"),
         ("Grüße 漢字", "Grüße 漢字"),
-        ("a\nb\tc", r"a\nb\tc"),
+        ("a\nb\tc", r"a\x0ab\x09c"),
         ("\x1b[2J", r"\x1b[2J"),
         ("\x9b2J", r"\x9b2J"),
         ("\u202eevil", r"\u202eevil"),

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The program: one line and the right status for every error, nothing imported in vain."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.running import vmad
+from vmad import __version__
+from vmad.cli.main import COMMANDS
+
+VMAD = [sys.executable, "-m", "vmad"]
+
+
+def test_version() -> None:
+    ran = vmad("--version")
+
+    assert (ran.status, ran.out) == (0, f"vmad {__version__}\n")
+
+
+def test_help_names_every_command() -> None:
+    ran = vmad("--help")
+
+    assert ran.status == 0
+    assert all(f"  {name} " in ran.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"], ["--nonsense"], ["explain"], ["scan", "--x"]])
+def test_wrong_usage_ends_with_2(words: list[str]) -> None:
+    ran = vmad(*words)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("usage: vmad")
+
+
+@pytest.mark.parametrize("pid", ["-1", "0", "abc", "1.5", "", "99999999999999999999", "１"])
+def test_what_is_no_pid_is_wrong_usage(pid: str) -> None:
+    for command in ("explain", "scan"):
+        ran = vmad(command, pid)
+
+        assert (ran.status, ran.out) == (2, "")
+
+
+@pytest.mark.parametrize("release", ["new", "6", "", "v6.1"])
+def test_what_is_no_kernel_release_is_wrong_usage(release: str) -> None:
+    ran = vmad("scan", "--kernel", release)
+
+    assert ran.status == 2
+    assert "is not a kernel release" in ran.err
+
+
+def test_a_command_that_is_not_there_yet_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMMANDS, "later", ("vmad.cli.later", "some day"))
+    ran = vmad("later")
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == f"vmad: later: not in this version ({__version__})\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, vmad.cli.main as m\n"
+        "try: m.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(*sorted({'numpy', 'yaml', 'prometheus_client', 'pyroute2'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert ran.stdout.splitlines()[-1] == b""
+
+
+def test_a_reader_that_goes_away_is_no_error(host: Path) -> None:
+    with subprocess.Popen(
+        [*VMAD, "explain", "100", "--from", host, "--format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.close()
+        assert child.stderr is not None
+        complaint = child.stderr.read()
+
+    assert (child.returncode, complaint) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_full_disk_behind_stdout_is_one_line(host: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [*VMAD, "scan", "--from", host], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+
+    assert ran.returncode == 1
+    assert ran.stderr == b"vmad: cannot write the answer: No space left on device\n"
+
+
+def test_names_that_the_locale_cannot_show_are_escaped(host: Path) -> None:
+    environment = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0"}
+    ran = subprocess.run(
+        [*VMAD, "explain", "100", "--from", host], capture_output=True, env=environment, check=True
+    )
+
+    assert ran.stdout.isascii()
+
+
+def test_a_missing_file_is_one_line() -> None:
+    ran = vmad("scan", "--from", "/nowhere/at\x1ball")
+
+    assert (ran.status, ran.out) == (3, "")
+    assert ran.err == "vmad: /nowhere/at\\x1ball: No such file or directory\n"

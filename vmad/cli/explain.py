@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""``vmad explain PID``: how near, how fast, made of what, why, and what to change."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from itertools import chain
+
+from vmad.cli.options import (
+    add_format_option,
+    add_kernel_option,
+    add_source_options,
+    fallback_note,
+    judged_as,
+    pid,
+    positive,
+    seconds,
+    source_of,
+)
+from vmad.cli.pages import pair_pages, sampled_pages
+from vmad.cli.target import find_process
+from vmad.cli.terminal import Progress, style_of
+from vmad.errors import CannotRead, ProcessGone, UsageError
+from vmad.export.explain_json import explain_json
+from vmad.export.explain_text import Context, explain_text
+from vmad.export.pairs_text import pairs_text
+from vmad.export.printable import printable
+from vmad.model.process import ProcessId, Unread, Unreadable
+from vmad.scan.explain import explain
+from vmad.scan.growth import Growth
+from vmad.sources.identity import IdentityReader
+from vmad.sources.names import named_or_not
+from vmad.sources.source import Source
+
+DEFAULT_LIMIT = 50
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="why one process has so many VMAs, and what to change",
+        description="Say of one process how near it is to the limit, what its VMAs are, why "
+        "they stay apart and what to change. Exit status 3 when it is gone or may not be read.",
+    )
+    parser.add_argument("pid", type=pid, metavar="PID")
+    add_source_options(parser)
+    add_kernel_option(parser)
+    add_format_option(parser)
+    parser.add_argument(
+        "--advice", action="store_true", help="say what to change even far from the limit"
+    )
+    parser.add_argument("--pairs", action="store_true", help="list the pairs too")
+    parser.add_argument(
+        "--limit",
+        type=positive,
+        default=DEFAULT_LIMIT,
+        metavar="N",
+        help=f"list at most N pairs (default {DEFAULT_LIMIT}; JSON always has all)",
+    )
+    parser.add_argument(
+        "--pages",
+        action="store_true",
+        help="say of each pair how many pages are present, swapped and shared (reads pagemap)",
+    )
+    parser.add_argument(
+        "--watch", type=seconds, metavar="SECONDS", help="count twice, this far apart: how fast"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read one process and print."""
+    live, as_json = arguments.capture is None, arguments.format == "json"
+    if not live and (arguments.watch or arguments.pages):
+        raise UsageError("--watch and --pages need the process itself, not a capture")
+    with source_of(arguments) as source, Progress(f"vmad: reading {arguments.pid}") as progress:
+        process = find_process(source, arguments.pid)
+        growth = _watch(source, process, arguments.watch) if arguments.watch else None
+        table = source.table(process)
+        if live and not table.paths and not as_json:
+            table = named_or_not(table)
+        progress.step(f"vmad: judging {arguments.pid}")
+        kernel = judged_as(source, arguments.kernel)
+        explanation = explain(table, source.kernel, source.max_map_count, kernel)
+        pages, samples = None, {}
+        notes = [fallback_note(arguments, source)]
+        progress.step(f"vmad: reading the pages of {arguments.pid}")
+        if arguments.pages:
+            pages = pair_pages(explanation, None if as_json else arguments.limit)
+        identity = None
+        if live and not as_json:
+            identity = IdentityReader(with_exe=True).identity(process, table.comm)
+            try:
+                samples = sampled_pages(explanation)
+            except (CannotRead, ProcessGone) as error:
+                # nobody asked for pages: the rest of the answer stands without them
+                notes.append(f"Pages were not read: {error}.")
+    if as_json:
+        sys.stdout.writelines(explain_json(explanation, pages))
+        return 0
+    style = style_of(sys.stdout)
+    context = Context(growth, samples, identity, arguments.advice)
+    lines = explain_text(explanation, style, context)
+    lines += [printable(note) for note in notes if note is not None]
+    if arguments.pairs or arguments.pages:
+        lines = [*lines, "", *pairs_text(explanation, style, arguments.limit, pages)]
+    sys.stdout.writelines(chain.from_iterable((line, "\n") for line in lines))
+    return 0
+
+
+def _watch(source: Source, process: ProcessId, pause: float) -> Growth | None:
+    """Two counts of one process; None when it could not be counted."""
+    before, began = _map_count(source, process), time.monotonic()
+    time.sleep(pause)
+    after, took = _map_count(source, process), time.monotonic() - began
+    if before is None or after is None:
+        return None
+    return Growth(took, before, after)
+
+
+def _map_count(source: Source, process: ProcessId) -> int | None:
+    census = source.census()
+    rows = census[(census["pid"] == process.pid) & (census["start_time"] == process.start_time)]
+    if len(rows) and int(rows["map_count"][0]) >= 0:
+        return int(rows["map_count"][0])
+    # without BPF only a walk can count; this one reads less than table()
+    (found,) = source.summarise([process])
+    if isinstance(found, Unreadable):
+        raise (ProcessGone if found.why is Unread.GONE else CannotRead)(found.detail)
+    return found.map_count
