@@ -10,13 +10,14 @@ the exit status (None means 0). Only the module of the command in use is importe
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 
 from vmad import __version__
-from vmad.errors import VmadError
+from vmad.errors import BadConfig, VmadError
 from vmad.export.printable import printable
 
 #: command -> (module, one line of help), in the order of ``vmad --help``
@@ -38,23 +39,23 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  #: 128 + SIGINT, as a shell shows it
 EXIT_BROKEN_PIPE = 141  #: 128 + SIGPIPE
 
+#: what a write to a full disk ends with: no space, quota, file size limit, broken device
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 Run = Callable[[argparse.Namespace], int | None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (argparse itself exits with 2 on bad usage)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        # a name that the locale cannot show is escaped instead of ending the program
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     try:
         arguments = build_parser(words).parse_args(words)
         run: Run = arguments.run if hasattr(arguments, "run") else arguments.func
         status = run(arguments)
         sys.stdout.flush()
     except VmadError as error:
-        _complain(str(error))
+        _complain(error)
         return error.exit_status
     except BrokenPipeError:
         _silence_stdout()
@@ -62,9 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except OSError as error:
-        # what is left here is stdout itself: a full disk behind a redirection
+        if error.errno not in DISK_FULL:
+            raise
         _silence_stdout()
-        _complain(f"cannot write the answer: {error.strerror or error}")
+        _complain(VmadError(f"cannot write the answer: {error.strerror}"))
         return EXIT_FAILED
     return status or 0
 
@@ -105,8 +107,23 @@ class _Help(argparse.HelpFormatter):
         self._action_max_length = 4 + max(map(len, COMMANDS))
 
 
-def _complain(text: str) -> None:
-    print(f"vmad: {printable(text)}", file=sys.stderr)
+def _prepare_streams() -> None:
+    # closed by the caller (vmad scan >&-): write to nowhere instead of failing at the first word
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # a name that the locale cannot show is escaped instead of ending the program
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _complain(error: VmadError) -> None:
+    # a configuration may have several mistakes, one line each; else a newline is part of a name
+    lines = str(error).split("\n") if isinstance(error, BadConfig) else [str(error)]
+    for line in lines:
+        print(f"vmad: {printable(line)}", file=sys.stderr)
 
 
 def _silence_stdout() -> None:

@@ -33,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "scan",
         help="who is near the limit, and what their VMAs are lost to",
         description="Read every process once and judge all its pairs of neighbouring VMAs. "
-        "Exit status 3 when a process that was named could not be read.",
+        "Exit status 3 when a process that was named, or every process, could not be read.",
     )
     parser.add_argument("pids", nargs="*", type=pid, metavar="PID", help="only these processes")
     add_source_options(parser)
@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scan once and print. Returns 0, or 3 when a process that was asked for is missing."""
+    """Scan once and print. Returns 0, or 3 when a named process, or every one, was unreadable."""
     with source_of(arguments) as source, Progress("vmad: reading") as progress:
         scan = scan_once(
             source,
@@ -68,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         top = None if arguments.all or arguments.pids else arguments.top
         lines = scan_text(scan, style_of(sys.stdout), top)
         print("\n".join(lines if note is None else [*lines, printable(note)]))
-    return EXIT_UNREADABLE if arguments.pids and scan.unreadable else 0
+    blind = scan.unreadable and (arguments.pids or not scan.processes)
+    return EXIT_UNREADABLE if blind else 0
 
 
 def _document(scan: HostScan) -> dict[str, object]:

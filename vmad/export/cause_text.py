@@ -19,6 +19,8 @@ from vmad.scan.page_sample import PageSample
 #: repeating runs and pieces of advice shown for one cause
 REPEATS_SHOWN = 3
 ADVICE_SHOWN = 3
+#: further reasons of the same pairs
+REASONS_SHOWN = 3
 _INDENT = "     "
 
 
@@ -37,6 +39,10 @@ def cause_lines(
     shown = [repeat for repeat, vmas in repeats if vmas * 20 >= cause.vmas][:REPEATS_SHOWN]
     for repeat in shown:
         lines += style.wrapped(repeat_line(repeat), _INDENT + "  ", _INDENT + "* ")
+    further = [found for found in cause.also if found[1] * 20 >= cause.vmas][:REASONS_SHOWN]
+    if further:
+        text = ", ".join(f"{name} {count(pairs)}" for name, pairs in further)
+        lines += style.wrapped(f"Further reasons of the same pairs: {text}.", _INDENT)
     lines += _relaxed(cause)
     return lines + (style.wrapped(_pages(sample), _INDENT) if sample is not None else [])
 

@@ -36,6 +36,7 @@ class Cause:
     each pair stands for its upper VMA) or VMAs that form no pair with the one below (``kind`` is
     set). ``relaxed`` counts those of the pairs that are mergeable by the relaxed rules. ``rows``
     are the table's rows that it accounts for; causes never overlap and add up to all VMAs.
+    ``also`` counts the pairs that have a further reason, which would remain without this one.
     """
 
     reason: str | None
@@ -44,6 +45,7 @@ class Cause:
     vmas: int
     relaxed: int
     rows: Indices
+    also: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def _recoverable(table: VmaTable, stock: StockRules, relaxed: RelaxedRules) -> R
 def find_causes(table: VmaTable, pairs: JudgedPairs) -> tuple[Cause, ...]:
     """Every VMA under exactly one cause."""
     causes = []
+    counts = pairs.counts()
     of_reason: dict[tuple[Verdict, str], list[int]] = {}
     for number, case in enumerate(pairs.cases):
         of_reason.setdefault((case.stock.verdict, case.stock.decisive), []).append(number)
@@ -124,7 +127,11 @@ def find_causes(table: VmaTable, pairs: JudgedPairs) -> tuple[Cause, ...]:
         merge = [n for n in cases if pairs.cases[n].relaxed.verdict is Verdict.MERGEABLE]
         relaxed = int(np.count_nonzero(np.isin(pairs.case, merge)))
         rows = pairs.upper[among]
-        causes.append(Cause(reason, verdict, None, len(rows), relaxed, rows))
+        also: Counter[str] = Counter()
+        for number in cases:
+            also.update(dict.fromkeys(pairs.cases[number].stock.reasons[1:], counts[number]))
+        further = tuple(also.most_common())
+        causes.append(Cause(reason, verdict, None, len(rows), relaxed, rows, further))
     single = table.rows["pair"] == 0
     for kind in Kind:
         rows = np.flatnonzero(single & (table.rows["kind"] == kind))

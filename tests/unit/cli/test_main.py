@@ -13,6 +13,7 @@ import pytest
 from tests.unit.cli.running import vmad
 from vmad import __version__
 from vmad.cli.main import COMMANDS
+from vmad.errors import BadConfig
 
 VMAD = [sys.executable, "-m", "vmad"]
 
@@ -112,3 +113,20 @@ def test_a_missing_file_is_one_line() -> None:
 
     assert (ran.status, ran.out) == (3, "")
     assert ran.err == "vmad: /nowhere/at\\x1ball: No such file or directory\n"
+
+
+def test_a_closed_stdout_is_no_crash(host: Path) -> None:
+    command = f"exec {sys.executable} -m vmad scan --from {host} >&-"
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+def test_every_mistake_of_a_configuration_gets_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise BadConfig("a.yaml:1: one\na.yaml:2: two\x1b")
+
+    monkeypatch.setattr("vmad.cli.main.build_parser", refuse)
+    ran = vmad("serve")
+
+    assert (ran.status, ran.err) == (2, "vmad: a.yaml:1: one\nvmad: a.yaml:2: two\\x1b\n")

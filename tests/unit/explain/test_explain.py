@@ -64,6 +64,13 @@ def test_the_largest_causes_are_the_main_ones() -> None:
     )  # fmt: skip
 
 
+def test_further_reasons_are_counted_with_the_decisive_one() -> None:
+    explanation = explained(table_of([Area(), *[Area(facts=MOVED)] * 8, Area(facts=DIFFERENT)]))
+
+    assert explanation.causes[0].reason == "anon_vma_differs"
+    assert explanation.causes[0].also == (("vm_pgoff", 8),)
+
+
 def test_a_cause_knows_the_runs_it_lies_in() -> None:
     explanation = explained(table_of([*alternating(200), *[DELETED] * 90]))
     (cause, *_) = explanation.causes
