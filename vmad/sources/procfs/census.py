@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,11 +20,10 @@ from vmad.sources.procfs.stat import read_stat
 from vmad.sources.source import CENSUS_ROW, Census
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     inode: int
     start_time: int
-    comm: str
+    comm: bytes
 
 
 class ProcessList:
@@ -58,8 +57,7 @@ class ProcessList:
                 kernel_threads[pid] = inode
             if stat.kernel_thread or stat.dead:
                 continue
-            comm = stat.comm.decode(errors="surrogateescape")
-            known[pid] = _Known(inode, stat.start_time, comm)
+            known[pid] = _Known(inode, stat.start_time, stat.comm)
             pages = stat.vsize // mmap.PAGESIZE
             rows.append((pid, stat.start_time, 0, -1, -1, pages, stat.comm))
         self._known, self._kernel_threads = known, kernel_threads
@@ -78,11 +76,12 @@ class ProcessList:
         stat = read_stat(process.pid, self._proc)
         if stat.start_time != process.start_time:
             return False
-        comm = stat.comm.decode(errors="surrogateescape")
-        self._known[process.pid] = _Known(inode, stat.start_time, comm)
+        self._known[process.pid] = _Known(inode, stat.start_time, stat.comm)
         return True
 
     def comm(self, process: ProcessId) -> str:
         """The process's comm as last seen, "" if never; undecodable bytes as surrogates."""
         known = self._known.get(process.pid)
-        return known.comm if known is not None and known.start_time == process.start_time else ""
+        if known is None or known.start_time != process.start_time:
+            return ""
+        return known.comm.decode(errors="surrogateescape")

@@ -14,6 +14,7 @@ have the same widths (nearly all) are tables of fixed columns; the rest is found
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,8 @@ _ACCESS_KIND = np.array(
 class MapsColumns:
     """The lines of a text, one element per line in every array.
 
-    - start, end: bytes; perms: bit 0 r, 1 w, 2 x, 3 shared; kind: a Kind
+    - start, end: bytes, worked out when asked for; start_digits, end_digits: the same as text, two
+      words each, shape (2, n), enough to compare; perms: bit 0 r, 1 w, 2 x, 3 shared; kind: a Kind
     - anonymous: private anonymous memory, so it may be half of a pair
     - named: has an [anon:NAME]; labelled: [heap] or [stack], which hide a name
     - device_zero: a private mapping of /dev/zero (anonymous, but with a vm_file)
@@ -55,8 +57,8 @@ class MapsColumns:
     space: Index
     line_end: Index
     name: Index
-    start: U64
-    end: U64
+    start_digits: U64
+    end_digits: U64
     perms: U8
     kind: U8
     anonymous: Bools
@@ -69,6 +71,22 @@ class MapsColumns:
 
     def __len__(self) -> int:
         return len(self.line)
+
+    @cached_property
+    def start(self) -> U64:
+        """First byte of each."""
+        return _number(self.start_digits)
+
+    @cached_property
+    def end(self) -> U64:
+        """Byte after the last of each."""
+        return _number(self.end_digits)
+
+    def touching(self) -> Bools:
+        """For each line but the first: whether it starts where the line before ends."""
+        high, low = self.end_digits[:, :-1] == self.start_digits[:, 1:]
+        result: Bools = high & low
+        return result
 
     def offsets(self, rows: Index) -> U64:
         """OFFSET of some lines, bytes."""
@@ -97,12 +115,11 @@ def parse_maps(buffer: Bytes, begin: int, end: int, shared_devices: U64) -> Maps
         np.add(line_end[:-1], 1, out=line[1:])
 
     heads = _Heads(count)
-    usual = (buffer[line + 12] == _DASH) & (buffer[line + 25] == _SPACE)
-    if usual.all():
-        heads.read(text, line, slice(None), 12, 12)
-    else:
-        heads.read(text, line[usual], np.flatnonzero(usual), 12, 12)
-        others = np.flatnonzero(~usual)
+    # take all lines as if both addresses had 12 digits, as nearly all do, then read the others anew
+    heads.read(text, line, slice(None), 12, 12)
+    others = np.flatnonzero((buffer[line + 12] != _DASH) | (buffer[line + 25] != _SPACE))
+    if len(others):
+        heads.head[others] = 0
         width = text.width_until(line[others], _DASH, _WIDTHS)
         width_b = text.width_until(line[others] + width + 1, _SPACE, _WIDTHS)
         for pair in set(zip(width.tolist(), width_b.tolist(), strict=True)):
@@ -119,8 +136,8 @@ def parse_maps(buffer: Bytes, begin: int, end: int, shared_devices: U64) -> Maps
         space=space,
         line_end=line_end,
         name=line_end.copy(),
-        start=heads.start,
-        end=heads.end,
+        start_digits=heads.start,
+        end_digits=heads.end,
         perms=perms,
         kind=_ACCESS_KIND[perms],
         anonymous=nameless & (perms < 8),
@@ -143,8 +160,8 @@ class _Heads:
 
     def __init__(self, count: int) -> None:
         self.head = np.zeros(count, np.intp)  # width of START-END, 0 where it is malformed
-        self.start = np.zeros(count, np.uint64)
-        self.end = np.zeros(count, np.uint64)
+        self.start = np.zeros((2, count), np.uint64)
+        self.end = np.zeros((2, count), np.uint64)
         self.perms = np.zeros(count, np.uint8)
         self.no_file = np.zeros(count, np.bool_)
         self.after = np.zeros(count, np.uint64)  # last digit of OFFSET, " MM:mm " when usual
@@ -172,16 +189,10 @@ class _Heads:
             }
         )
         fields = text.records(line - front, space + 24).view(record)[:, 0]
-        digits = np.empty((4, len(line)), np.uint64)
-        for row, (name, size) in enumerate(
-            (("a_high", width - 8), ("a_low", 8), ("b_high", width_b - 8), ("b_low", 8))
-        ):
-            np.bitwise_and(fields[name], _keep_last(size), out=digits[row])
-        a_high, a_low, b_high, b_low = hex8(digits)
-        a_high <<= np.uint64(32)
-        b_high <<= np.uint64(32)
-        self.start[rows] = a_high | a_low
-        self.end[rows] = b_high | b_low
+        self.start[0, rows] = fields["a_high"] & _keep_last(width - 8)
+        self.start[1, rows] = fields["a_low"] & _keep_last(width)
+        self.end[0, rows] = fields["b_high"] & _keep_last(width_b - 8)
+        self.end[1, rows] = fields["b_low"] & _keep_last(width_b)
         self.head[rows] = space - front
 
         # r w x differ from '-' in bit 6, 's' from 'p' in bit 0
@@ -200,25 +211,32 @@ class _Heads:
         )
 
 
+def _number(digits: U64) -> U64:
+    high, low = hex8(digits)
+    result: U64 = high << np.uint64(32) | low
+    return result
+
+
 def _keep_last(digits: int) -> np.uint64:
-    """Mask that keeps the last ``digits`` (at most 8) characters of a word."""
-    return np.uint64((1 << 64) - (1 << 8 * (8 - max(digits, 0))) if digits > 0 else 0)
+    """Mask that keeps the last ``digits`` characters of a word: all from 8 on, none up to 0."""
+    gone = 8 * (8 - min(max(digits, 0), 8))
+    return np.uint64((1 << 64) - (1 << gone))
 
 
-def _find_names(columns: MapsColumns, rows: Index, head_end: Index) -> None:
+def _find_names(columns: MapsColumns, rows: Index, inode: Index, longest: int) -> None:
     """Set ``name`` of ``rows``: the first character that is no space after INODE.
 
-    ``head_end`` is a position at or after the first digit of INODE.
+    ``inode`` is where INODE begins; it has at most ``longest`` digits here.
     """
     text, line_end = columns.text.bytes, columns.line_end[rows]
     at = columns.line[rows] + NAME_COLUMN
-    # INODE has at most 20 digits: where the head surely ends before the column, NAME is there
-    padded = (head_end + 21 <= at) & (at < line_end)
+    # where the head surely ends before the column, NAME is there
+    padded = (inode + (longest + 1) <= at) & (at < line_end)
     padded &= (text[at - 1] == _SPACE) & (text[at] != _SPACE)
     left = np.flatnonzero(~padded)
     for low, high in ((_DIGIT_0, _DIGIT_0 + 9), (_SPACE, _SPACE)):  # the digits, then the spaces
         going = left
-        at[left] = head_end[left] if low == _DIGIT_0 else at[left]
+        at[left] = inode[left] if low == _DIGIT_0 else at[left]
         while len(going):
             byte = text[at[going]]
             going = going[(byte >= low) & (byte <= high) & (at[going] < line_end[going])]
@@ -230,12 +248,13 @@ def _label_named(columns: MapsColumns, rows: Index) -> None:
     """Lines without a file but with a name: heap, stack, [anon:NAME], [vsyscall], special."""
     if not len(rows):
         return
-    _find_names(columns, rows, columns.space[rows] + 21)
+    _find_names(columns, rows, columns.space[rows] + 21, 1)
     text, name = columns.text, columns.name[rows]
     private = columns.perms[rows] < 8
-    heap = text.starts_with(name, b"[heap]\n") & private
-    stack = text.starts_with(name, b"[stack]\n") & private
-    named = text.starts_with(name, b"[anon:") & private
+    first = text.words(name)
+    heap = text.starts_with(name, b"[heap]\n", first) & private
+    stack = text.starts_with(name, b"[stack]\n", first) & private
+    named = text.starts_with(name, b"[anon:", first) & private
     by_access = named | ((name == columns.line_end[rows]) & private)
     kind = np.where(by_access, columns.kind[rows], np.uint8(Kind.SPECIAL))
     kind[heap] = Kind.HEAP
@@ -244,7 +263,7 @@ def _label_named(columns: MapsColumns, rows: Index) -> None:
     columns.anonymous[rows] = heap | stack | by_access
     columns.labelled[rows] = heap | stack
     columns.named[rows] = named
-    columns.gate[rows] = text.starts_with(name, b"[vsyscall]\n")
+    columns.gate[rows] = text.starts_with(name, b"[vsyscall]\n", first)
 
 
 def _devices(columns: MapsColumns, rows: Index, after: U64) -> tuple[U64, Index]:
@@ -281,14 +300,15 @@ def _tell_files(columns: MapsColumns, rows: Index, after: U64, shared_devices: U
     if bad.any():
         columns.malformed[rows[bad]] = True
         rows, device, inode = rows[~bad], device[~bad], inode[~bad]
-    _find_names(columns, rows, inode)
+    _find_names(columns, rows, inode, 20)
 
     text, name, line_end = columns.text, columns.name[rows], columns.line_end[rows]
+    first = text.words(name)
     shared = np.isin(device, shared_devices)
     for prefix in (b"/dev/shm/", b"/memfd:", b"/SYSV", b"/anon_hugepage", b"[anon_shmem:"):
-        shared |= text.starts_with(name, prefix)
+        shared |= text.starts_with(name, prefix, first)
     deleted = text.starts_with(line_end - 10, b" (deleted)") & (line_end - 10 > name)
-    zero = text.starts_with(name, b"/dev/zero\n") & (columns.perms[rows] < 8)
+    zero = text.starts_with(name, b"/dev/zero\n", first) & (columns.perms[rows] < 8)
     kind = np.full(len(rows), Kind.FILE, np.uint8)
     kind[deleted] = Kind.FILE_DELETED
     kind[shared] = Kind.SHARED_MEMORY

@@ -53,7 +53,7 @@ def find_pairs(columns: MapsColumns, follows: Bools, names_exist: bool) -> tuple
     if len(columns) < 2:
         return np.zeros(0, np.intp), np.zeros(0, np.int64)
     may = columns.anonymous & ~columns.malformed
-    b = np.flatnonzero(may[1:] & may[:-1] & follows[1:] & (columns.end[:-1] == columns.start[1:]))
+    b = np.flatnonzero(may[1:] & may[:-1] & follows[1:] & columns.touching())
     a, b = b, b + 1
     key = ((columns.perms[a] ^ columns.perms[b]) & np.uint8(ACCESS)).astype(np.int64)
     zero_a, zero_b = columns.device_zero[a], columns.device_zero[b]

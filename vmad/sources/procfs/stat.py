@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PF_KTHREAD = 0x0020_0000  #: include/linux/sched.h, unchanged since 2.6.27
 _KTHREADD = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(NamedTuple):
     """The fields that vmad uses. ``vsize`` is bytes, ``start_time`` clock ticks since boot."""
 
     comm: bytes
-    state: str
+    state: bytes
     parent: int
     flags: int
     start_time: int
@@ -35,7 +34,7 @@ class Stat:
     @property
     def dead(self) -> bool:
         """A zombie or dead: the address space is gone, the pid is not."""
-        return self.state in ("Z", "X", "x")
+        return self.state in (b"Z", b"X", b"x")
 
 
 def parse_stat(text: bytes) -> Stat:
@@ -43,17 +42,12 @@ def parse_stat(text: bytes) -> Stat:
 
     Raises ValueError on anything else.
     """
-    first, last = text.index(b"("), text.rindex(b")")
+    first, last = text.index(b"(") + 1, text.rindex(b")")
     field = text[last + 2 :].split(b" ", 21)
     if len(field) < 22:
         raise ValueError(f"not a line of /proc/PID/stat: {text[:80]!r}")
     return Stat(
-        comm=text[first + 1 : last],
-        state=field[0].decode("ascii"),
-        parent=int(field[1]),
-        flags=int(field[6]),
-        start_time=int(field[19]),
-        vsize=int(field[20]),
+        text[first:last], field[0], int(field[1]), int(field[6]), int(field[19]), int(field[20])
     )
 
 

@@ -62,12 +62,15 @@ class Text:
         every: npt.NDArray[np.void] = np.ndarray(shape, f"V{size}", self.bytes, strides=(1,))
         return every[at].view(np.uint8).reshape(len(at), size)
 
-    def starts_with(self, at: Index, text: bytes) -> Bools:
-        """Whether ``text`` (of any length) is at each position."""
+    def starts_with(self, at: Index, text: bytes, words: U64 | None = None) -> Bools:
+        """Whether ``text`` (of any length) is at each position; ``words`` are those at ``at``."""
+        if words is None:
+            words = self._words[at]
         mask = np.uint64((1 << 8 * min(len(text), 8)) - 1)
-        result: Bools = (self._words[at] & mask) == number_of(text[:8])
+        result: Bools = (words & mask) == number_of(text[:8])
         if len(text) > 8 and result.any():
-            result &= self.starts_with(at + 8, text[8:])
+            hits = np.flatnonzero(result)
+            result[hits] = self.starts_with(at[hits] + 8, text[8:])
         return result
 
     def hexadecimal(self, end: Index, width: Index) -> U64:
