@@ -73,7 +73,7 @@ def process(
         kinds=kinds,
         pairs=pair_counts or {},
         recoverable=recoverable or {"stock": 0, "relaxed": 0},
-        age=2.0,
+        walked_at=NOW - 2.0,
     )
 
 

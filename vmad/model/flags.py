@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""VmFlags: the two-letter codes of smaps, their kernel bits by release, and one canonical numbering.
+"""VmFlags: the two-letter codes of smaps, their kernel bits by release, one canonical numbering.
 
 The low 32 bits of vm_flags have kept their meaning since 5.10 (include/linux/mm.h), with two
 exceptions given below; the bits above moved from release to release. Facts need one numbering
@@ -17,7 +17,7 @@ VM_SPECIAL = 1 << 14 | 1 << 18 | 1 << 10 | 1 << 28
 ACCESS = VM_READ | VM_WRITE | VM_EXEC
 ACCOUNT = 1 << 20
 SOFTDIRTY = 1 << 27
-#: 7.x: VM_MAYBE_GUARD; before, bit 11 was VM_DENYWRITE (until 5.14) or unused
+#: VM_MAYBE_GUARD (6.19, 5dba5cc2e0ff; stable 6.18.37); until 5.14 bit 11 was VM_DENYWRITE
 GUARD = 1 << 11
 
 #: code of each raw bit below 32 as smaps prints it (fs/proc/task_mmu.c, show_smap_vma_flags)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 from vmad.model.kinds import Kind
@@ -20,7 +20,7 @@ class ProcessId(NamedTuple):
     start_time: int
 
 
-class Evidence(str, Enum):
+class Evidence(StrEnum):
     """How facts were got; the value is what a person and the JSON see."""
 
     KERNEL = "kernel"  #: struct fields, read by BPF
@@ -64,7 +64,7 @@ class ProcessSummary:
         return self.kinds[kind]
 
 
-class Unread(str, Enum):
+class Unread(StrEnum):
     """Why a process was not read this time (a label value of a metric, so a closed set)."""
 
     GONE = "gone"  #: exited or exec'ed in the middle

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """The value is what a person, the metrics and the JSON see."""
 
     MERGEABLE = "mergeable"  #: the kernel would merge them at its next attempt
@@ -16,7 +16,7 @@ class Verdict(str, Enum):
     UNKNOWN = "unknown"  #: the evidence does not decide
 
 
-class Direction(str, Enum):
+class Direction(StrEnum):
     """Which side an operation must be on for the merge to happen (matters before 6.16)."""
 
     EITHER = "either"

@@ -23,7 +23,7 @@ class JudgedProcess:
 
     ``map_count`` is the newest sample; ``high_water`` the highest one seen since vmad watches the
     process; ``rate`` VMAs per second over the last minutes; ``seconds_to_limit`` at that rate,
-    None when it does not grow. ``age`` is the seconds since its pairs were walked.
+    None when it does not grow. ``walked_at`` is the Unix time at which its pairs were walked.
     """
 
     id: ProcessId
@@ -37,7 +37,7 @@ class JudgedProcess:
     kinds: tuple[int, ...]
     pairs: Mapping[PairKey, int]
     recoverable: Recoverable
-    age: float = 0.0
+    walked_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

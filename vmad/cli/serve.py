@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""``vmad serve``: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from vmad.errors import UsageError
+
+LEVELS = ("debug", "info", "warning", "error")
+#: how journald wants a level at the start of a line (sd-daemon(3))
+PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="watch this host: metrics, a page and JSON over HTTP",
+        description="Watches every process of this host and serves what it finds on loopback. "
+        "No configuration file is needed.",
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML; every key is optional")
+    parser.add_argument(
+        "--web.listen-address",
+        dest="listen",
+        metavar="HOST:PORT",
+        action="append",
+        help="may be given several times; default 127.0.0.1:19797",
+    )
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config",
+        metavar="FILE",
+        help="TLS and basic authentication, in the format that Prometheus exporters share",
+    )
+    parser.add_argument(
+        "--evidence",
+        choices=("auto", "kernel", "procfs"),
+        help="default: as the configuration says, else the best that works here",
+    )
+    parser.add_argument("--log-level", choices=LEVELS, default="info")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    from vmad.config.values import Listen  # noqa: PLC0415
+    from vmad.daemon.service import Options, Service  # noqa: PLC0415  imports everything
+
+    listen = None
+    if arguments.listen:
+        form = Listen()
+        try:
+            listen = tuple(str(form.read(text)) for text in arguments.listen)
+        except ValueError as error:
+            raise UsageError(f"--web.listen-address: allowed: {form.allowed}") from error
+    _log_to_stderr(arguments.log_level)
+    service = Service(Options(arguments.config, listen, arguments.web_config, arguments.evidence))
+    return service.run(_announce)
+
+
+def _announce(addresses: Sequence[str]) -> None:
+    for address in addresses:
+        logging.getLogger("vmad").info("listening on http://%s/", address)
+
+
+def _log_to_stderr(level: str) -> None:
+    under_systemd = "JOURNAL_STREAM" in os.environ
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _JournalFormatter() if under_systemd else logging.Formatter("%(asctime)s vmad %(message)s")
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    # pyroute2 and asyncio tell of their own inner life
+    for name in ("asyncio", "pyroute2"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class _JournalFormatter(logging.Formatter):
+    """A priority that journald understands, and no time stamp: it has its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"<{PRIORITIES.get(record.levelname, 6)}>{super().format(record)}"

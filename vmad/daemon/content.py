@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the web server shows: the last snapshot, rendered at most once per format."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+
+from vmad.errors import ProcessGone
+from vmad.export.metrics import Exposition
+from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.sources.source import Source
+
+
+class DaemonContent:
+    """The content of :mod:`vmad.web.router`. ``stats`` and ``source`` give the newest ones."""
+
+    def __init__(
+        self, stats: Callable[[], SelfStats], source: Callable[[], Source], proc: str = "/proc"
+    ) -> None:
+        self._stats = stats
+        self._source = source
+        self._proc = proc
+        self._lock = threading.Lock()
+        self._snapshot: HostSnapshot | None = None
+        self._exposition: Exposition | None = None
+        self._scan_json: bytes | None = None
+
+    def show(self, snapshot: HostSnapshot) -> None:
+        """This is the last complete scan from now on."""
+        with self._lock:
+            self._snapshot = snapshot
+            self._exposition = Exposition(snapshot.self_stats, snapshot)
+            self._scan_json = None
+
+    def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
+        """Before the first scan: vmad's own metrics alone."""
+        with self._lock:
+            exposition = self._exposition
+        if exposition is None:
+            exposition = Exposition(self._stats())
+        return exposition.render(openmetrics, gzip)
+
+    def page(self) -> bytes:
+        """The page at /."""
+        from vmad.web.page import render_page  # noqa: PLC0415  only where somebody looks
+
+        snapshot = self._snapshot
+        return render_page(snapshot, self._stats() if snapshot is None else snapshot.self_stats)
+
+    def scan_json(self) -> bytes | None:
+        """The last scan, schema vmad.scan/1."""
+        from vmad.export.scan_json import scan_document  # noqa: PLC0415
+
+        with self._lock:
+            snapshot = self._snapshot
+            if self._scan_json is None and snapshot is not None:
+                document = scan_document(
+                    evidence=snapshot.evidence,
+                    kernel=snapshot.kernel,
+                    max_map_count=snapshot.max_map_count,
+                    took_seconds=snapshot.took_seconds,
+                    processes=snapshot.processes,
+                    unreadable=snapshot.unreadable,
+                )
+                self._scan_json = json.dumps(document).encode() + b"\n"
+            return self._scan_json
+
+    def explain_json(self, pid: int) -> bytes:
+        """One process, walked now; schema vmad.explain/1."""
+        from vmad.cli.target import live_process  # noqa: PLC0415
+        from vmad.export.explain_json import explain_json  # noqa: PLC0415
+        from vmad.scan.explain import explain  # noqa: PLC0415
+
+        source = self._source()
+        process = live_process(pid, self._proc)
+        table = source.table(process)
+        if len(table.rows) == 0:
+            raise ProcessGone(f"process {pid} is gone")
+        return "".join(explain_json(explain(table, source.kernel, source.max_map_count))).encode()
+
+    def ready(self) -> str | None:
+        """None once a scan is complete."""
+        return None if self._snapshot is not None else "the first scan is not complete yet"

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What is remembered of every process between samples: high-water marks, growth, the last walk.
+
+Columns, one row per process of the newest census. A sample of a host on which nobody came or went
+is a handful of vector operations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vmad.sources.source import Census
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+
+#: growth is measured over this many seconds, from the oldest of ANCHORS counts kept of them
+GROWTH_WINDOW = 60.0
+ANCHORS = 6
+
+NEVER = -2  #: in the columns of the last walk: not walked yet; -1 is a census's "unknown"
+
+_COLUMNS = np.dtype(
+    [
+        ("high_water", "<i8"),  # -1 unknown
+        ("rate", "<f8"),  # VMAs per second, NaN unknown
+        ("walked_count", "<i8"),
+        ("walked_seq", "<i8"),
+        ("walked_size", "<i8"),
+        ("anchor_count", "<i8", (ANCHORS,)),  # newest first, -1 none
+        ("anchor_time", "<f8", (ANCHORS,)),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a sample changed: who is new (rows of the census), how many are gone."""
+
+    arrived: Integers
+    gone: int
+
+
+class History:
+    """Remembers; not safe for concurrent use."""
+
+    def __init__(self) -> None:
+        self.census: Census | None = None
+        self._columns = np.empty(0, dtype=_COLUMNS)
+        self._next_anchor = 0.0
+
+    @property
+    def high_water(self) -> Integers:
+        """Highest map_count seen since the process was first seen, -1 unknown."""
+        return self._columns["high_water"]
+
+    @property
+    def rate(self) -> Floats:
+        """Growth in VMAs per second over the last GROWTH_WINDOW seconds, NaN unknown."""
+        return self._columns["rate"]
+
+    def sample(self, census: Census, now: float) -> Change:
+        """Take in a census made at ``now`` (monotonic seconds)."""
+        change = self._align(census)
+        counts = census["map_count"]
+        columns = self._columns
+        np.maximum(columns["high_water"], counts, out=columns["high_water"])
+        if now >= self._next_anchor:
+            self._next_anchor = now + GROWTH_WINDOW / ANCHORS
+            columns["anchor_count"][:, 1:] = columns["anchor_count"][:, :-1]
+            columns["anchor_time"][:, 1:] = columns["anchor_time"][:, :-1]
+            columns["anchor_count"][:, 0] = counts
+            columns["anchor_time"][:, 0] = now
+        elif len(change.arrived):
+            columns["anchor_count"][change.arrived, 0] = counts[change.arrived]
+            columns["anchor_time"][change.arrived, 0] = now
+        columns["rate"] = _rate(columns, counts, now)
+        return change
+
+    def _align(self, census: Census) -> Change:
+        """Bring the columns into the order of a new census; an exec starts a row anew."""
+        before = self.census
+        self.census = census
+        if before is not None and len(before) == len(census):
+            same = _same(before, census)
+            if same.all():
+                return Change(np.empty(0, dtype=np.int64), 0)
+        columns = np.zeros(len(census), dtype=_COLUMNS)
+        for name in ("high_water", "anchor_count"):
+            columns[name] = -1
+        for name in ("walked_count", "walked_seq", "walked_size"):
+            columns[name] = NEVER
+        columns["rate"] = np.nan
+        known = np.zeros(len(census), dtype=np.bool_)
+        if before is not None and len(before) and len(census):
+            at = np.searchsorted(before["pid"], census["pid"])
+            at[at == len(before)] = 0
+            known = (before["pid"][at] == census["pid"]) & _same(before[at], census)
+            columns[known] = self._columns[at[known]]
+        gone = (0 if before is None else len(before)) - int(known.sum())
+        self._columns = columns
+        return Change(np.flatnonzero(~known), gone)
+
+    def changed(self) -> Booleans:
+        """Which processes may look otherwise than at their last walk; never walked ones do.
+
+        mm_lock_seq moves with every write lock of mmap_lock (6.4 and later); without it the count
+        and the size have to do. A page fault can set an anon_vma without moving any of them:
+        that is what the full scan is for.
+        """
+        assert self.census is not None
+        columns, census = self._columns, self.census
+        result: Booleans = (
+            (columns["walked_count"] != census["map_count"])
+            | (columns["walked_seq"] != census["lock_seq"])
+            | (columns["walked_size"] != census["total_vm"])
+        )
+        return result
+
+    def walked(self, rows: Integers) -> None:
+        """These rows were walked, as the census shows them."""
+        assert self.census is not None
+        for name, source in (
+            ("walked_count", "map_count"),
+            ("walked_seq", "lock_seq"),
+            ("walked_size", "total_vm"),
+        ):
+            self._columns[name][rows] = self.census[source][rows]
+
+    def seconds_to(self, limit: int | None) -> Floats:
+        """Seconds until ``limit`` at the present growth; NaN where it does not grow."""
+        assert self.census is not None
+        if limit is None:
+            return np.full(len(self.census), np.nan)
+        room = np.maximum(limit - self.census["map_count"], 0)
+        grows = self.rate > 0
+        result = np.full(len(self.census), np.nan)
+        np.divide(room, self.rate, out=result, where=grows)
+        return result
+
+
+def _same(one: Census, other: Census) -> Booleans:
+    """Row by row: the same process with the same address space."""
+    result: Booleans = (
+        (one["pid"] == other["pid"])
+        & (one["start_time"] == other["start_time"])
+        & (one["mm"] == other["mm"])
+    )
+    return result
+
+
+def _rate(columns: npt.NDArray[np.void], counts: Integers, now: float) -> Floats:
+    """From the oldest anchor that is there to now; NaN without one or without time between."""
+    have = columns["anchor_count"] >= 0
+    oldest = have.sum(axis=1) - 1
+    rows = np.arange(len(columns))
+    usable = oldest >= 0
+    oldest[~usable] = 0
+    elapsed = now - columns["anchor_time"][rows, oldest]
+    usable &= (elapsed > 0) & (counts >= 0)
+    result = np.full(len(columns), np.nan)
+    np.divide(counts - columns["anchor_count"][rows, oldest], elapsed, out=result, where=usable)
+    return result

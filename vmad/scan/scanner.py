@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Turns what a source sees into snapshots: walks what is due, judges it, keeps the rest.
+
+One scanner per host. Samples and scans may come from two threads; the lock is held only while
+the columns are touched, never while a source reads.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from vmad.config.schema import OTHER, Config
+from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
+from vmad.model.verdict import PairKey
+from vmad.rules.histogram import count_verdicts_by
+from vmad.rules.relaxed import RelaxedRules
+from vmad.rules.stock import StockRules
+from vmad.scan.aggregate import Member, Sums, add_up, group_of, nearest_first
+from vmad.scan.fold import fold
+from vmad.scan.groups import GroupRules
+from vmad.scan.history import History
+from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
+from vmad.sources.identity import IdentityReader
+from vmad.sources.source import Census, Source
+
+#: a service manager may move a process to its cgroup after the exec: so its identity is looked
+#: up at its first walks, and in every so many full scans again
+LOOKS = 2
+LOOK_AGAIN_EVERY = 8
+
+
+@dataclass(slots=True)
+class _Held:
+    """The newest walk of a process, and the member made of it."""
+
+    summary: ProcessSummary
+    pairs: Mapping[PairKey, int]
+    walked_at: float
+    group: str
+    looks: int = 0  #: times that its identity was looked up
+    member: Member | None = None
+    shown: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """All members added up."""
+
+    members: tuple[Member, ...]
+    processes: tuple[JudgedProcess, ...]
+    groups: tuple[GroupStats, ...]
+    folded: int
+    sums: Sums
+
+
+@dataclass
+class ScanCounts:
+    """Totals since start-up."""
+
+    scans: int = 0
+    full_scans: int = 0
+    samples: int = 0
+    walks: int = 0
+    reads_failed: dict[Unread, int] = field(default_factory=lambda: dict.fromkeys(Unread, 0))
+
+
+class Scanner:
+    """Scans ``source`` into snapshots. ``clock`` gives Unix time in seconds."""
+
+    def __init__(
+        self,
+        source: Source,
+        config: Config,
+        hostname: str,
+        *,
+        proc: str = "/proc",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.source = source
+        self.counts = ScanCounts()
+        self._hostname = hostname
+        self._proc = proc
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._history = History()
+        self._held: dict[ProcessId, _Held] = {}
+        self._unreadable: dict[ProcessId, Unreadable] = {}
+        self._kept: frozenset[str] = frozenset()
+        self._groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
+        self._whole: _Whole | None = None
+        self._rules = (StockRules(source.kernel), RelaxedRules(source.kernel))
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """Take over a (new) configuration; groups are named anew."""
+        with self._lock:
+            self._config = config
+            self._group_rules = GroupRules(config.groups, config.default_groups)
+            self._identities = IdentityReader(self._proc, with_exe=self._group_rules.needs_exe)
+            for process, held in self._held.items():
+                held.group = self._name_of(process, held.summary.comm)
+                held.member = None
+            self._groups.clear()
+            self._whole = None
+
+    def use(self, source: Source) -> None:
+        """Go on with another source (the one before is stuck, or a better one has come)."""
+        with self._lock:
+            self.source = source
+            self._history = History()
+            self._held.clear()
+            self._groups.clear()
+            self._whole = None
+
+    def _name_of(self, process: ProcessId, comm: str, reread: bool = False) -> str:
+        return self._group_rules.name_of(self._identities.identity(process, comm, reread=reread))
+
+    def sample(self) -> None:
+        """One pass over the map_count of all: high-water marks and growth, no walk."""
+        census = self.source.census()
+        with self._lock:
+            self._history.sample(census, time.monotonic())
+            self.counts.samples += 1
+
+    def scan(self, full: bool, stats: SelfStats, execed: Collection[int] = ()) -> HostSnapshot:
+        """Walk what is due (everything when ``full``) and add it all up.
+
+        ``execed``: pids that started another program since the last scan. Raises what the
+        source's census raises.
+        """
+        began = time.monotonic()
+        source = self.source
+        census = source.census()
+        with self._lock:
+            self._history.sample(census, began)
+            due = np.ones(len(census), bool) if full else self._history.changed()
+            if execed and not full:
+                due |= np.isin(census["pid"], list(execed))
+            wanted = np.flatnonzero(due)
+            self._history.walked(wanted)
+            ids = _ids(census)
+        look_again = full and self.counts.full_scans % LOOK_AGAIN_EVERY == 0
+        for found in source.summarise([ids[number] for number in wanted.tolist()]):
+            self._take(found, look_again or found.id.pid in execed)
+        if len(census) and census["map_count"].max() < 0:
+            census = self._counted(census, ids)
+        with self._lock:
+            if census is not self._history.census:
+                self._history.sample(census, time.monotonic())
+            self.counts.scans += 1
+            self.counts.full_scans += full
+            return self._snapshot(_ids(self._history.census), full, began, stats)
+
+    def _take(self, found: ProcessSummary | Unreadable, reread: bool) -> None:
+        if isinstance(found, Unreadable):
+            self.counts.reads_failed[found.why] += 1
+            self._unreadable[found.id] = found
+            if found.why is Unread.GONE:
+                self._held.pop(found.id, None)
+            return
+        self.counts.walks += 1
+        self._unreadable.pop(found.id, None)
+        before = self._held.get(found.id)
+        looks = before.looks if before is not None else 0
+        if (
+            before is not None
+            and not reread
+            and looks >= LOOKS
+            and before.summary.comm == found.comm
+        ):
+            group = before.group
+        else:
+            looks += 1
+            group = self._name_of(found.id, found.comm, reread or before is not None)
+        if before is not None and before.summary.facts == found.facts:
+            pairs = before.pairs
+        else:
+            pairs = count_verdicts_by(found.facts, self._rules)
+        self._held[found.id] = _Held(found, pairs, self._clock(), group, looks)
+
+    def _counted(self, census: Census, ids: Sequence[ProcessId]) -> Census:
+        """A census whose source cannot count, with the counts of the newest walks."""
+        census = census.copy()
+        census["map_count"] = [
+            -1 if (held := self._held.get(process)) is None or held.summary.map_count is None
+            else held.summary.map_count
+            for process in ids
+        ]  # fmt: skip
+        return census
+
+    def _snapshot(
+        self, ids: Sequence[ProcessId], full: bool, began: float, stats: SelfStats
+    ) -> HostSnapshot:
+        limit = self.source.max_map_count
+        members = tuple(self._members(ids, limit))
+        if len(self._held) > len(members) or full:
+            alive = set(ids)
+            for gone in [process for process in self._held if process not in alive]:
+                del self._held[gone]
+            for gone in [process for process in self._unreadable if process not in alive]:
+                del self._unreadable[gone]
+            self._identities.keep_only(alive)
+        unreadable = tuple(self._unreadable.values())
+        if self._whole is None or self._whole.members != members:
+            self._whole = self._added_up(members)
+        whole = self._whole
+        return HostSnapshot(
+            taken_at=self._clock(),
+            took_seconds=time.monotonic() - began,
+            full=full,
+            evidence=self.source.evidence,
+            kernel=self.source.kernel,
+            hostname=self._hostname,
+            max_map_count=limit,
+            worst_ratio=whole.processes[0].ratio if whole.processes else None,
+            processes=whole.processes,
+            unreadable=unreadable,
+            groups=whole.groups,
+            top=whole.processes[: self._config.export.top],
+            kinds=whole.sums.kinds,
+            pairs=whole.sums.pairs,
+            recoverable=whole.sums.recoverable,
+            self_stats=replace(stats, groups_folded=whole.folded),
+        )
+
+    def _members(self, ids: Sequence[ProcessId], limit: int | None) -> Iterable[Member]:
+        """Every process that has been walked, as it is now; unchanged ones are the same object."""
+        history = self._history
+        assert history.census is not None
+        for process, count, high, rate, seconds in zip(
+            ids,
+            history.census["map_count"].tolist(),
+            history.high_water.tolist(),
+            history.rate.tolist(),
+            history.seconds_to(limit).tolist(),
+            strict=True,
+        ):
+            held = self._held.get(process)
+            if held is None:
+                continue
+            shown = (count, high, None if math.isnan(rate) else rate, limit)
+            if held.member is None or held.shown != shown:
+                held.shown = shown
+                held.member = Member(
+                    JudgedProcess(
+                        id=process,
+                        comm=held.summary.comm,
+                        group=held.group,
+                        map_count=count if count >= 0 else None,
+                        ratio=count / limit if count >= 0 and limit else None,
+                        high_water=high if high >= 0 else None,
+                        rate=shown[2],
+                        seconds_to_limit=None if math.isnan(seconds) else seconds,
+                        kinds=held.summary.kinds,
+                        pairs=held.pairs,
+                        recoverable={
+                            "stock": held.summary.recoverable_stock,
+                            "relaxed": held.summary.recoverable_relaxed,
+                        },
+                        walked_at=held.walked_at,
+                    ),
+                    held.summary.mm,
+                )
+            yield held.member
+
+    def _added_up(self, members: tuple[Member, ...]) -> _Whole:
+        by_group: dict[str, list[Member]] = {}
+        for member in members:
+            by_group.setdefault(member.process.group, []).append(member)
+        weights: dict[str, float | None] = {
+            name: max(each.process.map_count or 0 for each in those)
+            for name, those in by_group.items()
+        }
+        self._kept = fold(weights, self._config.export.max_groups, self._kept)
+        exported: dict[str, list[Member]] = {}
+        for name, those in by_group.items():
+            exported.setdefault(name if name in self._kept else OTHER, []).extend(those)
+        groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
+        for name, those in exported.items():
+            before, now = self._groups.get(name), tuple(those)
+            if before is not None and before[0] == now:
+                groups[name] = before
+            else:
+                groups[name] = now, group_of(name, now)
+        self._groups = groups
+        worst_first = sorted(
+            members, key=lambda member: (-(member.process.map_count or 0), member.process.id)
+        )
+        folded = [name for name in by_group if name not in self._kept and name != OTHER]
+        return _Whole(
+            members,
+            tuple(member.process for member in worst_first),
+            nearest_first((stats for _, stats in groups.values()), OTHER),
+            len(folded),
+            add_up(members),
+        )
+
+
+def _ids(census: Census | None) -> list[ProcessId]:
+    assert census is not None
+    return [
+        ProcessId(pid, start)
+        for pid, start in zip(census["pid"].tolist(), census["start_time"].tolist(), strict=True)
+    ]

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Process events (fork, exec, exit) from the kernel's proc connector, through pyroute2.
+
+Documentation/driver-api/connector.rst; include/uapi/linux/cn_proc.h. The connector lives in the
+initial network namespace, needs CONFIG_PROC_EVENTS, and loses events when its reader is slow.
+pyroute2 0.9.7 does not survive such a loss (nor a malformed message that any process may send):
+the next read raises, and every one after it. So any failure of a read counts as an overrun; the
+socket is made anew and the caller looks at every process again.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vmad.errors import EvidenceUnavailable
+
+#: bytes; 10,000 events fit 32 MiB, kept small enough for a limited cgroup
+RECEIVE_BUFFER = 8 << 20
+#: seconds to wait before a broken socket is made anew, doubled up to the last
+RETRY = (0.1, 30.0)
+#: seconds over which the reader's own CPU time is held against its share
+SHARE_WINDOW = 5.0
+
+
+@dataclass
+class EventCounts:
+    """Totals since start-up, and what has come since the last look."""
+
+    events: int = 0
+    overruns: int = 0
+    up: bool = False
+    why_down: str | None = None
+    execed: set[int] = field(default_factory=set)
+    rescan: bool = False
+
+
+class ProcessEvents:
+    """A thread that reads the connector.
+
+    ``share`` is the part of one core that reading may take; beyond it the thread pauses, which
+    loses events and so counts as an overrun. ``on_overrun`` is called from the thread.
+    """
+
+    def __init__(self, share: float, on_overrun: Callable[[], None] = lambda: None) -> None:
+        self._share = share
+        self._on_overrun = on_overrun
+        self._lock = threading.Lock()
+        self._counts = EventCounts()
+        self._stopping = threading.Event()
+        self._socket: Any = None
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; does not wait for a read that blocks."""
+        self._stopping.set()
+        self._close()
+
+    def look(self) -> EventCounts:
+        """Totals, and the pids that exec'ed since the last look (taken out)."""
+        with self._lock:
+            now = self._counts
+            self._counts = EventCounts(now.events, now.overruns, now.up, now.why_down)
+            return now
+
+    def peek(self) -> EventCounts:
+        """Totals alone; nothing is taken out."""
+        with self._lock:
+            now = self._counts
+            return EventCounts(now.events, now.overruns, now.up, now.why_down)
+
+    def _run(self) -> None:
+        pause = RETRY[0]
+        while not self._stopping.is_set():
+            try:
+                self._open()
+            except EvidenceUnavailable as error:
+                with self._lock:
+                    self._counts.up, self._counts.why_down = False, str(error)
+                self._stopping.wait(RETRY[1])
+                continue
+            began = time.monotonic()
+            try:
+                self._read()
+            except Exception as error:
+                if self._stopping.is_set():
+                    return
+                self._lost(f"{type(error).__name__}: {error}")
+            self._close()
+            if time.monotonic() - began > RETRY[1]:
+                pause = RETRY[0]
+            self._stopping.wait(pause)
+            pause = min(pause * 2, RETRY[1])
+
+    def _open(self) -> None:
+        try:
+            from pyroute2.netlink.connector.cn_proc import (  # noqa: PLC0415  24 MiB
+                ProcEventSocket,
+            )
+        except ImportError as error:
+            raise EvidenceUnavailable(
+                f"process events: pyroute2 cannot be imported ({error})", "install pyroute2"
+            ) from error
+        try:
+            self._socket = ProcEventSocket()
+            # before bind: what is queued in between counts too
+            _enlarge(self._socket)
+            self._socket.bind()
+            self._socket.control(listen=True)
+        except Exception as error:
+            self._close()
+            raise EvidenceUnavailable(
+                f"process events: {error}",
+                "needs CONFIG_PROC_EVENTS and the initial network namespace",
+            ) from error
+        with self._lock:
+            self._counts.up, self._counts.why_down = True, None
+
+    def _read(self) -> None:
+        spent, since = time.thread_time(), time.monotonic()
+        while not self._stopping.is_set():
+            execed, number = set(), 0
+            for message in self._socket.get():
+                number += 1
+                if message["event"] == "PROC_EVENT_EXEC":
+                    execed.add(int(message["process_tgid"]))
+            with self._lock:
+                self._counts.events += number
+                self._counts.execed |= execed
+            now = time.monotonic()
+            if now - since >= SHARE_WINDOW:
+                used = time.thread_time() - spent
+                if used > self._share * (now - since):
+                    self._lost("reading events costs more than its share")
+                    self._close()
+                    self._stopping.wait(used / self._share - (now - since))
+                    return
+                spent, since = time.thread_time(), now
+
+    def _lost(self, why: str) -> None:
+        with self._lock:
+            self._counts.overruns += 1
+            self._counts.up, self._counts.why_down = False, f"process events: {why}"
+            self._counts.rescan = True
+        self._on_overrun()
+
+    def _close(self) -> None:
+        found, self._socket = self._socket, None
+        if found is not None:
+            try:
+                found.close()
+            except Exception:
+                return
+
+
+def _enlarge(sock: Any) -> None:
+    """SO_RCVBUFFORCE needs CAP_NET_ADMIN; without it SO_RCVBUF gives what rmem_max allows."""
+    force = getattr(socket, "SO_RCVBUFFORCE", 33)
+    for option in (force, socket.SO_RCVBUF):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
+        except OSError:
+            continue
+        return
+
+
+def event_source_problem() -> str | None:
+    """One line why process events cannot be had here; None when they can (for ``doctor``)."""
+    events = ProcessEvents(1.0)
+    try:
+        events._open()
+    except EvidenceUnavailable as error:
+        return str(error)
+    finally:
+        events.stop()
+    return None
