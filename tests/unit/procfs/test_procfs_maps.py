@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from maps_lines import SHM_DEVICE, Line, columns_of, text_of
 
@@ -77,6 +77,7 @@ def expected_kind(line: Line) -> Kind:
     return by_access if not name or name.startswith(b"[anon:") else Kind.SPECIAL
 
 
+@settings(deadline=None)
 @given(st.lists(any_line(), max_size=12))
 def test_every_line_of_a_hostile_text_is_read_back(lines: list[Line]) -> None:
     columns = columns_of(text_of(*lines))
@@ -97,6 +98,7 @@ def test_every_line_of_a_hostile_text_is_read_back(lines: list[Line]) -> None:
     assert offsets == [lines[row].offset for row in files]
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=120).map(lambda b: b.replace(b"\n", b"")), max_size=8))
 def test_what_is_no_maps_line_is_malformed_and_never_an_error(lines: list[bytes]) -> None:
     good = Line(0x7F0000001000, 0x7F0000002000)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from maps_lines import Line, columns_of, text_of
 
@@ -90,6 +90,7 @@ names = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(names, min_size=2, max_size=6))
 def test_name_fact_is_set_exactly_when_names_differ(given_names: list[bytes]) -> None:
     lines = [Line(A + i * P, A + (i + 1) * P, name=name) for i, name in enumerate(given_names)]

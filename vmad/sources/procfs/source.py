@@ -89,6 +89,11 @@ class ProcfsSource:
         """Counters since the source was opened; skipped are lines that are not lines of maps."""
         return SourceHealth("maps", self._vmas, self._skipped)
 
+    @property
+    def stuck_reads(self) -> int:
+        """How many reading threads are lost in reads that have not come back."""
+        return self._reads.stuck
+
     def close(self) -> None:
         """End the idle reading threads."""
         self._reads.close()
