@@ -132,6 +132,9 @@ def test_watch_tells_how_fast_it_grows(target: Target) -> None:
     text = vmad("explain", target.pid, "--watch", "0.05").stdout
 
     assert "It neither grew nor shrank over" in text
+    growth = answer("explain", target.pid, "--watch", "0.05")["growth"]
+    assert growth["before"] == growth["after"] > 0
+    assert growth["seconds"] >= 0.05
 
 
 def thread_of_ours() -> Iterator[int]:

@@ -30,6 +30,7 @@ from vmad.export.printable import printable
 from vmad.model.process import ProcessId, Unread, Unreadable
 from vmad.scan.explain import explain
 from vmad.scan.growth import Growth
+from vmad.sources.counting import page_shift_of
 from vmad.sources.identity import IdentityReader
 from vmad.sources.names import named_or_not
 from vmad.sources.source import Source
@@ -84,7 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
             table = named_or_not(table)
         progress.step(f"vmad: judging {arguments.pid}")
         kernel = judged_as(source, arguments.kernel)
-        explanation = explain(table, source.kernel, source.max_map_count, kernel)
+        explanation = explain(
+            table, source.kernel, source.max_map_count, kernel, page_shift_of(source)
+        )
         pages, samples = None, {}
         notes = [fallback_note(arguments, source)]
         progress.step(f"vmad: reading the pages of {arguments.pid}")
@@ -99,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
                 # nobody asked for pages: the rest of the answer stands without them
                 notes.append(f"Pages were not read: {error}.")
     if as_json:
-        sys.stdout.writelines(explain_json(explanation, pages))
+        sys.stdout.writelines(explain_json(explanation, pages, growth))
         return 0
     style = style_of(sys.stdout)
     context = Context(growth, samples, identity, arguments.advice)

@@ -18,6 +18,7 @@ from vmad.model.flags import CANONICAL_CODES
 from vmad.model.table import perms_text
 from vmad.model.verdict import Judgement, Verdict
 from vmad.scan.explain import Explanation, cause_counts
+from vmad.scan.growth import Growth
 from vmad.scan.judged_pairs import PairCase
 
 SCHEMA = "vmad.explain/1"
@@ -28,9 +29,18 @@ CHUNK = 4096
 PairPages = Mapping[int, Mapping[str, Mapping[str, int | None]]]
 
 
-def explain_json(explanation: Explanation, pages: PairPages | None = None) -> Iterator[str]:
-    """The object in pieces; joined they are one line of JSON with a newline."""
-    head = json.dumps(explain_head(explanation))
+def explain_json(
+    explanation: Explanation, pages: PairPages | None = None, growth: Growth | None = None
+) -> Iterator[str]:
+    """The object in pieces, one pair per line; ``growth`` is there when it was watched."""
+    things = explain_head(explanation)
+    if growth is not None:
+        things["growth"] = {
+            "seconds": round(growth.seconds, 6),
+            "before": growth.before,
+            "after": growth.after,
+        }
+    head = json.dumps(things)
     tail = json.dumps({"recoverable": dict(explanation.recoverable)})
     yield f'{head[:-1]}, "pairs": ['
     separator = ""

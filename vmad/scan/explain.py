@@ -20,6 +20,7 @@ from vmad.rules.stock import StockRules
 from vmad.scan.judged_pairs import JudgedPairs, judge_pairs
 from vmad.scan.repeats import Indices, Repeat, find_repeats
 from vmad.scan.snapshot import Recoverable
+from vmad.sources.counting import PAGE_SHIFT
 
 #: VMAs that no pair accounts for are counted under their kind; these have a name in maps
 NAMED_KINDS = (Kind.FILE, Kind.FILE_DELETED, Kind.SHARED_MEMORY)
@@ -91,8 +92,12 @@ def explain(
     kernel: KernelInfo,
     max_map_count: int | None,
     judged_as: KernelInfo | None = None,
+    page_shift: int = PAGE_SHIFT,
 ) -> Explanation:
-    """Analyse one address space by the rules of ``judged_as`` (the kernel's own by default)."""
+    """Analyse one address space by the rules of ``judged_as`` (the kernel's own by default).
+
+    ``page_shift`` is log2 of the page size of the machine that the table comes from.
+    """
     rules = judged_as or kernel
     stock, relaxed = StockRules(rules), RelaxedRules(rules)
     pairs = judge_pairs(table, stock, relaxed)
@@ -106,13 +111,12 @@ def explain(
         find_causes(table, pairs),
         count_names(table),
         find_repeats(table, pairs),
-        _recoverable(table, stock, relaxed),
+        {
+            "stock": recoverable(table, stock, page_shift),
+            "relaxed": recoverable(table, relaxed, page_shift),
+        },
         find_runtimes(table),
     )
-
-
-def _recoverable(table: VmaTable, stock: StockRules, relaxed: RelaxedRules) -> Recoverable:
-    return {"stock": recoverable(table, stock), "relaxed": recoverable(table, relaxed)}
 
 
 def find_causes(table: VmaTable, pairs: JudgedPairs) -> tuple[Cause, ...]:

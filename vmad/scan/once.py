@@ -20,7 +20,7 @@ from vmad.rules.histogram import count_verdicts_by
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
 from vmad.scan.snapshot import JudgedProcess, Recoverable
-from vmad.sources.counting import Counting
+from vmad.sources.counting import Counting, page_shift_of
 from vmad.sources.source import Source
 
 #: told after each process: (processes done, processes in all)
@@ -113,7 +113,7 @@ def _walked(
     if kernel == source.kernel:
         yield from source.summarise(processes)
         return
-    counting = Counting(kernel)
+    counting = Counting(kernel, page_shift_of(source))
     for process in processes:
         try:
             yield counting.summary(source.table(process))

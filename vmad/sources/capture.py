@@ -48,7 +48,7 @@ class CaptureSource:
         except BadCapture as error:
             self.close()
             raise BadCapture(f"{path}: {error}") from error
-        self._counting = Counting(self.kernel)
+        self._counting = Counting(self.kernel, self.page_shift)
 
     def _check_size(self) -> None:
         entries = self._archive.infolist()
@@ -75,6 +75,10 @@ class CaptureSource:
             parse_release(self.kernel.release)
         except ValueError as error:
             raise BadCapture(f"{form.META}: {error}") from error
+        page_size = form.field(meta, "page_size", int)
+        if page_size not in form.PAGE_SIZES:
+            raise BadCapture(f"{form.META}: no page size: {page_size}")
+        self.page_shift = page_size.bit_length() - 1
         self.evidence = form.evidence_of(form.field(meta, "evidence", str))
         self.max_map_count = form.field(meta, "max_map_count", int, type(None))
         self.recorded_walk = form.field(meta, "walk", str)

@@ -39,6 +39,9 @@ MAX_MEMBER = 256 << 20
 MAX_TOTAL = 8 << 30
 MAX_MEMBERS = 200_000
 
+#: bytes: 4 KiB to 64 KiB
+PAGE_SIZES = (1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16)
+
 Array = npt.NDArray[Any]
 
 

@@ -13,6 +13,7 @@ from vmad import __version__
 from vmad.errors import CannotRead, ProcessGone
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
 from vmad.sources.capture_writer import CaptureWriter
+from vmad.sources.counting import page_shift_of
 from vmad.sources.names import named_or_not
 from vmad.sources.rights import effective_capabilities
 from vmad.sources.source import Source
@@ -90,6 +91,7 @@ def _meta(source: Source, names: bool) -> dict[str, Any]:
         },
         "evidence": source.evidence.value,
         "walk": source.health().walk,
+        "page_size": 1 << page_shift_of(source),
         "max_map_count": source.max_map_count,
         "settings": {path: text for path in SETTINGS if (text := _setting(path)) is not None},
         "rights": {"uid": os.geteuid(), "capabilities": list(effective_capabilities())},

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,18 @@ def test_a_process_that_exited_meanwhile_is_recorded_as_gone(tmp_path: Path) -> 
     assert [(missed.id.pid, missed.why) for missed in source.unreadable] == [(99, Unread.GONE)]
     with pytest.raises(ProcessGone, match="99 is not in"):
         source.table(ProcessId(99, 1))
+
+
+def test_page_offsets_are_read_with_the_page_size_of_the_recorded_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 64 * 1024
+    table = table_of([Area(size=size), Area(size=size, facts=0), Area(size=size, facts=0)])
+    rows = table.rows.copy()
+    rows["pgoff"] = rows["start"] >> np.uint64(16)
+    monkeypatch.setattr("vmad.sources.counting.PAGE_SHIFT", 16)
+    capture(tmp_path / "capture", [replace(table, rows=rows)])
+    monkeypatch.undo()
+
+    (process,) = scan_once(CaptureSource(str(tmp_path / "capture"))).processes
+    assert process.recoverable == {"stock": 2, "relaxed": 2}
