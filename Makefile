@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+# make run    set up what is missing, then the daemon on 127.0.0.1:19797
+# make test   set up what is missing, then every test
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+export PATH := $(CURDIR)/build/tools/usr/bin:$(PATH)
+
+run: setup
+	@deploy/run.sh
+
+setup:
+	@PYTHON=$(PYTHON) deploy/setup.sh run
+
+setup-test:
+	@PYTHON=$(PYTHON) deploy/setup.sh test
+
+test: setup-test lint
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: setup-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# pages that code writes; tests hold the committed ones against it
+docs: setup
+	.venv/bin/python -m vmad.export.metric_catalogue > docs/metrics.md
+	.venv/bin/python -m vmad.rules.reasons_page > docs/reasons.md
+
+bench: setup-test
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	.venv/bin/python -m bench.run
+
+clean:
+	rm -rf .venv build bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	$(MAKE) --silent -C vmad/sources/bpf clean
+
+.PHONY: run setup setup-test test lint docs bench clean

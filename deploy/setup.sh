@@ -1,0 +1,104 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+# Prepares a checkout: Debian packages, the virtual environment, the BPF objects, test tools.
+#
+#   deploy/setup.sh run    what `vmad serve` needs
+#   deploy/setup.sh test   and what the tests need
+#
+# Says what it installs before it does, and does nothing where all is there already.
+set -eu
+cd "$(dirname "$0")/.."
+mode=${1:-run}
+
+say() { echo "vmad setup: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# --- Debian packages: PACKAGE, and a command or file that shows that it is there
+
+wanted='clang:clang llvm:llvm-strip libbpf1:libbpf.so.1 libbpf-dev:bpf/bpf_helpers.h'
+if [ "$mode" = test ]; then
+	wanted="$wanted gcc:cc libc6-dev:stdlib.h openssl:openssl util-linux:setpriv libcap2-bin:capsh"
+fi
+
+there() {
+	case $1 in
+	*.so.*) /sbin/ldconfig -p | grep -q "$1" ;;
+	*.h) [ -e "/usr/include/$1" ] ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
+missing=
+for pair in $wanted; do
+	there "${pair#*:}" || missing="$missing ${pair%%:*}"
+done
+python=${PYTHON:-python3}
+command -v "$python" >/dev/null || missing="$missing python3 python3-venv"
+if [ ! -x .venv/bin/python ] && command -v "$python" >/dev/null &&
+	! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+	missing="$missing python3-venv"
+fi
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+if [ -n "$missing" ]; then
+	command -v apt-get >/dev/null || fail "please install what Debian calls:$missing"
+	[ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+		fail "cannot install:$missing; run as root, or install sudo"
+	say "installing Debian packages:$missing"
+	log=$(mktemp)
+	# shellcheck disable=SC2086  # a list of words
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+		$missing >"$log" 2>&1 || {
+		as_root apt-get update >"$log" 2>&1 || true
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y \
+			--no-install-recommends $missing >"$log" 2>&1 || {
+			tail -n 3 "$log" >&2
+			fail "apt-get could not install:$missing"
+		}
+	}
+	rm -f "$log"
+fi
+
+# --- the virtual environment
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+	fail "$python is $("$python" -V 2>&1); Python 3.11 or later is needed (set PYTHON=)"
+extras=
+[ "$mode" = test ] && extras='[dev]'
+stamp=.venv/vmad-setup-$mode
+state=$(cat pyproject.toml deploy/setup.sh | sha256sum)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
+	if [ ! -x .venv/bin/python ]; then
+		say "making .venv"
+		"$python" -m venv .venv || fail "$python -m venv failed; is python3-venv installed?"
+	fi
+	say "installing vmad$extras and its Python packages into .venv"
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$extras" ||
+		fail "pip could not install vmad's Python packages (see above)"
+	echo "$state" >"$stamp"
+fi
+
+# --- the BPF objects
+
+if ! make --silent --question -C vmad/sources/bpf 2>/dev/null; then
+	say "building the BPF objects"
+	make --silent -C vmad/sources/bpf >&2 || fail "the BPF objects do not build (see above)"
+fi
+
+# --- promtool, unpacked rather than installed: the package would start a server
+
+if [ "$mode" = test ] && [ ! -x build/tools/usr/bin/promtool ]; then
+	command -v apt-get >/dev/null || fail "promtool is needed in build/tools/usr/bin"
+	say "fetching Debian's package prometheus for its promtool, into build/tools"
+	mkdir -p build/tools
+	fetch() { (cd build/tools && apt-get download prometheus >/dev/null 2>&1); }
+	fetch || { as_root apt-get update >/dev/null 2>&1 && fetch; } ||
+		fail "apt-get could not download the package prometheus"
+	dpkg -x build/tools/prometheus_*.deb build/tools/unpacked
+	mkdir -p build/tools/usr/bin
+	mv build/tools/unpacked/usr/bin/promtool build/tools/usr/bin/
+	rm -rf build/tools/unpacked build/tools/prometheus_*.deb
+fi
