@@ -17,6 +17,8 @@ from vmad.model import facts as f
 from vmad.model.flags import CANONICAL_CODES
 from vmad.model.kinds import Kind
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
+from vmad.sources.procfs import source as source_module
+from vmad.sources.procfs.reader import MapsReader, new_buffer
 from vmad.sources.procfs.source import ProcfsSource
 from vmad.sources.source import Source
 
@@ -102,10 +104,7 @@ def test_one_large_process_is_the_same_read_in_many_buffers(
     whole = ProcfsSource()
     expected = summary(whole, identity(target.pid))
     whole.close()
-    from vmad.sources.procfs import source as module  # noqa: PLC0415
-    from vmad.sources.procfs.reader import new_buffer  # noqa: PLC0415
-
-    monkeypatch.setattr(module, "new_buffer", lambda: new_buffer(40 << 10))
+    monkeypatch.setattr(source_module, "new_buffer", lambda: new_buffer(40 << 10))
     pieces = ProcfsSource()
     assert summary(pieces, identity(target.pid)) == expected
     pieces.close()
@@ -296,3 +295,18 @@ def test_max_map_count_is_the_sysctl(source: ProcfsSource) -> None:
     limit = int(Path("/proc/sys/vm/max_map_count").read_text())
     source.census()
     assert source.max_map_count == limit
+
+
+def test_a_process_that_executes_another_program_in_the_middle_is_gone(target: Target) -> None:
+    target.build("guard_pages", pairs=3000)
+    process = identity(target.pid)
+    reader = MapsReader([process], lambda _: True)
+    buffer = new_buffer(40 << 10)
+    first = reader.fill(buffer, lambda _: None)
+    assert first.segments
+    assert first.more
+    target.run("os.execv('/bin/sh', ['sh', '-c', 'echo {}; exec cat'])")
+    rest = reader.fill(buffer, lambda _: None)
+    detail = "exited or executed another program while it was read"
+    assert rest.unread == [(0, Unread.GONE, detail)]
+    assert not rest.more

@@ -17,7 +17,7 @@ from vmad.model import facts as f
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import ProcessId, Unread
 from vmad.sources.procfs.devices import mounted
-from vmad.sources.procfs.numa_maps import parse_numa_maps, policies_differ
+from vmad.sources.procfs.numa_maps import compare_policies, parse_numa_maps
 from vmad.sources.procfs.rights import explained, missing_right, why_unread
 from vmad.sources.procfs.smaps import UNNAMED, parse_smaps
 from vmad.sources.procfs.stat import parse_stat
@@ -144,10 +144,12 @@ def test_numa_policies_are_read_with_their_spaces() -> None:
 
 
 def test_equal_policy_texts_prove_equality_only_for_default() -> None:
-    assert policies_differ(b"default", b"default") is False
-    assert policies_differ(b"bind:0", b"bind:0") is None
-    assert policies_differ(b"bind:0", b"default") is True
-    assert policies_differ(None, b"default") is None
+    texts = [b"default", b"bind:0", b"bind:0", b"default", b"default"]
+    policies = dict(enumerate(texts))
+    starts = np.arange(6, dtype=np.uint64)  # of the last one nothing is known
+    differ, equal = compare_policies(policies, starts[:-1], starts[1:])
+    assert differ.tolist() == [True, False, True, False, False]
+    assert equal.tolist() == [False, False, False, True, False]
 
 
 def test_mounts_of_tmpfs_and_hugetlbfs_are_found_whatever_their_paths() -> None:

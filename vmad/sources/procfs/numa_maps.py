@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
+from vmad.sources.procfs.text import U64, Bools
+
 #: policies with a space in their names: mm/mempolicy.c, policy_modes
 _LINE = re.compile(rb"^([0-9a-f]+) ((?:prefer \(many\)|weighted interleave)?[^ \n]*)", re.MULTILINE)
 
@@ -21,10 +25,18 @@ def parse_numa_maps(text: bytes) -> dict[int, bytes]:
     return {int(start, 16): policy for start, policy in _LINE.findall(text)}
 
 
-def policies_differ(a: bytes | None, b: bytes | None) -> bool | None:
-    """Whether two VMAs' policies differ; None when numa_maps does not decide."""
-    if a is None or b is None:
-        return None
-    if a != b:
-        return True
-    return False if a == DEFAULT else None
+def compare_policies(policies: dict[int, bytes], a: U64, b: U64) -> tuple[Bools, Bools]:
+    """(surely differ, surely equal) for pairs of VMAs given by their start addresses."""
+    numbers = {DEFAULT: 0}
+    of_a, of_b = (
+        np.array(
+            [
+                -1 if policy is None else numbers.setdefault(policy, len(numbers))
+                for policy in map(policies.get, starts.tolist())
+            ],
+            np.int64,
+        )
+        for starts in (a, b)
+    )
+    seen = (of_a >= 0) & (of_b >= 0)
+    return seen & (of_a != of_b), (of_a == 0) & (of_b == 0)

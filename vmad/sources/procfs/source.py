@@ -47,7 +47,7 @@ class ProcfsSource:
     def __init__(
         self,
         proc: str = "/proc",
-        page_budget: int = 65536,
+        page_budget: int = 16384,
         sampled: int = 64,
         workers: int = 4,
         deadline: float = 2.0,

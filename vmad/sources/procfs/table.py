@@ -15,7 +15,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId
 from vmad.model.table import VMA_ROW, VmaTable
 from vmad.sources.procfs.maps import MapsColumns, parse_maps
-from vmad.sources.procfs.numa_maps import policies_differ
+from vmad.sources.procfs.numa_maps import compare_policies
 from vmad.sources.procfs.pairs import facts_of_keys, find_pairs
 from vmad.sources.procfs.smaps import UNNAMED, Smaps
 from vmad.sources.procfs.text import PAD, U64, Index
@@ -152,9 +152,6 @@ def _see_policies(facts: Facts, columns: MapsColumns, b: Index, read: Evidences)
     if not read.numa:
         facts &= ~np.uint64(f.UNKNOWN_POLICY)
     elif read.policies is not None:
-        known = ~np.uint64(f.UNKNOWN_POLICY)
-        starts = zip(columns.start[b - 1].tolist(), columns.start[b].tolist(), strict=True)
-        for index, (start_a, start_b) in enumerate(starts):
-            differ = policies_differ(read.policies.get(start_a), read.policies.get(start_b))
-            if differ is not None:
-                facts[index] = (facts[index] | np.uint64(f.POLICY * differ)) & known
+        differ, equal = compare_policies(read.policies, columns.start[b - 1], columns.start[b])
+        facts |= differ * np.uint64(f.POLICY)
+        facts &= np.where(differ | equal, ~np.uint64(f.UNKNOWN_POLICY), ~np.uint64(0))
