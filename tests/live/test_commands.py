@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -135,6 +137,33 @@ def test_watch_tells_how_fast_it_grows(target: Target) -> None:
     growth = answer("explain", target.pid, "--watch", "0.05")["growth"]
     assert growth["before"] == growth["after"] > 0
     assert growth["seconds"] >= 0.05
+
+
+def test_a_running_daemon_is_asked_how_fast_it_grows(target: Target) -> None:
+    command = [sys.executable, "-m", "vmad", "serve", "--web.listen-address", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stderr is not None
+        address = None
+        for line in daemon.stderr:
+            listening = re.search(r"listening on http://(127.0.0.1:\d+)/", line)
+            address = listening[1] if listening else address
+            if "first scan complete" in line:
+                break
+        assert address is not None
+        text = vmad("explain", target.pid, "--daemon", address).stdout
+        daemon.terminate()
+        daemon.communicate()
+
+    assert "A daemon watches it: it had " in text
+
+
+def test_no_daemon_is_told_and_the_answer_stands(target: Target) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = "{}:{}".format(*closed.getsockname())
+    ran = vmad("explain", target.pid, "--daemon", address)
+
+    assert ran.returncode == 0
+    assert f"no daemon answers at {address}: Connection refused" in ran.stdout
 
 
 def thread_of_ours() -> Iterator[int]:

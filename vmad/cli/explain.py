@@ -8,10 +8,12 @@ import sys
 import time
 from itertools import chain
 
+from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, watched
 from vmad.cli.options import (
     add_format_option,
     add_kernel_option,
     add_source_options,
+    address,
     fallback_note,
     judged_as,
     pid,
@@ -69,18 +71,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--watch", type=seconds, metavar="SECONDS", help="count twice, this far apart: how fast"
     )
+    parser.add_argument(
+        "--daemon",
+        nargs="?",
+        type=address,
+        const=DEFAULT_ADDRESS,
+        metavar="HOST:PORT",
+        help=f"ask a running daemon how fast it grows (default {DEFAULT_ADDRESS})",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read one process and print."""
     live, as_json = arguments.capture is None, arguments.format == "json"
-    if not live and (arguments.watch or arguments.pages):
-        raise UsageError("--watch and --pages need the process itself, not a capture")
+    if not live and (arguments.watch or arguments.pages or arguments.daemon):
+        raise UsageError("--watch, --daemon and --pages need the process itself, not a capture")
     with source_of(arguments) as source, Progress(f"vmad: reading {arguments.pid}") as progress:
         process = find_process(source, arguments.pid)
         growth = _watch(source, process, arguments.watch) if arguments.watch else None
         table = source.table(process)
+        if live and not len(table.rows):
+            raise ProcessGone(f"process {arguments.pid} is gone: it has no VMA left")
         if live and not table.paths and not as_json:
             table = named_or_not(table)
         progress.step(f"vmad: judging {arguments.pid}")
@@ -93,7 +105,12 @@ def run(arguments: argparse.Namespace) -> int:
         progress.step(f"vmad: reading the pages of {arguments.pid}")
         if arguments.pages:
             pages = pair_pages(explanation, None if as_json else arguments.limit)
-        identity = None
+        identity = seen = None
+        if arguments.daemon and not as_json:
+            try:
+                seen = watched(process, arguments.daemon)
+            except NoDaemon as error:
+                notes.append(f"{error}.")
         if live and not as_json:
             identity = IdentityReader(with_exe=True).identity(process, table.comm)
             try:
@@ -105,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.writelines(explain_json(explanation, pages, growth))
         return 0
     style = style_of(sys.stdout)
-    context = Context(growth, samples, identity, arguments.advice)
+    context = Context(growth, seen, samples, identity, arguments.advice)
     lines = explain_text(explanation, style, context)
     lines += [printable(note) for note in notes if note is not None]
     if arguments.pairs or arguments.pages:

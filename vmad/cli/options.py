@@ -42,6 +42,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def address(text: str) -> str:
+    """HOST:PORT as an argument."""
+    host, _, port = text.rpartition(":")
+    if not (host and port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 1 << 16):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return text
+
+
 def release(text: str) -> str:
     """A kernel release as an argument."""
     from vmad.model.kernel import parse_release  # noqa: PLC0415  --help needs no regexps

@@ -18,7 +18,7 @@ from vmad.model.verdict import Verdict
 from vmad.rules.advice import RAISE_LIMIT
 from vmad.rules.limit import sysctl_advice
 from vmad.scan.explain import Explanation, main_causes
-from vmad.scan.growth import Growth
+from vmad.scan.growth import Growth, Watched
 from vmad.scan.headroom import thresholds
 from vmad.scan.page_sample import PageSample
 
@@ -39,6 +39,7 @@ class Context:
     """
 
     growth: Growth | None = None
+    watched: Watched | None = None
     samples: Mapping[str, PageSample] = field(default_factory=dict)
     identity: ProcessIdentity | None = None
     advise: bool = False
@@ -50,7 +51,7 @@ def explain_text(explanation: Explanation, style: Style, context: Context) -> li
     lines = [
         near[0],
         *_who(context.identity),
-        *_how_fast(explanation, context.growth),
+        *_how_fast(explanation, context),
         *near[1:],
         "",
     ]
@@ -119,18 +120,32 @@ def _spare(spare: int) -> str:
     return f"{count(spare)} to spare" if spare > 0 else "nothing to spare"
 
 
-def _how_fast(explanation: Explanation, growth: Growth | None) -> list[str]:
-    if growth is None:
-        return []
-    over = f"over {duration(growth.seconds)}"
-    if growth.rate == 0:
-        return [f"It neither grew nor shrank {over}."]
-    text = (
-        f"It {'grows' if growth.rate > 0 else 'shrinks'} by {abs(growth.rate):,.1f} VMAs/s {over}"
-    )
-    limit = explanation.max_map_count
-    left = growth.seconds_to(limit) if limit is not None else None
-    return [text + (f": at the limit in {duration(left)}." if left is not None else ".")]
+def _how_fast(explanation: Explanation, context: Context) -> list[str]:
+    limit, now = explanation.max_map_count, explanation.map_count
+    lines = []
+    if context.growth is not None:
+        growth = context.growth
+        left = growth.seconds_to(limit) if limit is not None else None
+        lines.append(f"It {_moves(growth.rate)} over {duration(growth.seconds)}{_at_limit(left)}.")
+    if context.watched is not None:
+        watched = context.watched
+        text = f"A daemon watches it: it had {count(watched.high_water)} VMAs at most"
+        if watched.rate is not None:
+            known = limit is not None and now is not None
+            left = watched.seconds_to(limit or 0, now or 0) if known else None
+            text += f" and {_moves(watched.rate)} over the last minutes{_at_limit(left)}"
+        lines.append(f"{text}.")
+    return lines
+
+
+def _moves(rate: float) -> str:
+    if rate == 0:
+        return "neither grew nor shrank"
+    return f"{'grew' if rate > 0 else 'shrank'} by {abs(rate):,.3g} VMAs/s"
+
+
+def _at_limit(seconds: float | None) -> str:
+    return "" if seconds is None else f": at the limit in {duration(seconds)}"
 
 
 def _composition(explanation: Explanation, style: Style) -> list[str]:

@@ -45,7 +45,13 @@ def pairs_object(pairs: Mapping[PairKey, int]) -> dict[str, dict[str, dict[str, 
 
 
 def process_object(process: JudgedProcess) -> dict[str, Any]:
-    """One process that was read."""
+    """One process that was read; what only a daemon knows is there when it is known."""
+    watched = {
+        "group": utf8(process.group) or None,
+        "high_water": process.high_water,
+        "rate": process.rate,
+        "seconds_to_limit": process.seconds_to_limit,
+    }
     return {
         "pid": process.id.pid,
         "start_time": process.id.start_time,
@@ -54,6 +60,7 @@ def process_object(process: JudgedProcess) -> dict[str, Any]:
         "kinds": kinds_object(process.kinds),
         "pairs": pairs_object(process.pairs),
         "recoverable": dict(process.recoverable),
+        **{key: value for key, value in watched.items() if value is not None},
     }
 
 

@@ -115,7 +115,7 @@ def test_a_process_that_is_not_in_the_capture_ends_with_3(
     assert re.fullmatch(rf"vmad: {complaint}.*\n", ran.err)
 
 
-@pytest.mark.parametrize("words", [["--watch", "1"], ["--pages"]])
+@pytest.mark.parametrize("words", [["--watch", "1"], ["--pages"], ["--daemon"]])
 def test_what_needs_the_process_itself_is_refused_of_a_capture(
     host: Path, words: list[str]
 ) -> None:

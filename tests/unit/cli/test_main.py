@@ -47,6 +47,14 @@ def test_what_is_no_pid_is_wrong_usage(pid: str) -> None:
         assert (ran.status, ran.out) == (2, "")
 
 
+@pytest.mark.parametrize("address", ["x", "x:", ":1", "x:y", "x:0", "x:65536", "x:-1"])
+def test_what_is_no_address_is_wrong_usage(address: str) -> None:
+    ran = vmad("explain", 1, "--daemon", address)
+
+    assert ran.status == 2
+    assert "is not HOST:PORT" in ran.err
+
+
 @pytest.mark.parametrize("release", ["new", "6", "", "v6.1"])
 def test_what_is_no_kernel_release_is_wrong_usage(release: str) -> None:
     ran = vmad("scan", "--kernel", release)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a running daemon has seen of one process: its high-water mark and how fast it grows."""
+
+from __future__ import annotations
+
+import http.client
+import json
+
+from vmad.errors import VmadError
+from vmad.model.process import ProcessId
+from vmad.scan.growth import Watched
+
+DEFAULT_ADDRESS = "127.0.0.1:19797"
+#: seconds
+_TIMEOUT = 5.0
+
+
+class NoDaemon(VmadError):
+    """No vmad daemon answers at an address, or not with what is asked for."""
+
+
+def watched(process: ProcessId, address: str = DEFAULT_ADDRESS) -> Watched:
+    """What the daemon at ``address`` (HOST:PORT, plain HTTP) knows of ``process``.
+
+    Raises NoDaemon.
+    """
+    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", "/api/v1/scan")
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise NoDaemon(f"{address} answers {response.status} {response.reason}")
+        processes = json.loads(response.read())["processes"]
+        for found in processes:
+            if (found["pid"], found["start_time"]) == process:
+                return Watched(*(found.get(key) for key in ("high_water", "rate", "group")))
+    except OSError as error:
+        text = error.strerror or str(error)
+        raise NoDaemon(f"no daemon answers at {address}: {text}", "`vmad serve`") from error
+    except (http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        raise NoDaemon(f"{address} does not answer as a vmad daemon does") from error
+    finally:
+        connection.close()
+    raise NoDaemon(f"the daemon at {address} has not scanned process {process.pid}")
