@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""How much is measured: the whole, or a smoke run that only shows that the bench works."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sizes and numbers of rounds. Times are seconds."""
+
+    large_vmas: int = 60_000
+    small_processes: int = 500
+    rounds: int = 15
+    slow_rounds: int = 3
+    intervals: int = 10
+    interval: float = 15.0
+    million_processes: int = 20
+    million_vmas_each: int = 50_000
+    million_rounds: int = 7
+    latency_rounds: int = 15
+    latency_seconds: float = 0.3
+    traced_scans: int = 20
+
+    def step(self, what: str) -> Callable[[int], None]:
+        """A progress line per round, on stderr."""
+
+        def show(done: int) -> None:
+            print(f"  {what}: round {done + 1}", file=sys.stderr, flush=True)
+
+        return show
+
+
+#: a second or two per part; its figures mean nothing
+QUICK = Plan(
+    large_vmas=2_000,
+    small_processes=10,
+    rounds=2,
+    slow_rounds=1,
+    intervals=2,
+    interval=1.0,
+    million_processes=2,
+    million_vmas_each=2_000,
+    million_rounds=2,
+    latency_rounds=2,
+    latency_seconds=0.05,
+    traced_scans=2,
+)

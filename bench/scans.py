@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Scans of a host with one large process, against reading the text of maps, and psutil."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Callable
+
+import psutil  # type: ignore[import-untyped]
+
+from bench.children import Children
+from bench.figures import Asked, Figure
+from bench.measure import Cost, cost_of, cost_ratio, in_turn, milliseconds
+from bench.plan import Plan
+from bench.ratios import paired, spread
+from bench.subject import scanner, self_stats
+from vmad.scan.scanner import Scanner
+
+_CAT = "cat /proc/[0-9]*/maps >/dev/null"
+
+
+def cat_maps() -> None:
+    """The counterpart: the text of everybody's maps, read and thrown away."""
+    subprocess.run(_CAT, shell=True, check=False, stderr=subprocess.DEVNULL)
+
+
+def read_with_psutil() -> int:
+    """memory_maps() of every process; returns the number of lines."""
+    lines = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            lines += len(process.memory_maps(grouped=False))
+    return lines
+
+
+def _scan(subject: Scanner, full: bool) -> Callable[[], Cost]:
+    return lambda: cost_of(lambda: subject.scan(full, self_stats()))
+
+
+def measure(plan: Plan) -> list[Figure]:
+    """All of them, in one run."""
+    with Children() as children, scanner("kernel") as exact, scanner("procfs") as text:
+        large = children.large(plan.large_vmas)
+        children.small(plan.small_processes)
+        costs = in_turn(
+            {
+                "full": _scan(exact, full=True),
+                "cat": lambda: cost_of(cat_maps),
+                "procfs": _scan(text, full=True),
+                "steady": _scan(exact, full=False),
+                "procfs steady": _scan(text, full=False),
+                "sample": lambda: cost_of(exact.sample, times=20),
+            },
+            plan.rounds,
+            plan.step("scans"),
+        )
+        seen = exact.scan(True, self_stats())
+        host = {"processes": len(seen.processes), "vmas": sum(seen.kinds)}
+        by_psutil = in_turn(
+            {"psutil": lambda: cost_of(read_with_psutil), "full": _scan(exact, full=True)},
+            plan.slow_rounds,
+            plan.step("psutil"),
+        )
+        children.end([large.process])
+        children.large(plan.large_vmas, touched=True)
+        touched = in_turn(
+            {"full": _scan(exact, full=True), "cat": lambda: cost_of(cat_maps)},
+            plan.rounds,
+            plan.step("scans, pages written"),
+        )
+    cat = milliseconds(costs["cat"], "cat")
+    full = cost_ratio(costs["full"], costs["cat"])
+    by_text = cost_ratio(costs["procfs"], costs["cat"])
+    steady = cost_ratio(costs["steady"], costs["cat"])
+    steady_text = cost_ratio(costs["procfs steady"], costs["cat"])
+    written = cost_ratio(touched["full"], touched["cat"])
+    sample = spread([cost.cpu for cost in costs["sample"]])
+    slower = [
+        paired([getattr(cost, clock) for cost in by_psutil["psutil"]],
+               [getattr(cost, clock) for cost in by_psutil["full"]])
+        for clock in ("wall", "cpu")
+    ]  # fmt: skip
+    against_cat = f"against `{_CAT}`"
+    return [
+        Figure(
+            "full-exact",
+            f"full exact scan {against_cat}",
+            "",
+            Asked("<=", 1.0, 0.6),
+            full.judged,
+            f"A host with one process of {plan.large_vmas:,} VMAs (every other page without write "
+            f"access), {plan.small_processes} sleeping processes, and whatever else runs there. A "
+            "scan walks and judges every pair of every process and adds it all up.",
+            extra={**host, "wall_ratio": full.wall.median, "cpu_ratio": full.cpu.median}
+            | milliseconds(costs["full"], "scan")
+            | cat,
+        ),
+        Figure(
+            "full-exact-written",
+            "the same, each page of the large process written",
+            "",
+            None,
+            written.judged,
+            "The large process has written to its pages: each VMA has an anon_vma to look at.",
+            extra={"wall_ratio": written.wall.median, "cpu_ratio": written.cpu.median}
+            | milliseconds(touched["full"], "scan"),
+        ),
+        Figure(
+            "full-procfs",
+            f"full scan with procfs evidence {against_cat}",
+            "",
+            Asked("<=", 1.5),
+            by_text.judged,
+            "The same host in the same rounds. With procfs evidence vmad reads the same text.",
+            extra={"wall_ratio": by_text.wall.median, "cpu_ratio": by_text.cpu.median}
+            | milliseconds(costs["procfs"], "scan"),
+        ),
+        Figure(
+            "steady",
+            f"steady scan, nothing having changed, {against_cat}",
+            "",
+            Asked("<=", 0.05),
+            steady.judged,
+            "The same host in the same rounds. Processes of others may come and go in between: "
+            "they are walked.",
+            extra={"wall_ratio": steady.wall.median, "cpu_ratio": steady.cpu.median}
+            | milliseconds(costs["steady"], "scan"),
+        ),
+        Figure(
+            "steady-procfs",
+            "steady scan with procfs evidence",
+            "",
+            None,
+            steady_text.judged,
+            "procfs shows neither map_count nor mm_lock_seq: what keeps its size is not read again "
+            "before the next full scan, but every process's stat is.",
+            extra=milliseconds(costs["procfs steady"], "scan"),
+        ),
+        Figure(
+            "sample",
+            f"CPU of sampling every second, {plan.small_processes} processes",
+            "% of a core",
+            Asked("<", 0.1),
+            sample.scaled(100),
+            "CPU time of one sample, the mean of 20 in a row; one is taken every second.",
+            extra={"sample_cpu_us": sample.median * 1e6, "processes": host["processes"]},
+        ),
+        Figure(
+            "psutil",
+            "psutil's memory_maps() of every process, in full exact scans",
+            "",
+            Asked(">=", 50),
+            min(slower, key=lambda each: each.median),
+            "The same host: psutil's CPU or wall time (whichever favours psutil) over that of a "
+            f"full exact scan. psutil {psutil.__version__} reads smaps.",
+            extra=milliseconds(by_psutil["psutil"], "psutil"),
+        ),
+    ]
