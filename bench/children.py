@@ -53,7 +53,7 @@ class Children:
 
     def start(self, command: list[str], **how: Any) -> subprocess.Popen[Any]:
         """Popen; the kernel kills it should the bench be killed."""
-        child = subprocess.Popen(["setpriv", "--pdeath-signal", "KILL", *command], **how)
+        child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], **how)
         self._running.append(child)
         return child
 
