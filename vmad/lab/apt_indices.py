@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What Debian's package indices say, as far as the lab needs it: pure text to values.
+
+The format is that of deb-src-control(5): paragraphs of ``Field: value``, an empty line between.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Package:
+    """One binary package that the mirror holds; size in bytes, hash in hex."""
+
+    name: str
+    version: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DebianKernel:
+    """A kernel with everything that it takes to boot it; ``name`` is its series, such as 6.1."""
+
+    name: str
+    release: str
+    packages: tuple[Package, ...]
+
+
+# Up to 6.18 one package holds the image and the modules. From 6.19 on linux-image is empty and
+# depends on linux-binary (the image), linux-modules, and linux-base (modules.builtin). Meta
+# packages (linux-image-6.12-cloud-amd64) have no third number and are left out.
+_KERNEL_PACKAGE = re.compile(
+    r"linux-(?P<part>image|binary|modules|base)-(?P<release>\d+\.\d+\.\d\S*-cloud-amd64)"
+)
+_SPLIT_SINCE = (6, 19)
+
+
+def packages_named(lines: Iterable[str], wanted: re.Pattern[str]) -> Iterator[Package]:
+    """The packages of an index whose whole name matches ``wanted``."""
+    fields: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        if line.startswith("Package: "):
+            name = line[9:].strip()
+            fields = {}
+        elif not name:
+            continue
+        elif line in ("", "\n"):
+            if wanted.fullmatch(name):
+                yield _package(name, fields)
+            name = ""
+        elif line.startswith(("Version: ", "Size: ", "SHA256: ")):
+            field, _, value = line.partition(": ")
+            fields[field] = value.strip()
+    if name and wanted.fullmatch(name):
+        yield _package(name, fields)
+
+
+def _package(name: str, fields: dict[str, str]) -> Package:
+    return Package(name, fields["Version"], int(fields["Size"]), fields["SHA256"])
+
+
+def lab_packages(lines: Iterable[str]) -> Iterator[Package]:
+    """The kernels' packages and the one that the initramfs is made of."""
+    return packages_named(lines, re.compile(f"{_KERNEL_PACKAGE.pattern}|busybox-static"))
+
+
+def series(release: str) -> tuple[int, int]:
+    """Major and minor number of a kernel release."""
+    major, minor = release.split(".")[:2]
+    return int(major), int(minor)
+
+
+def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Order versions as deb-version(7) does: digits by value, ``~`` before the end of the text.
+
+    Epochs are not handled; no kernel has one.
+    """
+    key: list[tuple[int, int, str]] = []
+    for text, digits in re.findall(r"([^0-9]*)([0-9]*)", version):
+        key.extend((0 if sign == "~" else 3, 0, sign) for sign in text)
+        if digits:
+            key.append((2, int(digits), ""))
+    return (*key, (1, 0, ""))
+
+
+def bootable(packages: Iterable[Package]) -> list[DebianKernel]:
+    """Every kernel of which all parts are there, oldest first.
+
+    Backports keep some of the split kernels without their modules (6.19 to 7.1 as of late 2026);
+    without virtiofs.ko there is no root file system, so those do not count.
+    """
+    parts: dict[str, dict[str, Package]] = {}
+    for package in packages:
+        match = _KERNEL_PACKAGE.fullmatch(package.name)
+        if match is None:
+            continue
+        have = parts.setdefault(match["release"], {})
+        known = have.get(match["part"])
+        if known is None or version_key(known.version) < version_key(package.version):
+            have[match["part"]] = package
+    kernels = []
+    for release, have in parts.items():
+        needed = ("binary", "modules", "base") if series(release) >= _SPLIT_SINCE else ("image",)
+        if all(part in have for part in needed):
+            major, minor = series(release)
+            chosen = tuple(have[part] for part in needed)
+            kernels.append(DebianKernel(f"{major}.{minor}", release, chosen))
+    return sorted(kernels, key=_age)
+
+
+def newest_of_each_series(kernels: Iterable[DebianKernel]) -> list[DebianKernel]:
+    """For each series the newest kernel, oldest series first."""
+    newest = {kernel.name: kernel for kernel in sorted(kernels, key=_age)}
+    return sorted(newest.values(), key=_age)
+
+
+def _age(kernel: DebianKernel) -> tuple[tuple[int, int], tuple[tuple[int, int, str], ...]]:
+    return series(kernel.release), version_key(kernel.packages[0].version)

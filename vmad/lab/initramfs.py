@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The two archives that a guest starts from: one per kernel, kept, and one per run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmad.lab.cache import write_whole
+from vmad.lab.cpio import Member, archive, character_device, directory, regular, symlink
+from vmad.lab.guest_init import APPLETS, SCRIPT
+from vmad.lab.modules import load_order
+from vmad.lab.store import Kernel
+
+# What a guest cannot do without, and what makes it better where the kernel has it. virtio_rng:
+# without it, and without a trusted RDRAND, the first Python waits seconds for entropy.
+_REQUIRED = ("virtio_pci", "virtio_console", "overlay", "virtiofs")
+_OPTIONAL = ("virtio_rng", "virtio_blk", "virtio_net")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one run puts into its guest.
+
+    ``hidden`` are paths of the host below a directory that a tmpfs covers in the guest, to be shown
+    in spite of it; ``out`` is a directory whose files come back.
+    """
+
+    argv: Sequence[str]
+    directory: str
+    environment: Mapping[str, str]
+    python: str
+    hidden: Sequence[str] = ()
+    out: str | None = None
+    swap: bool = False
+    network: bool = False
+
+
+def kernel_archive(kernel: Kernel, busybox: Path) -> Path:
+    """The archive with init, busybox and the kernel's modules; made once and kept beside it."""
+    ingredients = hashlib.sha256()
+    for part in (SCRIPT, repr((APPLETS, _REQUIRED, _OPTIONAL)), str(busybox), kernel.digest):
+        ingredients.update(part.encode() + b"\0")
+    path = kernel.home / f"initramfs-{ingredients.hexdigest()[:16]}"
+    if not path.exists():
+        modules = () if kernel.modules is None else load_order(kernel.modules, _REQUIRED, _OPTIONAL)
+        members = [
+            *(directory(name) for name in ("bin", "dev", "lab", "modules", "proc", "sys")),
+            # The kernel opens it for init before anything has mounted a /dev.
+            character_device("dev/console", 5, 1),
+            regular("bin/busybox", busybox.read_bytes(), executable=True),
+            *(symlink(f"bin/{applet}", "busybox") for applet in APPLETS),
+            *(
+                regular(f"modules/{number:02}-{module.name}.ko", module.elf)
+                for number, module in enumerate(modules)
+            ),
+            regular("init", SCRIPT.encode(), executable=True),
+        ]
+        write_whole(path, archive(members))
+    return path
+
+
+def run_archive(request: Request) -> bytes:
+    """The archive of one run: the agent, the command, and which mounts it needs."""
+    words = [
+        request.directory,
+        str(len(request.argv)),
+        *request.argv,
+        *(f"{name}={value}" for name, value in request.environment.items()),
+    ]
+    agent = Path(__file__).with_name("agent.py").read_bytes()
+    members: list[Member] = [
+        directory("lab"),
+        regular("lab/agent.py", agent),
+        regular("lab/request", b"\0".join(os.fsencode(word) for word in words)),
+        regular("lab/python", os.fsencode(request.python)),
+        regular("lab/hidden", _lines(request.hidden)),
+        regular("lab/out", _lines([request.out] if request.out is not None else [])),
+    ]
+    if request.swap:
+        members.append(regular("lab/swap", b""))
+    if request.network:
+        members.append(regular("lab/net", b""))
+    return archive(members)
+
+
+def _lines(paths: Sequence[str]) -> bytes:
+    return b"".join(os.fsencode(path) + b"\n" for path in paths)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The programs that the lab needs on the host, and which package brings each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from vmad.lab.errors import LabError
+
+# Debian 12 ships the daemon with QEMU (qemu-system-common), Debian 13 in a package of its own.
+_VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd")
+
+
+def qemu() -> str:
+    """Path of qemu-system-x86_64, or ``LabError``."""
+    found = shutil.which("qemu-system-x86_64")
+    if found is None:
+        raise LabError(
+            "no qemu-system-x86_64 on this machine",
+            "apt-get install --no-install-recommends qemu-system-x86",
+        )
+    return found
+
+
+def virtiofsd() -> str:
+    """Path of the daemon that shares the host's files, or ``LabError``."""
+    for place in _VIRTIOFSD:
+        if os.access(place, os.X_OK):
+            return place
+    package = "qemu-system-common" if _debian_release() == 12 else "virtiofsd"
+    raise LabError("no virtiofsd on this machine", f"apt-get install {package}")
+
+
+def _debian_release() -> int:
+    try:
+        return int(Path("/etc/debian_version").read_text().split(".")[0])
+    except (FileNotFoundError, ValueError):
+        return 0  # a later or another distribution, where it is a package of its own

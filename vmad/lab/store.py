@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Kernels on disk: fetched, unpacked, checked; from Debian or built here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmad.lab.apt_indices import DebianKernel, Package
+from vmad.lab.cache import Cache, directory_made_whole, no_space_explained, sha256_of
+from vmad.lab.catalogue import Catalogue, catalogue
+from vmad.lab.errors import LabError
+from vmad.lab.private_apt import PrivateApt
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that can be booted now.
+
+    ``digest`` is its image's SHA256; ``modules`` a lib/modules/RELEASE directory, or None when
+    everything is built in; ``home`` the directory that holds it all.
+    """
+
+    name: str
+    release: str
+    patched: bool
+    image: Path
+    digest: str
+    modules: Path | None
+    home: Path
+
+
+def kernel_named(cache: Cache, name: str) -> Kernel:
+    """The kernel that a person means, fetched first when it is not here yet.
+
+    A kernel built here goes before one of Debian with the same name. Raises ``LabError``.
+    """
+    built = cache.built / name
+    if "/" not in name and (built / "kernel.json").exists():
+        return _read(built, name)
+    known = catalogue(cache)
+    return fetched(cache, known.find(name))
+
+
+def built_here(cache: Cache) -> list[Kernel]:
+    """The kernels below the cache's ``built`` directory (docs/lab.md says what is in one)."""
+    manifests = sorted(cache.built.glob("*/kernel.json"))
+    return [_read(manifest.parent, manifest.parent.name) for manifest in manifests]
+
+
+def is_fetched(cache: Cache, kernel: DebianKernel) -> bool:
+    """Whether booting this kernel needs no network."""
+    return (cache.kernels / kernel.release / "kernel.json").exists()
+
+
+def fetched(cache: Cache, wanted: DebianKernel) -> Kernel:
+    """Fetch and unpack one of Debian's kernels, unless that is done already."""
+    home = cache.kernels / wanted.release
+    if not is_fetched(cache, wanted):
+        with cache.locked():
+            if not is_fetched(cache, wanted):  # another lab may have been quicker
+                _unpack_kernel(cache, wanted, home)
+    return _read(home, wanted.name)
+
+
+def busybox(cache: Cache, known: Catalogue) -> Path:
+    """Debian's statically linked busybox, fetched once per version."""
+    package = known.busybox
+    home = cache.root / "busybox" / package.sha256[:16]
+    if not home.exists():
+        with cache.locked():
+            if not home.exists():
+                with directory_made_whole(home) as work:
+                    _unpack(cache, [package], work)
+    for path in (home / "usr/bin/busybox", home / "bin/busybox"):
+        if path.exists():
+            return path
+    raise LabError(f"no busybox in {home}", "delete that directory and try again")
+
+
+def _unpack_kernel(cache: Cache, wanted: DebianKernel, home: Path) -> None:
+    with directory_made_whole(home) as work:
+        _unpack(cache, wanted.packages, work)
+        # usr/lib since Debian 13, boot/ up to 6.18: packaging changes, seen in the packages.
+        places = (
+            work / f"usr/lib/modules/{wanted.release}/vmlinuz",
+            work / f"boot/vmlinuz-{wanted.release}",
+        )
+        image = next((place for place in places if place.is_file()), None)
+        trees = (work / "usr/lib/modules" / wanted.release, work / "lib/modules" / wanted.release)
+        modules = next((tree for tree in trees if (tree / "kernel").is_dir()), None)
+        if image is None or modules is None:
+            raise LabError(
+                f"{wanted.packages[0].name} holds no image or no modules", "take another kernel"
+            )
+        manifest = {
+            "release": wanted.release,
+            "patched": False,
+            "image": str(image.relative_to(work)),
+            "sha256": sha256_of(image),
+            "modules": str(modules.relative_to(work)),
+        }
+        (work / "kernel.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _unpack(cache: Cache, packages: Sequence[Package], into: Path) -> None:
+    apt = PrivateApt(cache.apt)
+    downloads = Path(tempfile.mkdtemp(dir=cache.root, prefix=".downloads."))
+    try:
+        for package in packages:
+            deb = apt.download(package, downloads)
+            done = subprocess.run(
+                ["dpkg-deb", "-x", str(deb), str(into)], capture_output=True, text=True, check=False
+            )
+            if done.returncode != 0:
+                space = "No space left" in done.stderr
+                raise LabError(
+                    f"no space left below {into.parent}"
+                    if space
+                    else f"dpkg-deb cannot unpack {deb.name} ({done.stderr.strip()})",
+                    "free some and try again",
+                )
+    finally:
+        shutil.rmtree(downloads, ignore_errors=True)
+
+
+def _read(home: Path, name: str) -> Kernel:
+    with no_space_explained(home):
+        text = (home / "kernel.json").read_text()
+    try:
+        manifest = json.loads(text)
+        image = home / manifest["image"]
+        modules = manifest.get("modules")
+        kernel = Kernel(
+            name,
+            manifest["release"],
+            bool(manifest.get("patched", False)),
+            image,
+            manifest["sha256"],
+            home / modules if modules else None,
+            home,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{home}/kernel.json is damaged", f"delete {home}") from error
+    return kernel
+
+
+def check_image(kernel: Kernel) -> None:
+    """Compare the image with the hash that was noted when it came; takes some 20 ms."""
+    if not kernel.image.is_file() or sha256_of(kernel.image) != kernel.digest:
+        raise LabError(
+            f"{kernel.image} is not what was unpacked there", f"delete {kernel.home} and try again"
+        )
