@@ -21,7 +21,7 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A judged process and its address space (``mm``; 0 unknown)."""
+    """A judged process and its address space (``mm``; 0 unknown); walked or only counted."""
 
     process: JudgedProcess
     mm: int
@@ -40,12 +40,13 @@ def add_up(members: Iterable[Member]) -> Sums:
     """Kinds, pairs and recoverable VMAs of all.
 
     ``recoverable`` is None under rules by which any member is undecided: a part of the sum would
-    pass for all of it.
+    pass for all of it. Members that were never walked are left out; they are in the snapshot's
+    ``unreadable``.
     """
     kinds = [0] * KIND_COUNT
     pairs: Counter[PairKey] = Counter()
     recoverable: dict[str, int | None] = dict.fromkeys(RULES, 0)
-    for member in once(members):
+    for member in once(one for one in members if one.process.walked_at is not None):
         for kind, number in enumerate(member.kinds):
             kinds[kind] += number
         for key, number in member.pairs.items():
@@ -71,6 +72,7 @@ def group_of(name: str, members: Sequence[Member]) -> GroupStats:
     """A group from its members, of which there is at least one."""
     sums = add_up(members)
     singles = list(once(members))
+    walked = any(process.walked_at is not None for process in singles)
     counts = _known(process.map_count for process in singles)
     rates = _known(process.rate for process in singles)
     return GroupStats(
@@ -82,9 +84,9 @@ def group_of(name: str, members: Sequence[Member]) -> GroupStats:
         ratio=max(_known(process.ratio for process in singles), default=None),
         rate=sum(rates) if rates else None,
         seconds_to_limit=min(_known(process.seconds_to_limit for process in singles), default=None),
-        kinds=sums.kinds,
-        pairs=sums.pairs,
-        recoverable=sums.recoverable,
+        kinds=sums.kinds if walked else None,
+        pairs=sums.pairs if walked else None,
+        recoverable=sums.recoverable if walked else None,
     )
 
 

@@ -7,6 +7,7 @@ is a handful of vector operations.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,16 +70,17 @@ class History:
         counts = census["map_count"]
         columns = self._columns
         np.maximum(columns["high_water"], counts, out=columns["high_water"])
-        if now >= self._next_anchor:
-            self._next_anchor = now + GROWTH_WINDOW / ANCHORS
-            columns["anchor_count"][:, 1:] = columns["anchor_count"][:, :-1]
-            columns["anchor_time"][:, 1:] = columns["anchor_time"][:, :-1]
-            columns["anchor_count"][:, 0] = counts
-            columns["anchor_time"][:, 0] = now
-        elif len(change.arrived):
-            columns["anchor_count"][change.arrived, 0] = counts[change.arrived]
-            columns["anchor_time"][change.arrived, 0] = now
-        columns["rate"] = _rate(columns, counts, now)
+        known = counts >= 0
+        if known.any():
+            if now >= self._next_anchor:
+                self._next_anchor = now + GROWTH_WINDOW / ANCHORS
+                first_seen = known
+                _make_room(columns, known)
+            else:
+                first_seen = known & (columns["anchor_count"][:, 0] < 0)
+            columns["anchor_count"][first_seen, 0] = counts[first_seen]
+            columns["anchor_time"][first_seen, 0] = now
+            columns["rate"] = _rate(columns, counts, now)
         return change
 
     def _align(self, census: Census) -> Change:
@@ -131,6 +133,13 @@ class History:
         ):
             self._columns[name][rows] = self.census[source][rows]
 
+    def not_walked(self, pids: Collection[int]) -> None:
+        """The walks of these processes failed: they are due again."""
+        assert self.census is not None
+        rows = np.isin(self.census["pid"], list(pids))
+        for name in ("walked_count", "walked_seq", "walked_size"):
+            self._columns[name][rows] = NEVER
+
     def seconds_to(self, limit: int | None) -> Floats:
         """Seconds until ``limit`` at the present growth; NaN where it does not grow."""
         assert self.census is not None
@@ -151,6 +160,13 @@ def _same(one: Census, other: Census) -> Booleans:
         & (one["mm"] == other["mm"])
     )
     return result
+
+
+def _make_room(columns: npt.NDArray[np.void], rows: Booleans) -> None:
+    """Move the anchors of these rows one place on; the oldest drops out."""
+    for name in ("anchor_count", "anchor_time"):
+        anchors = columns[name]
+        anchors[rows, 1:] = anchors[rows, :-1]
 
 
 def _rate(columns: npt.NDArray[np.void], counts: Integers, now: float) -> Floats:

@@ -18,15 +18,44 @@ class Plan:
 
 #: a quarter of the budget may go into sampling
 SAMPLING_SHARE = 0.25
+#: seconds that lie between two scans at least, whoever is in a hurry
+BREATH = 1.0
 
 
-def next_scan_in(plan: Plan, cpu_seconds: float) -> float:
+class Ledger:
+    """CPU time that was spent and not yet earned by waiting. Seconds.
+
+    What a scan that was brought forward leaves unpaid lengthens the pauses after it, so that the
+    average keeps to the budget whatever happens in between. Rest beyond what was owed is not
+    saved up: a burst after a quiet night is not cheaper for those who share the core.
+    """
+
+    def __init__(self) -> None:
+        self.owed = 0.0
+
+    def spend(self, cpu_seconds: float) -> None:
+        """CPU time was spent."""
+        self.owed += cpu_seconds
+
+    def wait(self, seconds: float, budget: float) -> None:
+        """That long passed at a share of ``budget``."""
+        self.owed = max(self.owed - seconds * budget, 0.0)
+
+
+def next_scan_in(plan: Plan, owed: float) -> float:
     """Seconds from the start of a scan to the start of the next.
 
-    ``cpu_seconds`` is all that vmad spent from the start of the scan before to the start of this
-    one and on this one: spread over the time until the next, it is at most the budget.
+    ``owed`` is all that vmad spent from the end of the scan before to the end of this one, and
+    what was unpaid then: spread over the time until the next, it is at most the budget.
     """
-    return max(plan.interval, cpu_seconds / plan.budget)
+    return max(plan.interval, owed / plan.budget)
+
+
+def hurried_scan_in(plan: Plan, owed: float) -> float:
+    """The same when events were lost and everything has to be looked at again: the interval may
+    be cut short, the budget not.
+    """
+    return min(next_scan_in(plan, owed), max(BREATH, owed / plan.budget))
 
 
 def next_sample_in(plan: Plan, cpu_seconds: float) -> float | None:

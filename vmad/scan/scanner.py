@@ -15,19 +15,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vmad.config.schema import OTHER, Config
+from vmad.config.schema import Config
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.verdict import PairKey
 from vmad.rules.histogram import count_verdicts_by
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
-from vmad.scan.aggregate import Member, Sums, add_up, group_of, nearest_first
-from vmad.scan.fold import fold
+from vmad.scan.aggregate import Member
+from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
 from vmad.scan.history import History
-from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
+from vmad.scan.judged_process import Counted, counted_process, walked_process
+from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.identity import IdentityReader
-from vmad.sources.source import Census, Source
+from vmad.sources.source import Census, Source, missed_by
 
 #: a service manager may move a process to its cgroup after the exec: so its identity is looked
 #: up at its first walks, and in every so many full scans again
@@ -45,18 +46,7 @@ class _Held:
     group: str
     looks: int = 0  #: times that its identity was looked up
     member: Member | None = None
-    shown: tuple[object, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """All members added up."""
-
-    members: tuple[Member, ...]
-    processes: tuple[JudgedProcess, ...]
-    groups: tuple[GroupStats, ...]
-    folded: int
-    sums: Sums
+    shown: Counted | None = None
 
 
 @dataclass
@@ -67,6 +57,7 @@ class ScanCounts:
     full_scans: int = 0
     samples: int = 0
     walks: int = 0
+    vmas_skipped: int = 0  #: not walked again, since their address space had not changed
     reads_failed: dict[Unread, int] = field(default_factory=lambda: dict.fromkeys(Unread, 0))
 
 
@@ -91,42 +82,50 @@ class Scanner:
         self._history = History()
         self._held: dict[ProcessId, _Held] = {}
         self._unreadable: dict[ProcessId, Unreadable] = {}
-        self._kept: frozenset[str] = frozenset()
-        self._groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
-        self._whole: _Whole | None = None
+        self._missed: tuple[Unreadable, ...] = ()
+        self._whole: Whole | None = None
         self._rules = (StockRules(source.kernel), RelaxedRules(source.kernel))
-        self.configure(config)
+        self._wanted_config: Config | None = None
+        self._take_over(config)
 
     def configure(self, config: Config) -> None:
-        """Take over a (new) configuration; groups are named anew."""
-        with self._lock:
-            self._config = config
-            self._group_rules = GroupRules(config.groups, config.default_groups)
-            self._identities = IdentityReader(self._proc, with_exe=self._group_rules.needs_exe)
-            for process, held in self._held.items():
-                held.group = self._name_of(process, held.summary.comm)
-                held.member = None
-            self._groups.clear()
-            self._whole = None
+        """Go by this configuration from the next scan on; groups are named anew then."""
+        self._wanted_config = config
+
+    def _take_over(self, config: Config) -> None:
+        self._config = config
+        self._grouping = Grouping(config.export.max_groups)
+        self._group_rules = GroupRules(config.groups, config.default_groups)
+        self._identities = IdentityReader(self._proc, with_exe=self._group_rules.needs_exe)
+        for process, held in self._held.items():
+            held.group = self._name_of(process, held.summary.comm)
+            held.member = None
+        self._whole = None
 
     def use(self, source: Source) -> None:
-        """Go on with another source (the one before is stuck, or a better one has come)."""
+        """Go on with another source (the one before is stuck, or a better one has come).
+
+        For the thread that scans.
+        """
         with self._lock:
             self.source = source
             self._history = History()
-            self._held.clear()
-            self._groups.clear()
-            self._whole = None
+        self._held.clear()
+        self._unreadable.clear()
+        self._missed = ()
+        self._whole = None
 
     def _name_of(self, process: ProcessId, comm: str, reread: bool = False) -> str:
         return self._group_rules.name_of(self._identities.identity(process, comm, reread=reread))
 
     def sample(self) -> None:
         """One pass over the map_count of all: high-water marks and growth, no walk."""
-        census = self.source.census()
+        source = self.source
+        census = source.census()
         with self._lock:
-            self._history.sample(census, time.monotonic())
-            self.counts.samples += 1
+            if source is self.source:
+                self._history.sample(census, time.monotonic())
+                self.counts.samples += 1
 
     def scan(self, full: bool, stats: SelfStats, execed: Collection[int] = ()) -> HostSnapshot:
         """Walk what is due (everything when ``full``) and add it all up.
@@ -136,6 +135,9 @@ class Scanner:
         """
         began = time.monotonic()
         source = self.source
+        wanted_config, self._wanted_config = self._wanted_config, None
+        if wanted_config is not None:
+            self._take_over(wanted_config)
         census = source.census()
         with self._lock:
             self._history.sample(census, began)
@@ -145,17 +147,31 @@ class Scanner:
             wanted = np.flatnonzero(due)
             self._history.walked(wanted)
             ids = _ids(census)
+        self.counts.vmas_skipped += int(np.maximum(census["map_count"][~due], 0).sum())
         look_again = full and self.counts.full_scans % LOOK_AGAIN_EVERY == 0
+        again: list[int] = []
         for found in source.summarise([ids[number] for number in wanted.tolist()]):
             self._take(found, look_again or found.id.pid in execed)
+            # a right that is missing stays so: that one is tried when something changes
+            if isinstance(found, Unreadable) and found.why is not Unread.PERMISSION:
+                again.append(found.id.pid)
+        if full:
+            self._missed = missed_by(source)
+            for missed in self._missed:
+                self.counts.reads_failed[missed.why] += 1
+        counted = census
         if len(census) and census["map_count"].max() < 0:
-            census = self._counted(census, ids)
+            counted = self._counted(census, ids)
         with self._lock:
-            if census is not self._history.census:
-                self._history.sample(census, time.monotonic())
+            if counted is not census:
+                self._history.sample(counted, time.monotonic())
+            if again:
+                self._history.not_walked(again)
             self.counts.scans += 1
             self.counts.full_scans += full
-            return self._snapshot(_ids(self._history.census), full, began, stats)
+            newest = self._history.census
+            assert newest is not None
+            return self._snapshot(newest, full, began, stats)
 
     def _take(self, found: ProcessSummary | Unreadable, reread: bool) -> None:
         if isinstance(found, Unreadable):
@@ -194,21 +210,19 @@ class Scanner:
         ]  # fmt: skip
         return census
 
-    def _snapshot(
-        self, ids: Sequence[ProcessId], full: bool, began: float, stats: SelfStats
-    ) -> HostSnapshot:
+    def _snapshot(self, census: Census, full: bool, began: float, stats: SelfStats) -> HostSnapshot:
+        ids = _ids(census)
         limit = self.source.max_map_count
-        members = tuple(self._members(ids, limit))
-        if len(self._held) > len(members) or full:
+        members = tuple(self._members(census, ids, limit))
+        if len(self._held) > len(members) or self._unreadable or full:
             alive = set(ids)
             for gone in [process for process in self._held if process not in alive]:
                 del self._held[gone]
             for gone in [process for process in self._unreadable if process not in alive]:
                 del self._unreadable[gone]
             self._identities.keep_only(alive)
-        unreadable = tuple(self._unreadable.values())
         if self._whole is None or self._whole.members != members:
-            self._whole = self._added_up(members)
+            self._whole = self._grouping.add_up(members)
         whole = self._whole
         return HostSnapshot(
             taken_at=self._clock(),
@@ -220,7 +234,7 @@ class Scanner:
             max_map_count=limit,
             worst_ratio=whole.processes[0].ratio if whole.processes else None,
             processes=whole.processes,
-            unreadable=unreadable,
+            unreadable=(*self._unreadable.values(), *self._missed),
             groups=whole.groups,
             top=whole.processes[: self._config.export.top],
             kinds=whole.sums.kinds,
@@ -229,77 +243,38 @@ class Scanner:
             self_stats=replace(stats, groups_folded=whole.folded),
         )
 
-    def _members(self, ids: Sequence[ProcessId], limit: int | None) -> Iterable[Member]:
-        """Every process that has been walked, as it is now; unchanged ones are the same object."""
+    def _members(
+        self, census: Census, ids: Sequence[ProcessId], limit: int | None
+    ) -> Iterable[Member]:
+        """Every process that was walked or counted, as it is now; unchanged ones are the same
+        object.
+        """
         history = self._history
-        assert history.census is not None
-        for process, count, high, rate, seconds in zip(
+        for process, count, mm, high, rate, seconds in zip(
             ids,
-            history.census["map_count"].tolist(),
+            census["map_count"].tolist(),
+            census["mm"].tolist(),
             history.high_water.tolist(),
             history.rate.tolist(),
             history.seconds_to(limit).tolist(),
             strict=True,
         ):
             held = self._held.get(process)
+            shown = Counted(count, high, None if math.isnan(rate) else rate, limit)
             if held is None:
+                unread = self._unreadable.get(process)
+                if count >= 0 and unread is not None and unread.why is not Unread.GONE:
+                    # its mmap_lock is contended, say: how near it is to the limit is known
+                    group = self._name_of(process, unread.comm)
+                    yield Member(counted_process(process, unread.comm, group, shown, seconds), mm)
                 continue
-            shown = (count, high, None if math.isnan(rate) else rate, limit)
             if held.member is None or held.shown != shown:
                 held.shown = shown
-                held.member = Member(
-                    JudgedProcess(
-                        id=process,
-                        comm=held.summary.comm,
-                        group=held.group,
-                        map_count=count if count >= 0 else None,
-                        ratio=count / limit if count >= 0 and limit else None,
-                        high_water=high if high >= 0 else None,
-                        rate=shown[2],
-                        seconds_to_limit=None if math.isnan(seconds) else seconds,
-                        kinds=held.summary.kinds,
-                        pairs=held.pairs,
-                        recoverable={
-                            "stock": held.summary.recoverable_stock,
-                            "relaxed": held.summary.recoverable_relaxed,
-                        },
-                        walked_at=held.walked_at,
-                    ),
-                    held.summary.mm,
-                )
+                summary = held.summary
+                judged = counted_process(process, summary.comm, held.group, shown, seconds)
+                judged = walked_process(judged, summary, held.pairs, held.walked_at)
+                held.member = Member(judged, summary.mm)
             yield held.member
-
-    def _added_up(self, members: tuple[Member, ...]) -> _Whole:
-        by_group: dict[str, list[Member]] = {}
-        for member in members:
-            by_group.setdefault(member.process.group, []).append(member)
-        weights: dict[str, float | None] = {
-            name: max(each.process.map_count or 0 for each in those)
-            for name, those in by_group.items()
-        }
-        self._kept = fold(weights, self._config.export.max_groups, self._kept)
-        exported: dict[str, list[Member]] = {}
-        for name, those in by_group.items():
-            exported.setdefault(name if name in self._kept else OTHER, []).extend(those)
-        groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
-        for name, those in exported.items():
-            before, now = self._groups.get(name), tuple(those)
-            if before is not None and before[0] == now:
-                groups[name] = before
-            else:
-                groups[name] = now, group_of(name, now)
-        self._groups = groups
-        worst_first = sorted(
-            members, key=lambda member: (-(member.process.map_count or 0), member.process.id)
-        )
-        folded = [name for name in by_group if name not in self._kept and name != OTHER]
-        return _Whole(
-            members,
-            tuple(member.process for member in worst_first),
-            nearest_first((stats for _, stats in groups.values()), OTHER),
-            len(folded),
-            add_up(members),
-        )
 
 
 def _ids(census: Census | None) -> list[ProcessId]:

@@ -75,3 +75,12 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give back what the source holds."""
+
+
+def missed_by(source: Source) -> tuple[Unreadable, ...]:
+    """Processes that a source knows to be there but that are not in its census.
+
+    A source that can tell has the property ``unreadable``: a capture remembers whom it could not
+    see, BPF compares with /proc.
+    """
+    return tuple(getattr(source, "unreadable", ()))

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Members to groups, under the cap: what did not change since the last scan is not added up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from vmad.config.schema import OTHER
+from vmad.scan.aggregate import Member, Sums, add_up, group_of, nearest_first
+from vmad.scan.fold import fold
+from vmad.scan.snapshot import GroupStats, JudgedProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All members added up. ``folded`` is the number of groups counted under ``other``."""
+
+    members: tuple[Member, ...]
+    processes: tuple[JudgedProcess, ...]  #: the worst first
+    groups: tuple[GroupStats, ...]
+    folded: int
+    sums: Sums
+
+
+class Grouping:
+    """The groups of one host under a cap of ``max_groups``."""
+
+    def __init__(self, max_groups: int) -> None:
+        self._max_groups = max_groups
+        self._kept: frozenset[str] = frozenset()
+        self._groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
+
+    def add_up(self, members: tuple[Member, ...]) -> Whole:
+        """Groups whose members are what they were stay the same objects."""
+        by_group: dict[str, list[Member]] = {}
+        for member in members:
+            by_group.setdefault(member.process.group, []).append(member)
+        exported = self._folded(by_group)
+        groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
+        for name, those in exported.items():
+            before, now = self._groups.get(name), tuple(those)
+            if before is not None and before[0] == now:
+                groups[name] = before
+            else:
+                groups[name] = now, group_of(name, now)
+        self._groups = groups
+        worst_first = sorted(
+            members, key=lambda member: (-(member.process.map_count or 0), member.process.id)
+        )
+        return Whole(
+            members,
+            tuple(member.process for member in worst_first),
+            nearest_first((stats for _, stats in groups.values()), OTHER),
+            len(by_group.keys() - self._kept - {OTHER}),
+            add_up(members),
+        )
+
+    def _folded(self, by_group: dict[str, list[Member]]) -> dict[str, Collection[Member]]:
+        """The groups to export; all beyond the cap together are ``other``."""
+        weights: dict[str, float | None] = {
+            name: max(each.process.map_count or 0 for each in those)
+            for name, those in by_group.items()
+        }
+        self._kept = fold(weights, self._max_groups, self._kept)
+        exported: dict[str, list[Member]] = {}
+        for name, those in by_group.items():
+            exported.setdefault(name if name in self._kept else OTHER, []).extend(those)
+        return dict(exported)
