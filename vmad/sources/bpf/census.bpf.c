@@ -11,7 +11,7 @@ struct settings {
 
 const volatile struct settings settings SEC(".rodata.settings") = { .ns_per_tick = 10000000 };
 
-/* vmad/sources/bpf/source.py, KERNEL_CENSUS_ROW */
+/* vmad/sources/bpf/census.py, KERNEL_CENSUS_ROW */
 struct census_row {
 	s64 pid;
 	s64 start_time; /* clock ticks since boot */
@@ -20,38 +20,34 @@ struct census_row {
 	s64 lock_seq; /* -1: no such thing in this kernel */
 	s64 total_vm; /* pages */
 	char comm[16];
-	s64 init_pid;	    /* in the initial pid namespace */
-	u64 start_boottime; /* ns */
+	s64 task_pid; /* of the task that stands for it, in the initial pid namespace */
+	u64 start_boottime; /* ns; of that task */
 };
 
 SEC("iter/task")
 int census(struct bpf_iter__task *ctx)
 {
-	struct task_struct *task = ctx->task;
+	struct task_struct *task = ctx->task, *leader;
 	struct census_row row = {};
 	struct mm_struct *mm;
 
-	if (!task || task->pid != task->tgid || task->flags & PF_KTHREAD)
+	if (!task || task->flags & PF_KTHREAD || !stands_for_process(task))
 		return 0;
 	mm = task->mm;
 	if (!mm)
 		return 0;
-	row.pid = pid_seen_by_reader(task);
+	leader = task->group_leader;
+	row.pid = pid_seen_by_reader(leader);
 	if (!row.pid)
 		return 0;
-	row.start_boottime = task->start_boottime;
-	row.start_time = row.start_boottime / settings.ns_per_tick;
+	row.start_time = leader->start_boottime / settings.ns_per_tick;
 	row.mm = (u64)mm;
-	row.init_pid = task->tgid;
+	row.task_pid = task->pid;
+	row.start_boottime = task->start_boottime;
 	row.map_count = map_count_of(mm);
 	row.total_vm = mm->total_vm;
-	row.lock_seq = -1;
-	if (bpf_core_field_exists(((struct mm_struct___seqcount *)mm)->mm_lock_seq.sequence))
-		row.lock_seq = BPF_CORE_READ((struct mm_struct___seqcount *)mm,
-					     mm_lock_seq.sequence);
-	else if (bpf_core_field_exists(((struct mm_struct___seq_int *)mm)->mm_lock_seq))
-		row.lock_seq = (u32)BPF_CORE_READ((struct mm_struct___seq_int *)mm, mm_lock_seq);
-	bpf_probe_read_kernel(row.comm, sizeof(row.comm), task->comm);
+	row.lock_seq = lock_seq_of(mm);
+	bpf_probe_read_kernel(row.comm, sizeof(row.comm), leader->comm);
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -14,11 +14,12 @@ from vmad.sources.source import CENSUS_ROW, Census
 
 HERE = Path(__file__).parent
 
-#: struct census_row of census.bpf.c: the public census, then who it is inside the kernel
+#: struct census_row of census.bpf.c: the public census, then which task stands for the process
+#: (its leader, or a thread that outlives it): pid in the initial namespace, ns since boot
 KERNEL_CENSUS_ROW = np.dtype(
     [
         *((name, CENSUS_ROW[name]) for name in CENSUS_ROW.names or ()),
-        ("init_pid", "<i8"),
+        ("task_pid", "<i8"),
         ("start_boottime", "<u8"),
     ]
 )
@@ -35,8 +36,10 @@ class KernelCensus:
     def take(self) -> Census:
         """One row (KERNEL_CENSUS_ROW) per process with an address space, ascending by pid."""
         rows = np.frombuffer(self._link.read(), dtype=KERNEL_CENSUS_ROW)
-        if len(rows) > 1 and not (rows["pid"][1:] > rows["pid"][:-1]).all():
-            rows = rows[np.argsort(rows["pid"], kind="stable")]
+        pids = rows["pid"]
+        if not (pids[1:] > pids[:-1]).all():
+            # each thread of a process whose leader has exited: the first stands for it
+            rows = rows[np.unique(pids, return_index=True)[1]]
         return rows
 
     def close(self) -> None:

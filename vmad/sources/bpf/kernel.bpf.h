@@ -57,6 +57,7 @@ struct hlist_bl_node {
 struct dentry {
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
+	struct inode *d_inode;
 };
 
 struct path {
@@ -64,8 +65,15 @@ struct path {
 };
 
 struct file {
+	unsigned int f_mode;
 	struct path f_path;
 	struct inode *f_inode;
+};
+
+/* overlayfs: what the user opened; 6.8 (def3ae83da02), before in f_path */
+struct backing_file {
+	struct file file;
+	struct path user_path;
 };
 
 struct anon_vma {
@@ -158,6 +166,7 @@ struct task_struct {
 	int tgid;
 	unsigned int flags;
 	struct mm_struct *mm;
+	struct task_struct *group_leader;
 	u64 start_boottime;
 	struct pid *thread_pid;
 	char comm[16];

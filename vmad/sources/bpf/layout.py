@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The structures that walk.bpf.h shares with user space, as NumPy and struct know them."""
+"""The structures of layout.bpf.h that user space shares, as NumPy and struct know them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,21 @@ class Status(IntEnum):
     FULL = 5
 
 
+class Steady(IntEnum):
+    """enum steady: whether the VMAs stood still from the first to the last."""
+
+    UNKNOWN = 0  #: the kernel has no mm_lock_seq
+    YES = 1
+    NO = 2
+
+
 #: struct header: one process, counted
 HEADER = np.dtype(
     [
         ("start_boottime", "<u8"),
         ("mm", "<u8"),
-        ("pid", "<u4"),
+        ("task_pid", "<u4"),
+        ("position", "<u4"),
         ("status", "<u4"),
         ("map_count", "<i4"),
         ("walked", "<u4"),
@@ -44,9 +53,10 @@ HEADER = np.dtype(
         ("entries", "<u4"),
         ("lost", "<u4"),
         ("resumed", "<u4"),
+        ("steady", "<u4"),
         ("kinds", "<u4", (KIND_COUNT,)),
         ("recoverable", "<u4", (RULES,)),
-        ("init_pid", "<u4"),
+        ("spare", "<u4"),
     ]
 )
 
@@ -54,7 +64,7 @@ HEADER = np.dtype(
 ENTRY = np.dtype([("facts", "<u8"), ("count", "<u8")])
 
 #: struct wanted (open_coded.bpf.c)
-WANTED = np.dtype([("pid", "<u4"), ("spare", "<u4"), ("start_boottime", "<u8")])
+WANTED = np.dtype([("task_pid", "<u4"), ("seen_pid", "<u4"), ("start_boottime", "<u8")])
 
 
 class Control(ctypes.Structure):
@@ -64,7 +74,7 @@ class Control(ctypes.Structure):
         (name, ctypes.c_uint32)
         for name in (
             "queued", "position", "budget", "chunk", "want_rows", "headers", "entries", "rows",
-            "status", "busy", "abandon",
+            "status", "abandon", "restart",
         )
     )  # fmt: skip
 
@@ -77,8 +87,8 @@ class Control(ctypes.Structure):
     entries: int
     rows: int
     status: int
-    busy: int
     abandon: int
+    restart: int
 
 
 def settings(

@@ -175,16 +175,12 @@ class BpfObject:
         cause, remedy = _why(number, log.value.decode("utf-8", "replace"))
         raise EvidenceUnavailable(f"BPF: {path.name} does not load: {cause}", remedy)
 
-    def _open(
-        self, path: Path, settings: bytes, log: ctypes.Array[ctypes.c_char] | None
-    ) -> None:
+    def _open(self, path: Path, settings: bytes, log: ctypes.Array[ctypes.c_char] | None) -> None:
         options = _OpenOpts(sz=ctypes.sizeof(_OpenOpts))
         if log is not None:
             options.kernel_log_buf = ctypes.cast(log, ctypes.c_void_p)
             options.kernel_log_size = len(log)
-        self._object = self._library.bpf_object__open_file(
-            os.fsencode(path), ctypes.byref(options)
-        )
+        self._object = self._library.bpf_object__open_file(os.fsencode(path), ctypes.byref(options))
         if not self._object:
             raise EvidenceUnavailable(
                 f"BPF: {path}: {os.strerror(ctypes.get_errno())}", "run `make setup` to rebuild it"

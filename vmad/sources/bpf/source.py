@@ -12,20 +12,27 @@ import numpy as np
 import numpy.typing as npt
 
 from vmad.errors import CannotRead, EvidenceUnavailable, ProcessGone
+from vmad.model.facts import UNKNOWN_EXCLUSIVE
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import Rows, VmaTable
-from vmad.sources.bpf.census import KernelCensus
-from vmad.sources.bpf.layout import WANTED, Status, settings
+from vmad.model.verdict import Verdict
+from vmad.rules.relaxed import RelaxedRules
+from vmad.sources.bpf.census import KERNEL_CENSUS_ROW, KernelCensus
+from vmad.sources.bpf.layout import MAX_HEADERS, WANTED, Status, Steady, settings
 from vmad.sources.bpf.open_coded import Entries, Headers, OpenCodedWalk
 from vmad.sources.bpf.task_vma import TaskVmaWalk
 from vmad.sources.maximum import read_max_map_count
-from vmad.sources.source import CENSUS_ROW, Census, SourceHealth
+from vmad.sources.source import Census, SourceHealth
+from vmad.sources.unseen import Unseen
 
 #: walks, the best first: each is tried, since distributions backport and configure
 WALKS: tuple[type[OpenCodedWalk] | type[TaskVmaWalk], ...] = (OpenCodedWalk, TaskVmaWalk)
 
-COUNTS = ("status", "map_count", "walked", "first_entry", "entries", "lost")
+COUNTS = ("status", "mm", "map_count", "walked", "first_entry", "entries", "lost")
+
+#: readings of one address space, until it stands still
+ATTEMPTS = 3
 
 WHY = {
     Status.GONE: (Unread.GONE, "it exited or started another program in the middle"),
@@ -38,9 +45,8 @@ class Walk(Protocol):
     """Either way to walk an address space in the kernel."""
 
     name: str
-    busy_total: int
 
-    def count(self, wanted: npt.NDArray[np.void]) -> Iterator[tuple[int, Headers, Entries]]: ...
+    def count(self, wanted: npt.NDArray[np.void]) -> Iterator[tuple[Headers, Entries]]: ...
 
     def rows(self, wanted: npt.NDArray[np.void]) -> tuple[Rows, np.void]: ...
 
@@ -68,10 +74,16 @@ class BpfSource:
     ) -> None:
         self.kernel = kernel
         self._proc = proc
+        self._unseen = Unseen(proc)
         self._lock = threading.Lock()
-        self._census = KernelCensus()
+        self._relaxed = RelaxedRules(kernel)
         self._walk = _best_walk(settings(kernel, ignored_flags, merge_tables, mmap.PAGESIZE), walk)
-        self._newest: Census = np.empty(0, dtype=CENSUS_ROW)
+        try:
+            self._census = KernelCensus()
+        except EvidenceUnavailable:
+            self._walk.close()
+            raise
+        self._newest: Census = np.empty(0, dtype=KERNEL_CENSUS_ROW)
         self._walked = self._skipped = 0
 
     @property
@@ -84,57 +96,118 @@ class BpfSource:
         self._newest = self._census.take()
         return self._newest
 
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Processes that /proc shows and the census does not, looked for now."""
+        return self._unseen.look(self._census.take)
+
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
-        """Walk each once, in batches; results come in the order of the batches."""
-        asked = list(processes)
-        with self._lock:
-            census = self.census()
-            numbers, gone = _find(census, asked)
-            for process in gone:
-                yield Unreadable(process, "", *WHY[Status.GONE])
-            wanted = _wanted(census[numbers])
-            for first, headers, entries in self._walk.count(wanted):
-                yield from self._summaries(census, numbers[first:], headers, entries)
+        """Walk each once, in batches; results come in the order of the batches.
+
+        The source is free between two batches: other calls may come in between.
+        """
+        census, numbers, gone = self._look_up(list(processes))
+        for process in gone:
+            yield Unreadable(process, "", *WHY[Status.GONE])
+        for first in range(0, len(numbers), MAX_HEADERS):
+            members = census[numbers[first : first + MAX_HEADERS]]
+            with self._lock:
+                parts = [
+                    (headers.copy(), entries.copy())
+                    for headers, entries in self._walk.count(_wanted(members))
+                ]
+            for headers, entries in parts:
+                yield from self._summaries(members[headers["position"]], headers, entries)
 
     def _summaries(
-        self, census: Census, numbers: npt.NDArray[np.intp], headers: Headers, entries: Entries
+        self, members: Census, headers: Headers, entries: Entries
     ) -> Iterator[ProcessSummary | Unreadable]:
-        members = census[numbers[headers["pid"]]]
         pairs = entries.tolist()
-        for (pid, start, mm, *_, comm, _, _), header, kinds, recoverable in zip(
-            members.tolist(),
-            headers[list(COUNTS)].tolist(),
-            headers["kinds"].tolist(),
-            headers["recoverable"].tolist(),
-            strict=True,
+        for number, (pid, start, comm, header, kinds, recoverable) in enumerate(
+            zip(
+                members["pid"].tolist(),
+                members["start_time"].tolist(),
+                members["comm"].tolist(),
+                headers[list(COUNTS)].tolist(),
+                headers["kinds"].tolist(),
+                headers["recoverable"].tolist(),
+                strict=True,
+            )
         ):
-            process = ProcessId(pid, start)
-            name = comm.decode("utf-8", "surrogateescape")
-            status, map_count, walked, first, used, lost = header
+            process, name = ProcessId(pid, start), _text(comm)
+            status, mm, map_count, walked, first_entry, used, lost = header
             if status != Status.OK:
-                self._skipped += max(walked, 0)
+                self._skipped += walked
                 yield Unreadable(process, name, *WHY[Status(status)])
                 continue
             self._walked += walked
-            facts = tuple(sorted(pairs[first : first + used]))
+            facts = tuple(sorted(pairs[first_entry : first_entry + used]))
             if lost:
                 # more distinct facts than the kernel's histogram holds: count the rows instead
-                rows, _ = self._walk.rows(_wanted(census[census["pid"] == pid]))
-                values, counts = np.unique(rows["facts"][rows["pair"] == 1], return_counts=True)
-                facts = tuple(zip(values.tolist(), counts.tolist(), strict=True))
+                yield self._counted(process, name, members[number : number + 1])
+                continue
+            stock, relaxed = recoverable
             yield ProcessSummary(
-                process, name, map_count, tuple(kinds), facts, recoverable[0], recoverable[1], mm
+                process,
+                name,
+                map_count,
+                tuple(kinds),
+                facts,
+                stock,
+                relaxed if self._decided(facts) else None,
+                mm,
             )
 
+    def _counted(
+        self, process: ProcessId, name: str, member: Census
+    ) -> ProcessSummary | Unreadable:
+        """A summary made from the rows of one process (``member``: shape (1,))."""
+        rows, header = self._rows(member)
+        status = Status(int(header["status"]))
+        if status is not Status.OK:
+            return Unreadable(process, name, *WHY[status])
+        values, counts = np.unique(rows["facts"][rows["pair"] == 1], return_counts=True)
+        facts = tuple(zip(values.tolist(), counts.tolist(), strict=True))
+        stock, relaxed = header["recoverable"].tolist()
+        return ProcessSummary(
+            process,
+            name,
+            int(header["map_count"]),
+            tuple(header["kinds"].tolist()),
+            facts,
+            stock,
+            relaxed if self._decided(facts) else None,
+            int(header["mm"]),
+        )
+
+    def _decided(self, facts: tuple[tuple[int, int], ...]) -> bool:
+        """Whether the relaxed rules decide every pair, so that their runs may be counted."""
+        return not any(
+            value & UNKNOWN_EXCLUSIVE and self._relaxed.judge(value).verdict is Verdict.UNKNOWN
+            for value, _ in facts
+        )
+
     def table(self, process: ProcessId) -> VmaTable:
-        """The columns of one process; kernel addresses are replaced by small numbers."""
-        with self._lock:
-            census = self.census()
-            numbers, _ = _find(census, [process])
-            if len(numbers) == 0:
-                raise ProcessGone(f"process {process.pid} is gone")
-            rows, header = self._walk.rows(_wanted(census[numbers]))
-        member = census[numbers[0]]
+        """The columns of one process; kernel addresses are replaced by small numbers.
+
+        Read up to three times, until the VMAs stood still meanwhile.
+        """
+        census, numbers, _ = self._look_up([process])
+        if len(numbers) == 0:
+            raise self._unseen.why_absent(process)
+        member = census[numbers]
+        before, steady = None, False
+        for _ in range(ATTEMPTS):
+            rows, header = self._rows(member)
+            steady = header["steady"] == Steady.YES or (
+                # without mm_lock_seq: two readings that say the same
+                header["steady"] == Steady.UNKNOWN
+                and before is not None
+                and before.tobytes() == rows.tobytes()
+            )
+            if steady or header["status"] != Status.OK:
+                break
+            before = rows
         status = Status(int(header["status"]))
         if status is Status.BUSY:
             raise CannotRead(f"process {process.pid}: {WHY[status][1]}", "try again")
@@ -146,13 +219,31 @@ class BpfSource:
         self._walked += len(rows)
         return VmaTable(
             id=process,
-            comm=bytes(member["comm"]).decode("utf-8", "surrogateescape"),
+            comm=_text(member["comm"][0]),
             evidence=self.evidence,
             map_count=int(header["map_count"]),
             rows=rows,
-            consistent=not header["resumed"] and len(rows) == header["map_count"],
-            mm=int(member["mm"]),
+            consistent=bool(steady and not header["resumed"] and len(rows) == header["map_count"]),
+            mm=int(header["mm"]),
         )
+
+    def _rows(self, member: Census) -> tuple[Rows, np.void]:
+        with self._lock:
+            return self._walk.rows(_wanted(member))
+
+    def _look_up(
+        self, asked: list[ProcessId]
+    ) -> tuple[Census, npt.NDArray[np.intp], list[ProcessId]]:
+        """A census, the numbers of the rows that were asked for, and who is not in it.
+
+        The last census serves while it knows everybody: the walks check identity themselves.
+        """
+        census = self._newest
+        numbers, gone = _find(census, asked)
+        if gone:
+            census = self.census()
+            numbers, gone = _find(census, asked)
+        return census, numbers, gone
 
     def health(self) -> SourceHealth:
         """Counters since the source was opened."""
@@ -178,27 +269,25 @@ def _best_walk(text: bytes, name: str | None) -> Walk:
 
 def _find(census: Census, asked: list[ProcessId]) -> tuple[npt.NDArray[np.intp], list[ProcessId]]:
     """Rows of the census that were asked for, and those asked for that are not in it."""
-    by_id = {
-        (pid, start): number
-        for number, (pid, start) in enumerate(
-            zip(census["pid"].tolist(), census["start_time"].tolist(), strict=True)
-        )
-    }
-    numbers, gone = [], []
-    for process in asked:
-        number = by_id.get((process.pid, process.start_time))
-        if number is None:
-            gone.append(process)
-        else:
-            numbers.append(number)
-    return np.array(numbers, dtype=np.intp), gone
+    ids = np.array(asked, dtype=np.int64).reshape(-1, 2)
+    numbers = np.searchsorted(census["pid"], ids[:, 0])
+    found = numbers < len(census)
+    there = census[numbers[found]]
+    found[found] = (there["pid"] == ids[found, 0]) & (there["start_time"] == ids[found, 1])
+    gone = [asked[number] for number in np.flatnonzero(~found).tolist()]
+    return numbers[found], gone
 
 
 def _wanted(members: Census) -> npt.NDArray[np.void]:
-    wanted = np.zeros(len(members), dtype=WANTED)
-    wanted["pid"] = members["init_pid"]
+    wanted = np.empty(len(members), dtype=WANTED)
+    wanted["task_pid"] = members["task_pid"]
+    wanted["seen_pid"] = members["pid"]
     wanted["start_boottime"] = members["start_boottime"]
     return wanted
+
+
+def _text(comm: bytes) -> str:
+    return comm.decode("utf-8", "surrogateescape")
 
 
 def _small_numbers(addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -5,6 +5,16 @@
 
 #include "kernel.bpf.h"
 
+/*
+ * Whether a task stands for its process: the leader, or any thread that outlives a leader which
+ * has exited. Such a leader is a zombie without mm until its threads are gone too, and the
+ * address space goes on.
+ */
+static __always_inline int stands_for_process(struct task_struct *task)
+{
+	return task->pid == task->tgid || !task->group_leader->mm;
+}
+
 static __always_inline int map_count_of(struct mm_struct *mm)
 {
 	if (bpf_core_field_exists(mm->map_count))
@@ -13,19 +23,43 @@ static __always_inline int map_count_of(struct mm_struct *mm)
 }
 
 /*
+ * A number that changes whenever mmap_lock has been held for writing (vma_end_write_all(), in
+ * mmap_write_unlock() and mmap_write_downgrade()); -1 where the kernel has none.
+ */
+static __always_inline s64 lock_seq_of(struct mm_struct *mm)
+{
+	struct mm_struct___seqcount *count = (void *)mm;
+	struct mm_struct___seq_int *number = (void *)mm;
+
+	if (bpf_core_field_exists(count->mm_lock_seq.sequence))
+		return BPF_CORE_READ(count, mm_lock_seq.sequence);
+	if (bpf_core_field_exists(number->mm_lock_seq))
+		return (u32)BPF_CORE_READ(number, mm_lock_seq);
+	return -1;
+}
+
+/* Whether a writer was at it when lock_seq_of() said so: only the seqcount of 6.14 tells. */
+static __always_inline int lock_seq_busy(s64 seq)
+{
+	struct mm_struct___seqcount *count = 0;
+
+	return bpf_core_field_exists(count->mm_lock_seq.sequence) && seq & 1;
+}
+
+/*
  * Process id of a group leader as the reader's pid namespace numbers it; 0 when it is not in
  * there.
  */
-static __always_inline u32 pid_seen_by_reader(struct task_struct *task)
+static __always_inline u32 pid_seen_by_reader(struct task_struct *leader)
 {
 	struct task_struct *reader = (void *)bpf_get_current_task();
-	u32 level = BPF_CORE_READ(reader, thread_pid, level), nr = task->tgid;
+	u32 level = BPF_CORE_READ(reader, thread_pid, level), nr = leader->pid;
 	struct pid *pid;
 
 	/* keeps the compiler from folding this load with the one below: two kinds of pointer */
 	asm volatile("" : "+r"(nr));
 	if (level) {
-		pid = BPF_CORE_READ(task, thread_pid);
+		pid = BPF_CORE_READ(leader, thread_pid);
 		if (BPF_CORE_READ(pid, level) < level)
 			return 0;
 		bpf_probe_read_kernel(&nr, sizeof(nr),

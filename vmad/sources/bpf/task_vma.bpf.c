@@ -3,15 +3,15 @@
  * The walk for kernels without the open-coded iterator: the task_vma iterator (5.12).
  *
  * The kernel calls this for every VMA of every process, or of one process where link_info.task
- * is known (6.1), and drops mmap_lock between VMAs when somebody waits for it. A record (header,
- * then its entries; or rows) is written when a process ends. When the seq buffer is full, the
- * kernel discards what this call has written and calls again for the same VMA: so write first,
- * and change state only when that went well.
+ * is known (6.1), and drops mmap_lock between VMAs when somebody waits for it. When a process
+ * ends, its header is written, then its entries; or, with want_rows, its rows as they come and
+ * then the header. When the seq buffer is full, the kernel discards what this call has written
+ * and calls again for the same VMA: so write first, and change state only when that went well.
  */
 #include "walk.bpf.h"
 
-/* 0: every process; else only this one (initial pid namespace), for kernels without task links */
-u32 only_pid SEC(".data.only");
+/* 0: every process; else only this task (initial pid namespace) */
+u32 only_task SEC(".data.only");
 
 static __noinline int finish(struct seq_file *seq, struct walk *walk, struct header *header)
 {
@@ -19,20 +19,18 @@ static __noinline int finish(struct seq_file *seq, struct walk *walk, struct hea
 
 	if (!walk->open)
 		return 0;
-	if (!control.want_rows) {
-		header->status = STATUS_OK;
-		if (bpf_seq_write(seq, header, sizeof(*header)))
-			return 1;
-		/* one by one: a length known only at run time is hard on old verifiers */
-		for (i = 0; i < MAX_DISTINCT; i++) {
-			u32 index = i;
-			struct entry *entry = bpf_map_lookup_elem(&entries, &index);
+	header->status = STATUS_OK;
+	if (bpf_seq_write(seq, header, sizeof(*header)))
+		return 1;
+	/* one by one: a length known only at run time is hard on old verifiers */
+	for (i = 0; i < MAX_DISTINCT; i++) {
+		u32 index = i;
+		struct entry *entry = bpf_map_lookup_elem(&entries, &index);
 
-			if (!entry || i >= header->entries)
-				break;
-			if (bpf_seq_write(seq, entry, sizeof(*entry)))
-				return 1;
-		}
+		if (!entry || i >= header->entries || control.want_rows)
+			break;
+		if (bpf_seq_write(seq, entry, sizeof(*entry)))
+			return 1;
 	}
 	walk->open = 0;
 	return 0;
@@ -44,6 +42,7 @@ int run(struct bpf_iter__task_vma *ctx)
 	struct task_struct *task = ctx->task;
 	struct vm_area_struct *vma = ctx->vma;
 	struct seq_file *seq = ctx->meta->seq;
+	u64 session = ctx->meta->session_id;
 	u32 zero = 0;
 	struct walk *walk = bpf_map_lookup_elem(&walks, &zero);
 	struct header *header = bpf_map_lookup_elem(&headers, &zero);
@@ -51,28 +50,33 @@ int run(struct bpf_iter__task_vma *ctx)
 
 	if (!walk || !header || !row)
 		return 0;
+	if (walk->session != session) {
+		/* an earlier reading may have been broken off */
+		walk->session = session;
+		walk->open = 0;
+	}
 	if (!task || !vma) {
 		finish(seq, walk, header);
 		return 0;
 	}
-	/* threads share the leader's address space */
-	if (task->pid != task->tgid || (only_pid && task->tgid != only_pid))
+	if (!stands_for_process(task) || (only_task && task->pid != only_task))
 		return 0;
-	if (walk->open && (header->init_pid != task->tgid ||
+	if (walk->open && (header->task_pid != task->pid ||
 			   header->start_boottime != task->start_boottime)) {
 		if (finish(seq, walk, header))
 			return 0;
 	}
 	if (!walk->open) {
 		begin_process(walk, header);
-		header->pid = pid_seen_by_reader(task);
-		header->init_pid = task->tgid;
+		header->task_pid = task->pid;
 		header->start_boottime = task->start_boottime;
 		header->mm = number_of(walk, vma->vm_mm);
-		header->map_count = map_count_of(task->mm);
 	}
 	/* called again for the VMA whose row did not fit: it is accounted for already */
-	if (walk->first || walk->a.start != vma->vm_start || !control.want_rows) {
+	if (walk->first || !control.want_rows ||
+	    walk->seen[~walk->turn & 1].start != vma->vm_start) {
+		note_lock_seq(walk, header, vma->vm_mm);
+		header->map_count = map_count_of(vma->vm_mm);
 		look_at(vma, walk);
 		control.rows = 0;
 		account(0);

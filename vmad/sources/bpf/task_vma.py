@@ -37,7 +37,6 @@ class TaskVmaWalk:
             self._object.map_memory(".data.control", ctypes.sizeof(Control))
         )
         self._only = ctypes.c_uint32.from_buffer(self._object.map_memory(".data.only", 4))
-        self.busy_total = 0
         # 6.1 (f0d74c4da1f0): a link may name the process; with a tid instead of a pid the kernel
         # repeats the last buffer for ever
         try:
@@ -47,18 +46,19 @@ class TaskVmaWalk:
             self._links_name_processes = False
         self._everybody = self._object.attach_iterator("run")
 
-    def count(self, wanted: npt.NDArray[np.void]) -> Iterator[tuple[int, Headers, Entries]]:
-        """As OpenCodedWalk.count; positions are found by identity after each pass."""
+    def count(self, wanted: npt.NDArray[np.void]) -> Iterator[tuple[Headers, Entries]]:
+        """As OpenCodedWalk.count."""
         if len(wanted) == 0:
             return
         self._control.want_rows = 0
         if self._links_name_processes and len(wanted) <= LINKS_WORTH_MAKING:
-            text = b"".join(self._read(int(pid)) for pid in wanted["pid"])
+            text = b"".join(map(self._read_one, wanted))
         else:
-            text = self._read(None)
+            self._only.value = 0
+            text = self._everybody.read()
         headers, entries = _records(text)
         found = {
-            (int(header["init_pid"]), int(header["start_boottime"])): header for header in headers
+            (int(header["task_pid"]), int(header["start_boottime"])): header for header in headers
         }
         result = np.zeros(len(wanted), dtype=HEADER)
         for position, (pid, _, start) in enumerate(wanted.tolist()):
@@ -67,28 +67,29 @@ class TaskVmaWalk:
                 result[position]["status"] = Status.GONE
             else:
                 result[position] = header
-            result[position]["pid"] = position
-        yield 0, result, entries
-
-    def _read(self, pid: int | None) -> bytes:
-        self._control.entries = 0
-        if pid is None:
-            self._only.value = 0
-            return self._everybody.read()
-        if not self._links_name_processes:
-            self._only.value = pid
-            return self._everybody.read()
-        self._only.value = 0
-        with self._object.attach_iterator("run", pid=pid) as link:
-            return link.read()
+            result[position]["position"] = position
+        yield result, entries
 
     def rows(self, wanted: npt.NDArray[np.void]) -> tuple[Rows, np.void]:
-        """Every VMA of one wanted process (shape (1,)) and its header."""
-        for _, headers, _ in self.count(wanted):
-            header = headers[0]
+        """As OpenCodedWalk.rows."""
         self._control.want_rows = 1
-        rows = np.frombuffer(self._read(int(wanted["pid"][0])), dtype=VMA_ROW)
-        return rows, header
+        text = self._read_one(wanted[0])
+        end = len(text) - HEADER.itemsize  # the header comes last
+        if end >= 0:
+            header = np.frombuffer(text, dtype=HEADER, offset=end)[0]
+            if header["start_boottime"] == wanted["start_boottime"][0]:
+                return np.frombuffer(text[:end], dtype=VMA_ROW), header
+        header = np.zeros(1, dtype=HEADER)[0]
+        header["status"] = Status.GONE
+        return np.empty(0, dtype=VMA_ROW), header
+
+    def _read_one(self, wanted: np.void) -> bytes:
+        """What the program writes for one process (dtype WANTED)."""
+        self._only.value = int(wanted["task_pid"])
+        if not self._links_name_processes:
+            return self._everybody.read()
+        with self._object.attach_iterator("run", pid=int(wanted["seen_pid"])) as link:
+            return link.read()
 
     def close(self) -> None:
         """Unload."""

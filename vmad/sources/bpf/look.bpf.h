@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One VMA looked at: the only place that touches the kernel's structures of it. */
+#ifndef VMAD_LOOK_BPF_H
+#define VMAD_LOOK_BPF_H
+
+#include "layout.bpf.h"
+
+#define TMPFS_MAGIC 0x01021994
+#define HUGETLBFS_MAGIC 0x958458f6
+#define FMODE_BACKING (1 << 25)
+
+/*
+ * A kernel pointer as a plain number. The verifier forbids arithmetic on pointers that it tracks;
+ * one stored to a map value and loaded again is a scalar to it. Cheaper than a probe read.
+ */
+static __always_inline u64 number_of(struct walk *walk, const void *pointer)
+{
+	*(volatile u64 *)&walk->laundry = (u64)pointer;
+	return *(volatile u64 *)&walk->laundry;
+}
+
+/* A mapped file: shared memory, a file, or one that maps calls " (deleted)" by d_unlinked(). */
+static __noinline u8 kind_of_file(struct file *file)
+{
+	struct backing_file *backing = (void *)file;
+	struct dentry *dentry, *parent;
+	unsigned long magic;
+	int unhashed;
+
+	/* maps shows the path and device that the user opened (file_user_path()) */
+	if (bpf_core_field_exists(backing->user_path) && file->f_mode & FMODE_BACKING) {
+		dentry = BPF_CORE_READ(backing, user_path.dentry);
+		magic = BPF_CORE_READ(dentry, d_inode, i_sb, s_magic);
+		parent = BPF_CORE_READ(dentry, d_parent);
+		unhashed = !BPF_CORE_READ(dentry, d_hash.pprev);
+		if (unhashed && parent != dentry)
+			unhashed = 2;
+	} else {
+		magic = file->f_inode->i_sb->s_magic;
+		dentry = file->f_path.dentry;
+		unhashed = !dentry->d_hash.pprev && dentry->d_parent != dentry ? 2 : 0;
+	}
+	if (magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC)
+		return KIND_SHARED_MEMORY;
+	return unhashed == 2 ? KIND_FILE_DELETED : KIND_FILE;
+}
+
+/* vmad/model/kinds.py has the order of the tests */
+static __always_inline u8 kind_of(struct vm_area_struct *vma, u64 flags, u64 file, int anonymous)
+{
+	if (file && !anonymous)
+		return kind_of_file(vma->vm_file);
+	if (!anonymous)
+		return KIND_SPECIAL;
+	if (!file) {
+		struct mm_struct *mm = vma->vm_mm;
+
+		/* fs/proc/task_mmu.c, as of 6.6 vma_is_initial_heap() / _stack() */
+		if (vma->vm_start < mm->brk && vma->vm_end > mm->start_brk)
+			return KIND_HEAP;
+		if (vma->vm_start <= mm->start_stack && vma->vm_end >= mm->start_stack)
+			return KIND_STACK;
+	}
+	if (!(flags & FLAG_ACCESS))
+		return KIND_ANON_NO_ACCESS;
+	return flags & FLAG_WRITE ? KIND_ANON_WRITABLE : KIND_ANON_OTHER;
+}
+
+/* State of an anon_vma that is set, into `b`; `a` is the VMA before. */
+static __always_inline void look_at_anon_vma(struct vm_area_struct *vma, struct walk *walk,
+					     struct seen *a, struct seen *b)
+{
+	struct anon_vma *anon_vma = vma->anon_vma;
+
+	/* not empty, since anon_vma is set: one entry when next and prev are the same */
+	if (vma->anon_vma_chain.next != vma->anon_vma_chain.prev) {
+		b->chain = AV_CHAIN;
+		return;
+	}
+	b->chain = AV_SINGULAR;
+	if (b->anon_vma == a->anon_vma && a->chain == AV_SINGULAR) {
+		/* the anon_vma of the VMA before: spare the pointer chase */
+		b->exclusive = a->exclusive;
+		b->unknown_exclusive = a->unknown_exclusive;
+		return;
+	}
+	if (number_of(walk, anon_vma->root) != b->anon_vma)
+		return;
+	if (bpf_core_field_exists(anon_vma->num_children)) {
+		b->exclusive = anon_vma->num_children <= 1; /* a root counts itself */
+	} else {
+		struct anon_vma___degree *old = (void *)anon_vma;
+
+		b->exclusive = BPF_CORE_READ(old, degree) <= 1;
+		b->unknown_exclusive = !b->exclusive; /* split VMAs, or children */
+	}
+}
+
+/* Everything that is wanted of a VMA, into walk->seen[walk->turn & 1]. */
+static __noinline int look_at(struct vm_area_struct *vma, struct walk *walk)
+{
+	u32 turn = walk->turn;
+	struct seen *a = &walk->seen[~turn & 1], *b = &walk->seen[turn & 1];
+	u64 file = number_of(walk, vma->vm_file);
+
+	b->start = vma->vm_start;
+	b->end = vma->vm_end;
+	b->flags = vma->vm_flags;
+	b->pgoff = vma->vm_pgoff;
+	b->file = file;
+	b->anon_vma = number_of(walk, vma->anon_vma);
+	b->shift = b->pgoff - (b->start >> settings.page_shift);
+	b->anonymous = !number_of(walk, vma->vm_ops) && !(b->flags & FLAG_SHARED);
+	b->uffd = b->policy = b->name = 0;
+	if (bpf_core_field_exists(vma->vm_userfaultfd_ctx.ctx))
+		b->uffd = number_of(walk, vma->vm_userfaultfd_ctx.ctx);
+	if (bpf_core_field_exists(vma->vm_policy))
+		b->policy = number_of(walk, vma->vm_policy);
+	/* until 6.1 a union with shared.rb, which only file VMAs use */
+	if (bpf_core_field_exists(vma->anon_name) && !file)
+		b->name = number_of(walk, vma->anon_name);
+	b->kind = kind_of(vma, b->flags, file, b->anonymous);
+	b->chain = AV_NONE;
+	b->exclusive = b->unknown_exclusive = 0;
+	if (b->anon_vma)
+		look_at_anon_vma(vma, walk, a, b);
+	return 0;
+}
+
+#endif
