@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a target feels: its own mmap+munmap while it is scanned, and how long its lock is held."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from bench.children import CannotMeasure, Children, Large
+from bench.figures import Asked, Figure
+from bench.lock_holds import lock_trace
+from bench.plan import Plan
+from bench.ratios import Spread, paired, spread
+from bench.subject import scanner
+from vmad.model.process import ProcessId
+from vmad.sources.choose import open_source
+from vmad.sources.source import Source
+
+Result = dict[str, float]
+
+#: microseconds between two mmap+munmap: none, and what a busy server might make
+_PAUSES = (0, 200)
+
+_HELD = (
+    "Trace events of the kernel (mmap_lock:*, sched:sched_switch) during {scans} scans of the "
+    "target, back to back, while it maps and unmaps: the longest time from an acquisition of its "
+    "mmap_lock by a thread of vmad to the release, time off the core included."
+)
+
+
+def measure(plan: Plan) -> list[Figure]:
+    """The target runs on one core, the scanner on another where there is one."""
+    cores = os.sched_getaffinity(0)
+    with Children() as children:
+        try:
+            os.sched_setaffinity(0, {max(cores)})
+            target = children.large(plan.large_vmas)
+            os.sched_setaffinity(0, {min(cores)})
+            with scanner("kernel") as subject:
+                figures = _latencies(plan, target, subject.source)
+                figures.append(_longest_hold(plan, target, subject.source))
+            with _older_walk() as source:
+                figures.append(
+                    _information(
+                        _longest_hold(plan, target, source), "task_vma", "the older BPF walk"
+                    )
+                )
+            with scanner("procfs") as subject:
+                figures.append(
+                    _information(
+                        _longest_hold(plan, target, subject.source), "procfs", "procfs evidence"
+                    )
+                )
+        finally:
+            os.sched_setaffinity(0, cores)
+    return figures
+
+
+@contextmanager
+def _older_walk() -> Iterator[Source]:
+    """The walk for kernels before 6.10, which this kernel still has."""
+    os.environ["VMAD_WALK"] = "task_vma"
+    try:
+        source = open_source("kernel", None)
+    finally:
+        del os.environ["VMAD_WALK"]
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def _process_id(source: Source, pid: int) -> ProcessId:
+    for row in source.census()[["pid", "start_time"]].tolist():
+        if row[0] == pid:
+            return ProcessId(*row)
+    raise CannotMeasure(f"process {pid} is gone")
+
+
+def _while(
+    target: Large, seconds: float, pause: int, work: Callable[[], object]
+) -> tuple[Result, int]:
+    """What the target measures while ``work`` is done again and again, and how often it was."""
+    target.begin(seconds, pause)
+    end, times = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        work()
+        times += 1
+    return target.result(), times
+
+
+def _latencies(plan: Plan, target: Large, source: Source) -> list[Figure]:
+    process = _process_id(source, target.pid)
+    rounds: dict[int, list[tuple[Result, Result, int]]] = {pause: [] for pause in _PAUSES}
+    show = plan.step("latency")
+    for done in range(plan.latency_rounds):
+        show(done)
+        for pause, results in rounds.items():
+            idle, _ = _while(target, plan.latency_seconds, pause, lambda: time.sleep(0.01))
+            scanned, scans = _while(
+                target, plan.latency_seconds, pause, lambda: list(source.summarise([process]))
+            )
+            results.append((idle, scanned, scans))
+    return [_latency_figure(plan, pause, results) for pause, results in rounds.items()]
+
+
+def _latency_figure(plan: Plan, pause: int, rounds: list[tuple[Result, Result, int]]) -> Figure:
+    idle, scanned = [one for one, _, _ in rounds], [one for _, one, _ in rounds]
+
+    def median(results: list[Result], name: str) -> float:
+        return spread([result[name] for result in results]).median
+
+    def ratio(name: str) -> Spread:
+        return paired([one[name] for one in scanned], [one[name] for one in idle])
+
+    title = (
+        f"mean latency of mmap+munmap in a process of {plan.large_vmas:,} VMAs, "
+        "scanned back to back, against idle"
+    )
+    if pause:
+        title = f"the same, {pause} µs of rest between two mmap+munmap"
+    return Figure(
+        f"latency-{pause}us" if pause else "latency",
+        title,
+        "",
+        None if pause else Asked("<=", 1.1),
+        ratio("mean"),
+        f"A C program times each mmap+munmap of one page, for {plan.latency_seconds:g} s idle and "
+        f"as long while vmad walks it (only it) again and again, {len(rounds)} times in turn; "
+        "each on a core of its own. Operations in which the kernel gave the core to another "
+        "process are left out, and are in the ratio_with_preempted.",
+        extra={
+            "idle_mean_ns": median(idle, "mean"),
+            "scanned_mean_ns": median(scanned, "mean"),
+            "idle_p99_ns": median(idle, "p99"),
+            "scanned_p99_ns": median(scanned, "p99"),
+            "ratio_of_medians": ratio("p50").median,
+            "ratio_of_p99": ratio("p99").median,
+            "ratio_with_preempted": ratio("mean_all").median,
+            "scans_per_second": sum(scans for _, _, scans in rounds)
+            / plan.latency_seconds
+            / len(rounds),
+        },
+    )
+
+
+def _longest_hold(plan: Plan, target: Large, source: Source) -> Figure:
+    process = _process_id(source, target.pid)
+    list(source.summarise([process]))  # the reading threads of procfs start with the first read
+    title = "longest single hold of the target's mmap_lock by a scan"
+    method = _HELD.format(scans=plan.traced_scans)
+    asked = Asked("<", 1.0)
+    try:
+        mine, theirs = _threads(source, process)
+        with lock_trace([*mine, theirs]) as trace:
+            with trace.running():
+                target.begin(plan.latency_seconds, 20)
+                for _ in range(plan.traced_scans):
+                    list(source.summarise([process]))
+                target.result()
+            found = trace.holds()
+    except CannotMeasure as error:
+        return Figure("hold", title, "ms", asked, None, method, note=f"{error}.")
+    by_target = [hold for hold in found if hold.tid == theirs and hold.write]
+    locks = {hold.mm for hold in by_target}
+    ours = [hold for hold in found if hold.tid in mine and hold.mm in locks]
+    note = ""
+    if not by_target:
+        return Figure(
+            "hold", title, "ms", asked, None, method, note="The trace saw no lock at all."
+        )
+    if not ours:
+        note = (
+            "It was never taken: on this kernel the walk locks one VMA at a time "
+            "(CONFIG_PER_VMA_LOCK) and no address space."
+        )
+    longest = max((hold.seconds for hold in ours), default=0.0) * 1e3
+    return Figure(
+        "hold",
+        title,
+        "ms",
+        asked,
+        spread([longest]),
+        method,
+        note,
+        extra={
+            "walk": source.health().walk,
+            "holds": len(ours),
+            "longest_on_the_core_ms": max(
+                ((hold.seconds - hold.switched_off) * 1e3 for hold in ours), default=0.0
+            ),
+            "median_hold_ms": spread([hold.seconds * 1e3 for hold in ours] or [0.0]).median,
+            "holds_of_the_target_itself": len(by_target),
+        },
+    )
+
+
+def _information(figure: Figure, name: str, what: str) -> Figure:
+    return replace(figure, name=f"hold-{name}", title=f"the same, {what}", asked=None)
+
+
+def _threads(source: Source, target: ProcessId) -> tuple[list[int], int]:
+    """Threads of ours that may read, and the target's, as the kernel's events number them."""
+    census = source.census()
+    tids = [int(tid) for tid in os.listdir("/proc/self/task")]
+    if "init_pid" not in (census.dtype.names or ()):
+        return tids, target.pid
+    numbers = dict(census[["pid", "init_pid"]].tolist())
+    if numbers[os.getpid()] == os.getpid():
+        return tids, target.pid
+    return [numbers[os.getpid()]], numbers[target.pid]

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+
+
+def conditions() -> dict[str, str | int]:
+    """Machine, kernel and libraries, for results.json."""
+    return {
+        "processor": _first_of("/proc/cpuinfo", "model name"),
+        "cores": os.cpu_count() or 0,
+        "memory_MiB": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+        "kernel": platform.release(),
+        "max_map_count": int(Path("/proc/sys/vm/max_map_count").read_text("ascii")),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def _first_of(file: str, key: str) -> str:
+    for line in Path(file).read_text("utf-8", "replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return "unknown"
+
+
+def load_average() -> float:
+    """Of one minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+def commit() -> str:
+    """The checkout's commit, "+" where files differ from it."""
+    git = ["git", "-C", str(HERE)]
+    found = subprocess.run(
+        [*git, "rev-parse", "--short", "HEAD"], check=False, capture_output=True, text=True
+    )
+    if found.returncode != 0:
+        return "unknown"
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "../vmad"], check=False)
+    return found.stdout.strip() + ("+" if changed.returncode else "")

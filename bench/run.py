@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""``python -m bench.run``: measures every figure, writes bench/results.json and docs/bench.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import exporter, latency, million, scans
+from bench.children import OUT
+from bench.figures import Figure, figure_from_json
+from bench.machine import commit, conditions, load_average
+from bench.plan import QUICK, Plan
+from bench.report import PAGE, RESULTS, SCHEMA, page, table_lines
+from vmad.errors import VmadError
+
+PARTS: dict[str, Callable[[Plan], list[Figure]]] = {
+    "scans": scans.measure,
+    "exporter": exporter.measure,
+    "latency": latency.measure,
+    "million": million.measure,
+}
+
+
+def run(plan: Plan, parts: list[str]) -> dict[str, Any]:
+    """Measure these parts; returns what results.json holds. Raises VmadError."""
+    began, started = time.monotonic(), datetime.now(UTC)
+    machine = conditions()
+    figures: list[Figure] = []
+    load: dict[str, tuple[float, float]] = {}
+    for name in parts:
+        print(f"bench: {name}", file=sys.stderr, flush=True)
+        before = load_average()
+        figures += PARTS[name](plan)
+        load[name] = before, load_average()
+    return {
+        "schema": SCHEMA,
+        "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "took_seconds": round(time.monotonic() - began, 1),
+        "commit": commit(),
+        "machine": {**machine, "load": load},
+        "figures": [figure.to_json() for figure in figures],
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0, also when figures were missed: the table says so; 1 when something could not be run."""
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a smoke run of seconds: shows that the bench works, its figures mean nothing",
+    )
+    parser.add_argument("--only", choices=tuple(PARTS), help="one part of it")
+    chosen = parser.parse_args(arguments)
+    whole = not (chosen.quick or chosen.only)
+    # unwind the with blocks, which end the processes under test
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    long = "seconds" if chosen.quick else "one to three minutes" if chosen.only else "six minutes"
+    print(f"bench: this takes about {long}", file=sys.stderr, flush=True)
+    try:
+        results = run(QUICK if chosen.quick else Plan(), [chosen.only] if chosen.only else [*PARTS])
+        text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+        if whole:
+            RESULTS.write_text(text, "utf-8")
+            PAGE.write_text(page(results), "utf-8")
+            written = f"{RESULTS}, {PAGE}"
+        else:
+            written = str(_aside(text, page(results)))
+    except KeyboardInterrupt:
+        return 130
+    except (VmadError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(table_lines([figure_from_json(one) for one in results["figures"]])))
+    print(f"bench: wrote {written}", file=sys.stderr)
+    return 0
+
+
+def _aside(results: str, document: str) -> Path:
+    """A part or a smoke run never replaces the results of a whole one."""
+    OUT.mkdir(exist_ok=True)
+    (OUT / "bench.md").write_text(document, "utf-8")
+    file = OUT / "results.json"
+    file.write_text(results, "utf-8")
+    return file
+
+
+if __name__ == "__main__":
+    sys.exit(main())
