@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What the web server shows: the last snapshot, rendered at most once per format."""
+"""What the web server shows: the last snapshot, and how vmad itself is now."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from vmad.errors import ProcessGone
 from vmad.export.metrics import Exposition
@@ -24,30 +25,32 @@ class DaemonContent:
         self._proc = proc
         self._lock = threading.Lock()
         self._snapshot: HostSnapshot | None = None
-        self._exposition: Exposition | None = None
+        self._exposition = Exposition(stats)
         self._scan_json: bytes | None = None
 
     def show(self, snapshot: HostSnapshot) -> None:
         """This is the last complete scan from now on."""
         with self._lock:
             self._snapshot = snapshot
-            self._exposition = Exposition(snapshot.self_stats, snapshot)
+            self._exposition = Exposition(self._stats_now, snapshot)
             self._scan_json = None
+
+    def _stats_now(self) -> SelfStats:
+        snapshot = self._snapshot
+        folded = 0 if snapshot is None else snapshot.self_stats.groups_folded
+        return replace(self._stats(), groups_folded=folded)
 
     def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
         """Before the first scan: vmad's own metrics alone."""
         with self._lock:
             exposition = self._exposition
-        if exposition is None:
-            exposition = Exposition(self._stats())
         return exposition.render(openmetrics, gzip)
 
     def page(self) -> bytes:
         """The page at /."""
         from vmad.web.page import render_page  # noqa: PLC0415  only where somebody looks
 
-        snapshot = self._snapshot
-        return render_page(snapshot, self._stats() if snapshot is None else snapshot.self_stats)
+        return render_page(self._snapshot, self._stats_now())
 
     def scan_json(self) -> bytes | None:
         """The last scan, schema vmad.scan/1."""
@@ -61,7 +64,8 @@ class DaemonContent:
                     kernel=snapshot.kernel,
                     max_map_count=snapshot.max_map_count,
                     took_seconds=snapshot.took_seconds,
-                    processes=snapshot.processes,
+                    # who was only counted is among the unreadable
+                    processes=[one for one in snapshot.processes if one.walked_at is not None],
                     unreadable=snapshot.unreadable,
                 )
                 self._scan_json = json.dumps(document).encode() + b"\n"

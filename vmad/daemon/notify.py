@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Callable
 
 
 class Notify:
@@ -46,6 +47,41 @@ class Notify:
     def alive(self) -> None:
         """The watchdog's food: only after progress."""
         self._send("WATCHDOG=1")
+
+
+class Watchdog:
+    """Fed while progress is made, and only then. ``seconds``: WatchdogSec, None without one.
+
+    Whoever makes progress says by when the next is due; past that, the service manager is left
+    to its own conclusions.
+    """
+
+    def __init__(
+        self,
+        notify: Notify,
+        seconds: float | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._notify = notify
+        self._seconds = seconds
+        self._clock = clock
+        self._due = clock()
+
+    @property
+    def period(self) -> float | None:
+        """Seconds between feedings; None when nobody watches."""
+        return self._seconds / 3 if self._seconds is not None else None
+
+    def expect(self, within: float) -> None:
+        """Progress was made; the next is due within that many seconds."""
+        self._due = self._clock() + within
+
+    def feed(self) -> bool:
+        """Tell the service manager that all is well, if it is."""
+        well = self._clock() <= self._due
+        if well and self._seconds is not None:
+            self._notify.alive()
+        return well
 
 
 def watchdog_seconds() -> float | None:

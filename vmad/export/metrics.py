@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Renders a snapshot as Prometheus metrics, each format at most once per scan.
+"""Renders a snapshot as Prometheus metrics: what a scan found at most once per scan and format.
 
 The collector is driven by :mod:`vmad.export.metric_catalogue`: a sample under a name that is not
 listed there is a KeyError, and families come in the catalogue's order. It computes nothing but
@@ -9,7 +9,6 @@ that nobody asks for is never rendered, and one that is asked for is kept as byt
 
 from __future__ import annotations
 
-import gzip
 import platform
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +24,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.registry import Collector
 
 from vmad import __version__
+from vmad.export.gzip_beginning import GzipBeginning
 from vmad.export.metric_catalogue import BY_NAME, CATALOGUE, Metric
 from vmad.export.printable import utf8
 from vmad.model.kinds import KIND_NAMES, Kind
@@ -38,13 +38,13 @@ _openmetrics_text: Callable[[Collector], bytes] = openmetrics_exposition.generat
 
 
 class VmadCollector(Collector):
-    """The metrics of one snapshot; of vmad itself alone while there is no snapshot.
+    """The metrics of one snapshot, and of vmad itself where ``stats`` are given.
 
     ``describe()`` is there for prometheus_client: a collector without it is invisible to a
     scrape restricted by ``name[]`` (measured with 0.26).
     """
 
-    def __init__(self, stats: SelfStats, snapshot: HostSnapshot | None = None) -> None:
+    def __init__(self, stats: SelfStats | None, snapshot: HostSnapshot | None = None) -> None:
         self._stats = stats
         self._snapshot = snapshot
 
@@ -62,7 +62,8 @@ class VmadCollector(Collector):
             for process in self._snapshot.top:
                 self._put_top(process)
             self._put_scan(self._snapshot)
-        self._put_self(self._stats)
+        if self._stats is not None:
+            self._put_self(self._stats)
         return [
             _family(metric, self._samples[metric.name])
             for metric in CATALOGUE
@@ -103,7 +104,9 @@ class VmadCollector(Collector):
 
     def _put_host(self, host: HostSnapshot) -> None:
         put = self._put
-        met = len(host.processes) + sum(one.why is not Unread.GONE for one in host.unreadable)
+        # one whose newest read failed is in both: what is known of it is older
+        unread = {one.id for one in host.unreadable if one.why is not Unread.GONE}
+        met = len(unread.union(one.id for one in host.processes))
         put("vmad_memory_map_areas_limit", host.max_map_count)
         put("vmad_host_worst_limit_ratio", host.worst_ratio)
         put("vmad_host_processes", met)
@@ -125,11 +128,11 @@ class VmadCollector(Collector):
         put = self._put
         put("vmad_scan_duration_seconds", host.took_seconds)
         put("vmad_scan_last_success_timestamp_seconds", host.taken_at)
-        put("vmad_processes_read", len(host.processes))
+        put("vmad_processes_read", sum(one.walked_at is not None for one in host.processes))
         for reason in Unread:
             count = sum(one.why is reason for one in host.unreadable)
             put("vmad_processes_unreadable", count, reason.value)
-        put("vmad_evidence_info", 1, host.evidence.value, self._stats.walk)
+        put("vmad_evidence_info", 1, host.evidence.value, host.self_stats.walk)
         patched = str(host.kernel.patched).lower()
         put("vmad_kernel_info", 1, host.kernel.release, patched)
 
@@ -178,29 +181,51 @@ def _family(metric: Metric, samples: Mapping[tuple[str, ...], float] | None = No
 
 
 class Exposition:
-    """The bytes that ``/metrics`` serves until the next scan. Safe to use from several threads."""
+    """The bytes that ``/metrics`` serves. Safe to use from several threads.
 
-    def __init__(self, stats: SelfStats, snapshot: HostSnapshot | None = None) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(VmadCollector(stats, snapshot))
-        ProcessCollector(registry=self._registry)
-        self._lock = threading.Lock()
-        self._bytes: dict[tuple[bool, bool], bytes] = {}
+    What a scan found is rendered (and compressed) once; what vmad says of itself at each call,
+    so that a refused reload or lost events show at the next scrape: about a millisecond.
+    ``stats`` gives the newest; plain stats stand for a moment that does not move on.
+    """
+
+    def __init__(
+        self, stats: SelfStats | Callable[[], SelfStats], snapshot: HostSnapshot | None = None
+    ) -> None:
+        self._stats = stats
+        self._snapshot = snapshot
+        self._lock = threading.RLock()
+        self._hosts: dict[bool, GzipBeginning] = {}
+        self._kept: dict[tuple[bool, bool], bytes] = {}
 
     def render(self, openmetrics: bool = False, compressed: bool = False) -> bytes:
         """Text format 0.0.4, or OpenMetrics 1.0; gzip when ``compressed``."""
+        if callable(self._stats):
+            return self._rendered(self._stats(), openmetrics, compressed)
         with self._lock:
-            return self._render(openmetrics, compressed)
+            key = openmetrics, compressed
+            if key not in self._kept:
+                self._kept[key] = self._rendered(self._stats, openmetrics, compressed)
+            return self._kept[key]
 
-    def _render(self, openmetrics: bool, compressed: bool) -> bytes:
-        key = (openmetrics, compressed)
-        if key not in self._bytes:
-            if compressed:
-                plain = self._render(openmetrics, False)
-                # level 1: a fifth larger than level 9 on this text, at a tenth of its time
-                self._bytes[key] = gzip.compress(plain, compresslevel=1, mtime=0)
-            elif openmetrics:
-                self._bytes[key] = _openmetrics_text(self._registry)
-            else:
-                self._bytes[key] = generate_latest(self._registry)
-        return self._bytes[key]
+    def _rendered(self, stats: SelfStats, openmetrics: bool, compressed: bool) -> bytes:
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(VmadCollector(stats))
+        ProcessCollector(registry=registry)
+        itself = _text(registry, openmetrics)
+        with self._lock:
+            host = self._hosts.get(openmetrics)
+            if host is None:
+                host = self._hosts[openmetrics] = GzipBeginning(self._host_text(openmetrics))
+            return host.gzip_with(itself) if compressed else host.text + itself
+
+    def _host_text(self, openmetrics: bool) -> bytes:
+        if self._snapshot is None:
+            return b""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(VmadCollector(None, self._snapshot))
+        # the end of an OpenMetrics text stands behind what vmad says of itself
+        return _text(registry, openmetrics).removesuffix(b"# EOF\n")
+
+
+def _text(registry: CollectorRegistry, openmetrics: bool) -> bytes:
+    return _openmetrics_text(registry) if openmetrics else generate_latest(registry)

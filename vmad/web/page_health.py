@@ -39,7 +39,7 @@ def health_section(host: HostSnapshot | None, stats: SelfStats, now: float) -> H
 
 def _read(host: HostSnapshot) -> str:
     unread = Counter(one.why.value for one in host.unreadable)
-    parts = [f"{len(host.processes):,}"]
+    parts = [f"{sum(one.walked_at is not None for one in host.processes):,}"]
     parts += (f"{number:,} not read: {reason}" for reason, number in sorted(unread.items()))
     return "; ".join(parts)
 

@@ -160,7 +160,12 @@ def test_gzip_is_given_to_those_who_take_it(
 
     assert (reply.headers.get("content-encoding") == "gzip") == compressed
     assert "Accept-Encoding" in reply.headers["vary"]
-    assert (gzip.decompress(reply.body) if compressed else reply.body) == plain.body
+    body = gzip.decompress(reply.body) if compressed else reply.body
+    if path == "/":
+        assert body == plain.body
+    else:
+        # prometheus_client's own metrics at the end change from one look to the next
+        assert body.partition(b"# HELP process_")[0] == plain.body.partition(b"# HELP process_")[0]
 
 
 @pytest.mark.parametrize(
