@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What C and Python both define for kernel evidence is the same: the compiler itself compares."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from vmad.model import facts, flags
+from vmad.model.facts import AnonVma
+from vmad.model.kernel import KernelInfo
+from vmad.model.kinds import KIND_COUNT, Kind
+from vmad.model.table import VMA_ROW
+from vmad.rules.runs import HARD_FACTS
+from vmad.sources.bpf import layout, source
+from vmad.sources.bpf.census import KERNEL_CENSUS_ROW
+from vmad.sources.bpf.layout import ENTRY, HEADER, WANTED, Control, Status, Steady
+
+HERE = Path(source.__file__).parent
+
+
+def compile_assertions(includes: str, assertions: Mapping[str, str | int]) -> str:
+    """What clang says of "left == right" for each; "" when all hold."""
+    text = f'#include "{includes}"\n' + "".join(
+        f'_Static_assert(({left}) == ({right}ULL), "{left} is not {right}");\n'
+        for left, right in assertions.items()
+    )
+    ran = subprocess.run(
+        ["clang", "-target", "bpf", "-D__TARGET_ARCH_x86", "-fsyntax-only", "-x", "c", "-", "-I."],
+        input=text,
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "\n".join(line for line in ran.stderr.splitlines() if "error:" in line)
+
+
+def struct(name: str, dtype: np.dtype[np.void]) -> Iterator[tuple[str, int]]:
+    """Size and offset of every field of a structure."""
+    yield f"sizeof(struct {name})", dtype.itemsize
+    assert dtype.fields is not None
+    for field, (kind, offset, *_) in dtype.fields.items():
+        yield f"__builtin_offsetof(struct {name}, {field})", offset
+        yield f"sizeof(((struct {name} *)0)->{field})", kind.itemsize
+
+
+def defines(module: ModuleType, prefix: str, names: str) -> dict[str, int]:
+    return {f"{prefix}{name}": getattr(module, name) for name in names.split()}
+
+
+def test_the_compiler_sees_a_difference() -> None:
+    assert "FACT_FILE is not 1" in compile_assertions("walk.bpf.h", {"FACT_FILE": 1})
+
+
+def test_bits_of_facts() -> None:
+    names = "SPECIAL FILE UFFD NAME POLICY PGOFF CLOSE AV_SAME A_AV_SHIFT B_AV_SHIFT A_EXCLUSIVE"
+    names += " B_EXCLUSIVE UNKNOWN_EXCLUSIVE FLAGS_SHIFT"
+    expected = defines(facts, "FACT_", names)
+    expected |= {f"AV_{state.name}": state.value for state in AnonVma}
+    assert compile_assertions("walk.bpf.h", expected) == ""
+
+
+def test_kinds() -> None:
+    expected = {f"KIND_{kind.name}": kind.value for kind in Kind} | {"KIND_COUNT": KIND_COUNT}
+    assert compile_assertions("walk.bpf.h", expected) == ""
+
+
+def test_flags() -> None:
+    expected = {
+        "FLAG_READ": flags.VM_READ,
+        "FLAG_WRITE": flags.VM_WRITE,
+        "FLAG_EXEC": flags.VM_EXEC,
+        "FLAG_SHARED": flags.VM_SHARED,
+        "FLAG_ACCESS": flags.ACCESS,
+        "FLAG_SPECIAL": flags.VM_SPECIAL,
+        "FLAGS_LOW_MASK": flags.LOW_MASK,
+        "FLAG_UNNAMED": 1 << flags.HIGH_CODES["??"],
+        "HIGH_FLAGS": layout.HIGH_FLAGS,
+    }
+    assert compile_assertions("walk.bpf.h", expected) == ""
+
+
+def test_facts_that_runs_look_through_are_those_that_the_rules_do() -> None:
+    low = 0xFFFF_FFFF
+    kernel_can_set = facts.CLOSE * 2 - 1 | facts.AV_SAME | facts.UNKNOWN_EXCLUSIVE
+    kernel_can_set |= facts.AV_MASK << facts.A_AV_SHIFT | facts.AV_MASK << facts.B_AV_SHIFT
+    kernel_can_set |= facts.A_EXCLUSIVE | facts.B_EXCLUSIVE
+    assert kernel_can_set <= low
+    expected = {"FACTS_OF_RUNS": kernel_can_set & ~HARD_FACTS}
+    assert compile_assertions("walk.bpf.h", expected) == ""
+
+
+def test_structures_and_limits_of_the_walks() -> None:
+    expected: dict[str, str | int] = {}
+    for name, dtype in (("row", VMA_ROW), ("header", HEADER), ("entry", ENTRY)):
+        expected |= struct(name, dtype)
+    expected |= {f"STATUS_{status.name}": status.value for status in Status}
+    expected |= {f"STEADY_{steady.name}": steady.value for steady in Steady}
+    expected |= defines(layout, "", "MAX_HEADERS MAX_ENTRIES MAX_ROWS RULES")
+    expected["RUN_KEYS"] = facts.RUN_KEYS
+    expected["sizeof(struct control)"] = ctypes.sizeof(Control)
+    for name, *_ in Control._fields_:
+        offset = getattr(Control, name).offset
+        expected[f"__builtin_offsetof(struct control, {name})"] = offset
+    assert compile_assertions("walk.bpf.h", expected) == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "dtype"),
+    [("open_coded.bpf.c", "wanted", WANTED), ("census.bpf.c", "census_row", KERNEL_CENSUS_ROW)],
+)
+def test_structures_of_one_program(file: str, name: str, dtype: np.dtype[np.void]) -> None:
+    assert compile_assertions(file, dict(struct(name, dtype))) == ""
+
+
+def test_settings_are_laid_out_as_the_programs_read_them() -> None:
+    tables = bytes(range(256)), bytes(reversed(range(256)))
+    text = layout.settings(KernelInfo("6.18.44"), 0x1234, tables, 1 << 16)
+    assert text[:8] == (0x1234).to_bytes(8, "little")
+    assert text[-512:] == tables[0] + tables[1]
+    masks = flags.high_masks((6, 18))
+    high = np.frombuffer(text, "<u8", layout.HIGH_FLAGS, 8)
+    bits = np.frombuffer(text, "<u4", layout.HIGH_FLAGS, 8 + high.nbytes)
+    assert dict(zip(high.tolist(), bits.tolist(), strict=True)) == {0: 0} | {
+        mask: flags.HIGH_CODES[code] for code, mask in masks.items()
+    }
+    shift_at = 8 + high.nbytes + bits.nbytes
+    assert text[shift_at] == 16
+    expected = {
+        "sizeof(struct settings)": len(text),
+        "__builtin_offsetof(struct settings, ignored_flags)": 0,
+        "__builtin_offsetof(struct settings, high_mask)": 8,
+        "__builtin_offsetof(struct settings, high_bit)": 8 + high.nbytes,
+        "__builtin_offsetof(struct settings, page_shift)": shift_at,
+        "__builtin_offsetof(struct settings, merge_table)": len(text) - 512,
+    }
+    assert compile_assertions("walk.bpf.h", expected) == ""
+
+
+def test_every_release_has_room_for_its_high_flags() -> None:
+    for release in ((5, 10), (5, 17), (6, 1), (6, 6), (6, 12), (6, 18), (7, 3)):
+        for machine in ("x86_64", "aarch64"):
+            assert len(flags.high_masks(release, machine)) <= layout.HIGH_FLAGS
