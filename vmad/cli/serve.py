@@ -61,7 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"--web.listen-address: allowed: {form.allowed}") from error
     _log_to_stderr(arguments.log_level)
     service = Service(Options(arguments.config, listen, arguments.web_config, arguments.evidence))
-    return service.run(_announce)
+    status = service.run(_announce)
+    logging.shutdown()
+    # no waiting for threads that are in the kernel, or that hold a lock the interpreter wants
+    os._exit(status)
 
 
 def _announce(addresses: Sequence[str]) -> None:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The daemon: a sampling thread, a scanning thread, a web server, and signals.
+"""The daemon: two loops, a web server, and signals.
 
-The main thread only waits. SIGTERM and SIGINT end it, SIGHUP reads the configuration again. The
-watchdog is fed only while scans come to an end.
+The main thread only waits for signals: SIGTERM and SIGINT end it, SIGHUP reads the configuration
+again. They are blocked and waited for instead of being handled, since a handler may run between
+any two steps of the main thread and so must not take a lock. The watchdog is fed only while scans
+come to an end.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import threading
@@ -18,22 +21,22 @@ from dataclasses import dataclass, replace
 from vmad.config import load_config
 from vmad.config.schema import Config
 from vmad.daemon.content import DaemonContent
-from vmad.daemon.evidence import Hung, Opened, open_evidence
-from vmad.daemon.notify import Notify, watchdog_seconds
-from vmad.errors import BadConfig, VmadError
-from vmad.scan.planner import Plan, is_full, next_sample_in, next_scan_in
+from vmad.daemon.evidence import open_evidence
+from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
+from vmad.daemon.rounds import Rounds
+from vmad.errors import BadConfig
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.events import ProcessEvents
-from vmad.sources.procfs.source import ProcfsSource
 from vmad.web.server import WebServer
 
 log = logging.getLogger("vmad")
 
 #: share of the budget that reading process events may take
 EVENTS_SHARE = 0.25
-#: seconds after which a source that hung is tried again
-TRY_AGAIN = 60.0
+ENDING = {signal.SIGTERM, signal.SIGINT}
+#: keys that are read at the start alone
+AT_START = ("evidence", "deadline", "page_budget")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +49,38 @@ class Options:
     evidence: str | None = None
 
 
-@dataclass
-class _Reload:
-    """How the last reload went."""
-
-    success: bool | None = None
-    time: float | None = None
-
-
 class Service:
-    """One daemon. ``run`` returns the exit status."""
+    """One daemon. ``run`` returns the exit status.
+
+    Until then SIGTERM and SIGINT have their default effect, which is prompt too. To be made and
+    run in the main thread, before there are others. Raises BadConfig, EvidenceUnavailable.
+    """
 
     def __init__(self, options: Options, proc: str = "/proc") -> None:
+        # the default would end a daemon that is told to reload while it starts
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         self._options = options
-        self._proc = proc
         self._config = self._load()
-        self._notify = Notify()
-        self._stopping = threading.Event()
-        self._reload_wanted = threading.Event()
-        self._wake = threading.Event()
-        self._hurry = threading.Event()
-        self._reload = _Reload()
+        self._exit_status = 0
+        self._reload_success: bool | None = None
+        self._reload_time: float | None = None
         self._started_at = time.time()
-        self._cpu_at_start = 0.0
-        self._effective_interval = self._config.scan.interval
-        self._progress = time.monotonic()
-        self._opened: Opened = open_evidence(self._config, proc)
-        self._main_source = self._opened.source
-        self._hung_since: float | None = None
+        self._notify = Notify()
+        self._watchdog = Watchdog(self._notify, watchdog_seconds())
+        self._opened = open_evidence(self._config, proc)
         self._scanner = Scanner(self._opened.source, self._config, socket.gethostname(), proc=proc)
-        self._events = self._make_events()
         self._content = DaemonContent(self.stats, lambda: self._scanner.source, proc)
+        self._events = ProcessEvents(self._config.scan.budget * EVENTS_SHARE, self._on_lost_events)
+        self._rounds = Rounds(
+            self._config,
+            self._opened,
+            self._scanner,
+            events=self._events,
+            watchdog=self._watchdog,
+            stats=self.stats,
+            show=self._shown,
+            proc=proc,
+        )
 
     def _load(self) -> Config:
         config = load_config(self._options.config_path)
@@ -84,153 +88,94 @@ class Service:
             config = replace(config, scan=replace(config.scan, evidence=self._options.evidence))
         return config
 
-    def _make_events(self) -> ProcessEvents | None:
-        scan = self._config.scan
-        if not scan.events:
-            return None
-        return ProcessEvents(scan.budget * EVENTS_SHARE, self._hurry.set)
-
-    def _plan(self) -> Plan:
-        scan = self._config.scan
-        return Plan(scan.interval, scan.full_every, scan.sample_interval, scan.budget)
-
-    # --- running
-
     def run(self, announce: Callable[[Sequence[str]], None] = lambda addresses: None) -> int:
-        """Serve until SIGTERM or SIGINT. Raises VmadError when it cannot start."""
-        config = self._config.web
+        """Serve until SIGTERM or SIGINT; 1 when something failed that nobody foresaw.
+
+        Raises VmadError when it cannot start.
+        """
+        web = self._config.web
         server = WebServer(
-            self._options.listen or tuple(map(str, config.listen)),
+            self._options.listen or tuple(map(str, web.listen)),
             self._content,
-            max_connections=config.max_connections,
-            timeout=config.timeout,
+            max_connections=web.max_connections,
+            timeout=web.timeout,
             web_config=self._options.web_config,
         )
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         server.start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_stop)
-        signal.signal(signal.SIGHUP, self._on_reload)
         announce(server.addresses)
         for name, problem in self._opened.problems.items():
             if problem is not None:
                 log.warning("evidence %s cannot be had: %s", name, problem)
-        if self._events is not None:
+        if self._config.scan.events:
             self._events.start()
-        for name, loop in (("scan", self._scan_loop), ("sample", self._sample_loop)):
-            threading.Thread(target=loop, name=f"vmad-{name}", daemon=True).start()
+        loops = {"vmad-scan": self._rounds.scan_loop, "vmad-sample": self._rounds.sample_loop}
+        for name, loop in loops.items():
+            threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True).start()
         try:
             self._wait()
         finally:
             self._notify.stopping()
-            self._stopping.set()
-            self._hurry.set()
-            if self._events is not None:
-                self._events.stop()
+            self._rounds.stop()
+            self._events.stop()
             server.stop()
-        return 0
+        return self._exit_status
 
-    def _on_stop(self, *_: object) -> None:
-        self._stopping.set()
-        self._wake.set()
-
-    def _on_reload(self, *_: object) -> None:
-        self._reload_wanted.set()
-        self._wake.set()
+    def _guard(self, loop: Callable[[], None]) -> None:
+        """A loop that breaks down ends the daemon: old numbers must not be served for ever."""
+        try:
+            loop()
+        except Exception:
+            log.exception("this should not happen; please report it")
+            self._exit_status = 1
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _wait(self) -> None:
-        """The main thread: reloads, and feeds the watchdog."""
-        watchdog = watchdog_seconds()
-        while not self._stopping.is_set():
-            self._wake.wait(watchdog / 3 if watchdog else None)
-            self._wake.clear()
-            if self._reload_wanted.is_set():
-                self._reload_wanted.clear()
+        """Until the daemon is to end."""
+        while True:
+            number = _next_signal({*ENDING, signal.SIGHUP}, self._watchdog.period)
+            if number in ENDING:
+                return
+            if number == signal.SIGHUP:
                 self.reload()
-            if watchdog and self._makes_progress():
-                self._notify.alive()
-
-    def _makes_progress(self) -> bool:
-        """Whether a scan has ended lately: within two intervals and half a minute."""
-        return time.monotonic() - self._progress < 2 * self._effective_interval + 30
+            self._watchdog.feed()
 
     def reload(self) -> None:
         """Read the configuration again; a bad one is refused and the old one stays."""
         self._notify.reloading()
-        self._reload.time = time.time()
         try:
             config = self._load()
         except BadConfig as error:
-            self._reload.success = False
+            self._reload_success = False
             for line in str(error).splitlines():
                 log.error("configuration refused, the old one stays: %s", line)
+            status = "configuration refused, see the log"
         else:
-            if config.web != self._config.web:
-                log.warning("changes under web take effect at the next start")
-            if config.scan.evidence != self._config.scan.evidence:
-                log.warning("a change of scan.evidence takes effect at the next start")
-            self._config = config
-            self._scanner.configure(config)
-            self._reload.success = True
+            self._go_by(config)
+            self._reload_success, self._reload_time = True, time.time()
             log.info("configuration reloaded")
-            self._hurry.set()
-        self._notify.ready("configuration reloaded" if self._reload.success else "reload refused")
+            status = "configuration reloaded"
+        if self._content.ready() is None:
+            self._notify.ready(status)
 
-    # --- the loops
+    def _go_by(self, config: Config) -> None:
+        before, self._config = self._config, config
+        if config.web != before.web:
+            log.warning("changes under web take effect at the next start")
+        for key in AT_START:
+            if getattr(config.scan, key) != getattr(before.scan, key):
+                log.warning("a change of scan.%s takes effect at the next start", key)
+        self._events.share = config.scan.budget * EVENTS_SHARE
+        if config.scan.events != before.scan.events:
+            (self._events.start if config.scan.events else self._events.stop)()
+        self._scanner.configure(config)
+        self._rounds.config = config
+        self._rounds.scan_now()
 
-    def _sample_loop(self) -> None:
-        plan = self._plan()
-        while not self._stopping.is_set():
-            began, spent = time.monotonic(), time.thread_time()
-            if self._scanner.source.evidence.value == "kernel":
-                try:
-                    self._scanner.sample()
-                except VmadError as error:
-                    log.warning("sample failed: %s", error)
-            pause = next_sample_in(plan, time.thread_time() - spent)
-            self._stopping.wait(
-                plan.interval if pause is None else max(began + pause - time.monotonic(), 0.0)
-            )
-            plan = self._plan()
+    # --- what the loops call
 
-    def _scan_loop(self) -> None:
-        since_full: int | None = None
-        spent_before = time.process_time()
-        self._cpu_at_start = spent_before
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            self._hurry.clear()
-            plan = self._plan()
-            full, execed = is_full(plan, since_full), set[int]()
-            if self._events is not None:
-                news = self._events.look()
-                execed = news.execed
-                full |= news.rescan
-            try:
-                snapshot = self._scanner.scan(full, self.stats(), execed)
-            except Hung as error:
-                self._fall_back(str(error))
-                since_full = None
-                continue
-            except VmadError as error:
-                log.error("scan failed: %s", error)
-            else:
-                since_full = 0 if full else (since_full or 0) + 1
-                self._shown(snapshot)
-            self._progress = time.monotonic()
-            self._try_main_source()
-            spent = time.process_time()
-            # what starting up costs is not held against the first interval
-            first = self._scanner.counts.scans <= 1
-            pause = next_scan_in(plan, 0.0 if first else spent - spent_before)
-            spent_before = spent
-            self._effective_interval = pause
-            self._rest(began, pause, plan)
-
-    def _rest(self, began: float, pause: float, plan: Plan) -> None:
-        """Wait for the next scan; lost events bring it forward, but within the budget."""
-        if self._hurry.wait(max(began + pause - time.monotonic(), 0.0)):
-            soonest = began + min(pause, max(1.0, pause / plan.full_every))
-            self._stopping.wait(max(soonest - time.monotonic(), 0.0))
+    def _on_lost_events(self) -> None:
+        self._rounds.hurry()
 
     def _shown(self, snapshot: HostSnapshot) -> None:
         first = self._content.ready() is not None
@@ -242,56 +187,42 @@ class Service:
         else:
             self._notify.status(line)
 
-    def _fall_back(self, why: str) -> None:
-        """The kernel evidence hangs: procfs serves until it answers again."""
-        log.error("%s; falling back to procfs", why)
-        self._opened.problems["kernel"] = why
-        self._hung_since = time.monotonic()
-        scan = self._config.scan
-        self._scanner.use(
-            ProcfsSource(self._proc, page_budget=scan.page_budget, deadline=scan.deadline)
-        )
-
-    def _try_main_source(self) -> None:
-        if self._hung_since is None or time.monotonic() - self._hung_since < TRY_AGAIN:
-            return
-        log.info("trying the kernel evidence again")
-        self._hung_since = None
-        self._opened.problems["kernel"] = None
-        self._scanner.use(self._main_source)
-
-    # --- about itself
-
     def stats(self) -> SelfStats:
-        """What vmad says of its own work, now."""
-        counts, health = self._scanner.counts, self._scanner.source.health()
-        news = self._events.peek() if self._events is not None else None
+        """What vmad says of its own work, now. From any thread."""
+        counts, scan = self._scanner.counts, self._config.scan
+        news = self._events.peek()
         sources = dict(self._opened.problems)
-        sources["events"] = (
-            "switched off (scan.events)" if news is None else None if news.up else news.why_down
-        )
+        sources["events"] = news.why_down if scan.events else "switched off (scan.events)"
         return SelfStats(
             started_at=self._started_at,
-            interval_seconds=self._config.scan.interval,
-            effective_interval_seconds=self._effective_interval,
-            budget_ratio=self._config.scan.budget,
+            interval_seconds=scan.interval,
+            effective_interval_seconds=self._rounds.effective_interval,
+            budget_ratio=scan.budget,
             cpu_seconds_total=time.process_time(),
             scans_total=counts.scans,
             full_scans_total=counts.full_scans,
             samples_total=counts.samples,
-            vmas_walked_total=health.vmas_walked,
-            vmas_skipped_total=health.vmas_skipped,
+            vmas_walked_total=self._rounds.vmas_walked,
+            vmas_skipped_total=counts.vmas_skipped,
             walks_total=counts.walks,
             reads_failed_total=dict(counts.reads_failed),
-            event_overruns_total=news.overruns if news else 0,
-            events_total=news.events if news else 0,
-            event_source_up=bool(news and news.up),
+            event_overruns_total=news.overruns,
+            events_total=news.events,
+            event_source_up=news.up,
             groups_folded=0,
-            config_reload_success=self._reload.success,
-            config_reload_time=self._reload.time,
-            walk=health.walk,
+            config_reload_success=self._reload_success,
+            config_reload_time=self._reload_time,
+            walk=self._scanner.source.health().walk,
             sources=sources,
         )
+
+
+def _next_signal(awaited: set[signal.Signals], seconds: float | None) -> int | None:
+    """The next of these (blocked) signals; None when none came in time."""
+    if seconds is None:
+        return signal.sigwait(awaited)
+    found = signal.sigtimedwait(awaited, seconds)
+    return None if found is None else found.si_signo
 
 
 def _status_line(snapshot: HostSnapshot) -> str:
@@ -301,4 +232,6 @@ def _status_line(snapshot: HostSnapshot) -> str:
     if snapshot.processes and snapshot.worst_ratio is not None:
         worst = snapshot.processes[0]
         text += f"; nearest to the limit: pid {worst.id.pid} at {snapshot.worst_ratio:.1%}"
+    if snapshot.unreadable:
+        text += f"; {len(snapshot.unreadable):,} could not be read"
     return text

@@ -10,6 +10,7 @@ socket is made anew and the caller looks at every process again.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -25,6 +26,8 @@ RECEIVE_BUFFER = 8 << 20
 RETRY = (0.1, 30.0)
 #: seconds over which the reader's own CPU time is held against its share
 SHARE_WINDOW = 5.0
+#: seconds that a reader which is dearer than its share pauses at most, doubled each time
+SHARE_PAUSE = (10.0, 600.0)
 
 
 @dataclass
@@ -34,35 +37,37 @@ class EventCounts:
     events: int = 0
     overruns: int = 0
     up: bool = False
-    why_down: str | None = None
+    why_down: str | None = "process events: not started yet"
     execed: set[int] = field(default_factory=set)
     rescan: bool = False
 
 
 class ProcessEvents:
-    """A thread that reads the connector.
+    """A thread that reads the connector, from ``start`` to ``stop``, as often as wanted.
 
     ``share`` is the part of one core that reading may take; beyond it the thread pauses, which
     loses events and so counts as an overrun. ``on_overrun`` is called from the thread.
     """
 
     def __init__(self, share: float, on_overrun: Callable[[], None] = lambda: None) -> None:
-        self._share = share
+        self.share = share
         self._on_overrun = on_overrun
         self._lock = threading.Lock()
         self._counts = EventCounts()
-        self._stopping = threading.Event()
-        self._socket: Any = None
-        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._reader: _Reader | None = None
 
     def start(self) -> None:
         """Begin to read."""
-        self._thread.start()
+        self._reader = _Reader(self)
+        self._reader.thread.start()
 
     def stop(self) -> None:
         """End; does not wait for a read that blocks."""
-        self._stopping.set()
-        self._close()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stop()
+        with self._lock:
+            self._counts.up, self._counts.why_down = False, "process events: stopped"
 
     def look(self) -> EventCounts:
         """Totals, and the pids that exec'ed since the last look (taken out)."""
@@ -77,52 +82,77 @@ class ProcessEvents:
             now = self._counts
             return EventCounts(now.events, now.overruns, now.up, now.why_down)
 
+    def _is_up(self, reader: _Reader) -> None:
+        with self._lock:
+            if reader is self._reader:
+                self._counts.up, self._counts.why_down = True, None
+
+    def _is_down(self, reader: _Reader, why: str) -> None:
+        with self._lock:
+            if reader is self._reader:
+                self._counts.up, self._counts.why_down = False, why
+
+    def _came(self, number: int, execed: set[int]) -> None:
+        with self._lock:
+            self._counts.events += number
+            self._counts.execed |= execed
+
+    def _lost(self, reader: _Reader, why: str) -> None:
+        with self._lock:
+            self._counts.overruns += 1
+            self._counts.rescan = True
+        self._is_down(reader, f"process events: {why}")
+        self._on_overrun()
+
+
+class _TooDear(Exception):
+    """Reading takes more than its share."""
+
+
+class _Reader:
+    """One run of the thread."""
+
+    def __init__(self, owner: ProcessEvents) -> None:
+        self._owner = owner
+        self._stopping = threading.Event()
+        self._socket: Any = None
+        self.thread = threading.Thread(target=self._run, name="vmad-events", daemon=True)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._close()
+
     def _run(self) -> None:
-        pause = RETRY[0]
+        pause, dear_pause = RETRY[0], SHARE_PAUSE[0]
         while not self._stopping.is_set():
             try:
-                self._open()
+                self._socket = open_connector()
             except EvidenceUnavailable as error:
-                with self._lock:
-                    self._counts.up, self._counts.why_down = False, str(error)
+                self._owner._is_down(self, str(error))
                 self._stopping.wait(RETRY[1])
                 continue
+            self._owner._is_up(self)
             began = time.monotonic()
             try:
                 self._read()
+            except _TooDear:
+                self._owner._lost(self, "they come faster than the budget lets vmad read them")
+                self._close()
+                self._stopping.wait(dear_pause)
+                dear_pause = min(dear_pause * 2, SHARE_PAUSE[1])
+                continue
             except Exception as error:
+                # whatever pyroute2 and asyncio make of it: the socket is broken, see above
                 if self._stopping.is_set():
-                    return
-                self._lost(f"{type(error).__name__}: {error}")
+                    break
+                self._owner._lost(self, f"{type(error).__name__}: {error}")
             self._close()
-            if time.monotonic() - began > RETRY[1]:
-                pause = RETRY[0]
+            lasted = time.monotonic() - began
+            pause = RETRY[0] if lasted > RETRY[1] else pause
+            dear_pause = SHARE_PAUSE[0] if lasted > SHARE_PAUSE[1] else dear_pause
             self._stopping.wait(pause)
             pause = min(pause * 2, RETRY[1])
-
-    def _open(self) -> None:
-        try:
-            from pyroute2.netlink.connector.cn_proc import (  # noqa: PLC0415  24 MiB
-                ProcEventSocket,
-            )
-        except ImportError as error:
-            raise EvidenceUnavailable(
-                f"process events: pyroute2 cannot be imported ({error})", "install pyroute2"
-            ) from error
-        try:
-            self._socket = ProcEventSocket()
-            # before bind: what is queued in between counts too
-            _enlarge(self._socket)
-            self._socket.bind()
-            self._socket.control(listen=True)
-        except Exception as error:
-            self._close()
-            raise EvidenceUnavailable(
-                f"process events: {error}",
-                "needs CONFIG_PROC_EVENTS and the initial network namespace",
-            ) from error
-        with self._lock:
-            self._counts.up, self._counts.why_down = True, None
+        self._close()
 
     def _read(self) -> None:
         spent, since = time.thread_time(), time.monotonic()
@@ -132,33 +162,48 @@ class ProcessEvents:
                 number += 1
                 if message["event"] == "PROC_EVENT_EXEC":
                     execed.add(int(message["process_tgid"]))
-            with self._lock:
-                self._counts.events += number
-                self._counts.execed |= execed
+            self._owner._came(number, execed)
             now = time.monotonic()
             if now - since >= SHARE_WINDOW:
                 used = time.thread_time() - spent
-                if used > self._share * (now - since):
-                    self._lost("reading events costs more than its share")
-                    self._close()
-                    self._stopping.wait(used / self._share - (now - since))
-                    return
+                if used > self._owner.share * (now - since):
+                    raise _TooDear
                 spent, since = time.thread_time(), now
-
-    def _lost(self, why: str) -> None:
-        with self._lock:
-            self._counts.overruns += 1
-            self._counts.up, self._counts.why_down = False, f"process events: {why}"
-            self._counts.rescan = True
-        self._on_overrun()
 
     def _close(self) -> None:
         found, self._socket = self._socket, None
         if found is not None:
-            try:
+            # a socket that is broken, or in use by the reading thread, may object
+            with contextlib.suppress(Exception):
                 found.close()
-            except Exception:
-                return
+
+
+def open_connector() -> Any:
+    """A pyroute2 socket that listens to the connector. Raises EvidenceUnavailable."""
+    try:
+        from pyroute2.netlink.connector.cn_proc import (  # noqa: PLC0415  24 MiB
+            ProcEventSocket,
+        )
+    except ImportError as error:
+        raise EvidenceUnavailable(
+            f"process events: pyroute2 cannot be imported ({error})", "install pyroute2"
+        ) from error
+    opened: Any = None
+    try:
+        opened = ProcEventSocket()
+        # before bind: what is queued in between counts too
+        _enlarge(opened)
+        opened.bind()
+        opened.control(listen=True)
+    except Exception as error:
+        if opened is not None:
+            with contextlib.suppress(Exception):
+                opened.close()
+        raise EvidenceUnavailable(
+            f"process events: {error}",
+            "needs CONFIG_PROC_EVENTS and the initial network namespace",
+        ) from error
+    return opened
 
 
 def _enlarge(sock: Any) -> None:
@@ -174,11 +219,9 @@ def _enlarge(sock: Any) -> None:
 
 def event_source_problem() -> str | None:
     """One line why process events cannot be had here; None when they can (for ``doctor``)."""
-    events = ProcessEvents(1.0)
     try:
-        events._open()
+        opened = open_connector()
     except EvidenceUnavailable as error:
         return str(error)
-    finally:
-        events.stop()
+    opened.close()
     return None
