@@ -25,8 +25,8 @@ Result = dict[str, float]
 _PAUSES = (0, 200)
 
 _HELD = (
-    "Trace events of the kernel (mmap_lock:*, sched:sched_switch) during {scans} scans of the "
-    "target, back to back, while it maps and unmaps: the longest time from an acquisition of its "
+    "Trace events of the kernel (mmap_lock:*, sched:sched_switch) during scans of the target, back "
+    "to back, while it maps and unmaps every 20 µs: the longest time from an acquisition of its "
     "mmap_lock by a thread of vmad to the release, time off the core included."
 )
 
@@ -151,16 +151,15 @@ def _longest_hold(plan: Plan, target: Large, source: Source) -> Figure:
     process = _process_id(source, target.pid)
     list(source.summarise([process]))  # the reading threads of procfs start with the first read
     title = "longest single hold of the target's mmap_lock by a scan"
-    method = _HELD.format(scans=plan.traced_scans)
+    method = _HELD
     asked = Asked("<", 1.0)
     try:
         mine, theirs = _threads(source, process)
         with lock_trace([*mine, theirs]) as trace:
             with trace.running():
-                target.begin(plan.latency_seconds, 20)
-                for _ in range(plan.traced_scans):
-                    list(source.summarise([process]))
-                target.result()
+                _, scans = _while(
+                    target, plan.traced_seconds, 20, lambda: list(source.summarise([process]))
+                )
             found = trace.holds()
     except CannotMeasure as error:
         return Figure("hold", title, "ms", asked, None, method, note=f"{error}.")
@@ -188,6 +187,7 @@ def _longest_hold(plan: Plan, target: Large, source: Source) -> Figure:
         note,
         extra={
             "walk": source.health().walk,
+            "scans": scans,
             "holds": len(ours),
             "longest_on_the_core_ms": max(
                 ((hold.seconds - hold.switched_off) * 1e3 for hold in ours), default=0.0

@@ -23,7 +23,7 @@ class Plan:
     million_rounds: int = 7
     latency_rounds: int = 15
     latency_seconds: float = 0.3
-    traced_scans: int = 20
+    traced_seconds: float = 1.5
 
     def step(self, what: str) -> Callable[[int], None]:
         """A progress line per round, on stderr."""
@@ -47,5 +47,5 @@ QUICK = Plan(
     million_rounds=2,
     latency_rounds=2,
     latency_seconds=0.05,
-    traced_scans=2,
+    traced_seconds=0.1,
 )

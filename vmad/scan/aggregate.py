@@ -5,6 +5,7 @@ counted once.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,8 +48,7 @@ def add_up(members: Iterable[Member]) -> Sums:
     pairs: Counter[PairKey] = Counter()
     recoverable: dict[str, int | None] = dict.fromkeys(RULES, 0)
     for member in once(one for one in members if one.process.walked_at is not None):
-        for kind, number in enumerate(member.kinds):
-            kinds[kind] += number
+        kinds = list(map(operator.add, kinds, member.kinds))
         for key, number in member.pairs.items():
             pairs[key] += number
         for rules, more in member.recoverable.items():
@@ -66,6 +66,28 @@ def once(members: Iterable[Member]) -> Iterable[JudgedProcess]:
                 continue
             seen.add(member.mm)
         yield member.process
+
+
+def add_up_groups(groups: Iterable[GroupStats]) -> Sums:
+    """The same from groups that share no address space."""
+    kinds = [0] * KIND_COUNT
+    pairs: Counter[PairKey] = Counter()
+    recoverable: dict[str, int | None] = dict.fromkeys(RULES, 0)
+    for group in groups:
+        if group.kinds is None or group.pairs is None or group.recoverable is None:
+            continue  # nobody in it was walked
+        kinds = list(map(operator.add, kinds, group.kinds))
+        for key, number in group.pairs.items():
+            pairs[key] += number
+        for rules, more in group.recoverable.items():
+            before = recoverable[rules]
+            recoverable[rules] = None if before is None or more is None else before + more
+    return Sums(tuple(kinds), dict(pairs), recoverable)
+
+
+def same_objects(one: Sequence[object], other: Sequence[object]) -> bool:
+    """Whether both hold the same objects; equal ones do not count, as comparing them is dear."""
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def group_of(name: str, members: Sequence[Member]) -> GroupStats:

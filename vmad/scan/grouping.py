@@ -7,7 +7,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from vmad.config.schema import OTHER
-from vmad.scan.aggregate import Member, Sums, add_up, group_of, nearest_first
+from vmad.scan.aggregate import (
+    Member,
+    Sums,
+    add_up,
+    add_up_groups,
+    group_of,
+    nearest_first,
+    same_objects,
+)
 from vmad.scan.fold import fold
 from vmad.scan.snapshot import GroupStats, JudgedProcess
 
@@ -40,20 +48,26 @@ class Grouping:
         groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
         for name, those in exported.items():
             before, now = self._groups.get(name), tuple(those)
-            if before is not None and before[0] == now:
+            if before is not None and same_objects(before[0], now):
                 groups[name] = before
             else:
                 groups[name] = now, group_of(name, now)
         self._groups = groups
+        # members come in the order of their pids, and reversed sorts keep the order of equals
         worst_first = sorted(
-            members, key=lambda member: (-(member.process.map_count or 0), member.process.id)
+            [member.process for member in members],
+            key=lambda process: process.map_count or 0,
+            reverse=True,
         )
+        spaces = [member.mm for member in members if member.mm]
+        everyone = [stats for _, stats in groups.values()]
+        shared = len(set(spaces)) < len(spaces)
         return Whole(
             members,
-            tuple(member.process for member in worst_first),
-            nearest_first((stats for _, stats in groups.values()), OTHER),
+            tuple(worst_first),
+            nearest_first(everyone, OTHER),
             len(by_group.keys() - self._kept - {OTHER}),
-            add_up(members),
+            add_up(members) if shared else add_up_groups(everyone),
         )
 
     def _folded(self, by_group: dict[str, list[Member]]) -> dict[str, Collection[Member]]:

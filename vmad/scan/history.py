@@ -23,7 +23,8 @@ Booleans = npt.NDArray[np.bool_]
 GROWTH_WINDOW = 60.0
 ANCHORS = 6
 
-NEVER = -2  #: in the columns of the last walk: not walked yet; -1 is a census's "unknown"
+#: in the columns of the last walk and of what was shown: none yet; -1 is a census's "unknown"
+NEVER = -2
 
 _COLUMNS = np.dtype(
     [
@@ -32,6 +33,9 @@ _COLUMNS = np.dtype(
         ("walked_count", "<i8"),
         ("walked_seq", "<i8"),
         ("walked_size", "<i8"),
+        ("shown_count", "<i8"),
+        ("shown_high_water", "<i8"),
+        ("shown_rate", "<f8"),
         ("anchor_count", "<i8", (ANCHORS,)),  # newest first, -1 none
         ("anchor_time", "<f8", (ANCHORS,)),
     ]
@@ -94,9 +98,9 @@ class History:
         columns = np.zeros(len(census), dtype=_COLUMNS)
         for name in ("high_water", "anchor_count"):
             columns[name] = -1
-        for name in ("walked_count", "walked_seq", "walked_size"):
+        for name in ("walked_count", "walked_seq", "walked_size", "shown_count"):
             columns[name] = NEVER
-        columns["rate"] = np.nan
+        columns["rate"] = columns["shown_rate"] = np.nan
         known = np.zeros(len(census), dtype=np.bool_)
         if before is not None and len(before) and len(census):
             at = np.searchsorted(before["pid"], census["pid"])
@@ -139,6 +143,20 @@ class History:
         rows = np.isin(self.census["pid"], list(pids))
         for name in ("walked_count", "walked_seq", "walked_size"):
             self._columns[name][rows] = NEVER
+
+    def news(self) -> Integers:
+        """Rows whose count, high-water mark or rate is not what it was at the last call."""
+        assert self.census is not None
+        columns = self._columns
+        now = (self.census["map_count"], columns["high_water"], columns["rate"])
+        names = ("shown_count", "shown_high_water", "shown_rate")
+        moved = np.zeros(len(columns), np.bool_)
+        for name, values in zip(names, now, strict=True):
+            shown = columns[name]
+            # NaN, the unknown rate, is not equal to itself
+            moved |= (shown != values) & ~(np.isnan(shown) & np.isnan(values))
+            shown[:] = values
+        return np.flatnonzero(moved)
 
     def seconds_to(self, limit: int | None) -> Floats:
         """Seconds until ``limit`` at the present growth; NaN where it does not grow."""

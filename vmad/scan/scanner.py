@@ -7,7 +7,6 @@ the columns are touched, never while a source reads.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ from vmad.model.verdict import PairKey
 from vmad.rules.histogram import count_verdicts_by
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
-from vmad.scan.aggregate import Member
+from vmad.scan.aggregate import Member, same_objects
 from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
 from vmad.scan.history import History
@@ -45,8 +44,7 @@ class _Held:
     walked_at: float
     group: str
     looks: int = 0  #: times that its identity was looked up
-    member: Member | None = None
-    shown: Counted | None = None
+    member: Member | None = None  #: None: to be made anew
 
 
 @dataclass
@@ -83,6 +81,8 @@ class Scanner:
         self._held: dict[ProcessId, _Held] = {}
         self._unreadable: dict[ProcessId, Unreadable] = {}
         self._missed: tuple[Unreadable, ...] = ()
+        self._ids: list[ProcessId] = []
+        self._limit: int | None = None
         self._whole: Whole | None = None
         self._rules = (StockRules(source.kernel), RelaxedRules(source.kernel))
         self._wanted_config: Config | None = None
@@ -146,7 +146,7 @@ class Scanner:
                 due |= np.isin(census["pid"], list(execed))
             wanted = np.flatnonzero(due)
             self._history.walked(wanted)
-            ids = _ids(census)
+            ids = self._ids = _ids(census, self._ids)
         self.counts.vmas_skipped += int(np.maximum(census["map_count"][~due], 0).sum())
         look_again = full and self.counts.full_scans % LOOK_AGAIN_EVERY == 0
         again: list[int] = []
@@ -211,7 +211,7 @@ class Scanner:
         return census
 
     def _snapshot(self, census: Census, full: bool, began: float, stats: SelfStats) -> HostSnapshot:
-        ids = _ids(census)
+        ids = self._ids = _ids(census, self._ids)
         limit = self.source.max_map_count
         members = tuple(self._members(census, ids, limit))
         if len(self._held) > len(members) or self._unreadable or full:
@@ -221,7 +221,7 @@ class Scanner:
             for gone in [process for process in self._unreadable if process not in alive]:
                 del self._unreadable[gone]
             self._identities.keep_only(alive)
-        if self._whole is None or self._whole.members != members:
+        if self._whole is None or not same_objects(self._whole.members, members):
             self._whole = self._grouping.add_up(members)
         whole = self._whole
         return HostSnapshot(
@@ -249,37 +249,37 @@ class Scanner:
         """Every process that was walked or counted, as it is now; unchanged ones are the same
         object.
         """
-        history = self._history
-        for process, count, mm, high, rate, seconds in zip(
-            ids,
-            census["map_count"].tolist(),
-            census["mm"].tolist(),
-            history.high_water.tolist(),
-            history.rate.tolist(),
-            history.seconds_to(limit).tolist(),
-            strict=True,
-        ):
-            held = self._held.get(process)
-            shown = Counted(count, high, None if math.isnan(rate) else rate, limit)
-            if held is None:
-                unread = self._unreadable.get(process)
-                if count >= 0 and unread is not None and unread.why is not Unread.GONE:
-                    # its mmap_lock is contended, say: how near it is to the limit is known
-                    group = self._name_of(process, unread.comm)
-                    yield Member(counted_process(process, unread.comm, group, shown, seconds), mm)
+        history, known = self._history, self._held.get
+        moved = history.news().tolist() if limit == self._limit else range(len(ids))
+        self._limit = limit
+        for row in moved:
+            held = known(ids[row])
+            if held is not None:
+                held.member = None
+        counts = census["map_count"].tolist()
+        high_water = history.high_water.tolist()
+        rates = history.rate.tolist()
+        seconds = history.seconds_to(limit).tolist()
+        for row, process in enumerate(ids):
+            held = known(process)
+            if held is not None:
+                if held.member is None:
+                    now = Counted(counts[row], high_water[row], rates[row], seconds[row], limit)
+                    walk = held.summary
+                    judged = walked_process(walk, held.group, now, held.pairs, held.walked_at)
+                    held.member = Member(judged, walk.mm)
+                yield held.member
                 continue
-            if held.member is None or held.shown != shown:
-                held.shown = shown
-                summary = held.summary
-                judged = counted_process(process, summary.comm, held.group, shown, seconds)
-                judged = walked_process(judged, summary, held.pairs, held.walked_at)
-                held.member = Member(judged, summary.mm)
-            yield held.member
+            unread = self._unreadable.get(process)
+            if counts[row] >= 0 and unread is not None and unread.why is not Unread.GONE:
+                # its mmap_lock is contended, say: how near it is to the limit is known
+                now = Counted(counts[row], high_water[row], rates[row], seconds[row], limit)
+                group = self._name_of(process, unread.comm)
+                judged = counted_process(process, unread.comm, group, now)
+                yield Member(judged, int(census["mm"][row]))
 
 
-def _ids(census: Census | None) -> list[ProcessId]:
-    assert census is not None
-    return [
-        ProcessId(pid, start)
-        for pid, start in zip(census["pid"].tolist(), census["start_time"].tolist(), strict=True)
-    ]
+def _ids(census: Census, before: list[ProcessId]) -> list[ProcessId]:
+    """Who is in the census; ``before`` itself when that has not changed."""
+    now = census[["pid", "start_time"]].tolist()
+    return before if now == before else list(map(ProcessId._make, now))
