@@ -88,17 +88,20 @@ if ! make --silent --question -C vmad/sources/bpf 2>/dev/null; then
 	make --silent -C vmad/sources/bpf >&2 || fail "the BPF objects do not build (see above)"
 fi
 
-# --- promtool, unpacked rather than installed: the package would start a server
+# --- Prometheus and promtool, unpacked rather than installed: the package would start a server
 
-if [ "$mode" = test ] && [ ! -x build/tools/usr/bin/promtool ]; then
-	command -v apt-get >/dev/null || fail "promtool is needed in build/tools/usr/bin"
-	say "fetching Debian's package prometheus for its promtool, into build/tools"
+if [ "$mode" = test ] &&
+	! { [ -x build/tools/usr/bin/promtool ] && [ -x build/tools/usr/bin/prometheus ]; }; then
+	command -v apt-get >/dev/null ||
+		fail "prometheus and promtool are needed in build/tools/usr/bin"
+	say "fetching Debian's package prometheus for its programs, into build/tools"
 	mkdir -p build/tools
 	fetch() { (cd build/tools && apt-get download prometheus >/dev/null 2>&1); }
 	fetch || { as_root apt-get update >/dev/null 2>&1 && fetch; } ||
 		fail "apt-get could not download the package prometheus"
 	dpkg -x build/tools/prometheus_*.deb build/tools/unpacked
 	mkdir -p build/tools/usr/bin
-	mv build/tools/unpacked/usr/bin/promtool build/tools/usr/bin/
+	mv build/tools/unpacked/usr/bin/promtool build/tools/unpacked/usr/bin/prometheus \
+		build/tools/usr/bin/
 	rm -rf build/tools/unpacked build/tools/prometheus_*.deb
 fi

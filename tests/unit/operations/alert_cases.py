@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Stories of hosts, told as series, and whether an alert fires at their end.
+
+Values are in promtool's notation: ``10+5x20`` is 10, then 20 steps of 5; ``_x5`` is nothing for
+five steps. A step is a minute, or what the case says. Stories start at 0 s, so that a time stamp
+of 0 means their beginning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+LIMIT = 65_530
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``series`` are metrics of one host by selector; ``after`` and ``step`` are minutes."""
+
+    alert: str
+    story: str
+    fires: bool
+    after: int
+    series: dict[str, str]
+    labels: dict[str, str] = field(default_factory=dict)
+    step: int = 1
+
+
+def _group(
+    ratio: str, areas: str = "", highwater: str = "", seconds: str = "", limit: str = ""
+) -> dict[str, str]:
+    """The series of one group, and the limit."""
+    found = {
+        'vmad_group_limit_ratio{group="db"}': ratio,
+        'vmad_group_memory_map_areas_max{group="db"}': areas,
+        'vmad_group_memory_map_areas_highwater{group="db"}': highwater,
+        'vmad_group_seconds_to_limit{group="db"}': seconds,
+        "vmad_memory_map_areas_limit": limit or f"{LIMIT}x2000",
+    }
+    return {name: values for name, values in found.items() if values}
+
+
+def _recoverable(stock: int, relaxed: int, ratio: str, minutes: int) -> dict[str, str]:
+    """A group of 40,000 VMAs, so many of which would vanish."""
+    recoverable = 'vmad_group_recoverable_areas{group="db", rules="%s"}'
+    return {
+        'vmad_group_memory_map_areas{group="db"}': f"40000x{minutes}",
+        'vmad_group_limit_ratio{group="db"}': f"{ratio}x{minutes}",
+        recoverable % "stock": f"{stock}x{minutes}",
+        recoverable % "relaxed": f"{relaxed}x{minutes}",
+    }
+
+
+_DB = {"group": "db"}
+_KERNEL = {"source": "kernel"}
+_CONFIGURED = 'vmad_scan_interval_seconds{kind="configured"}'
+_EFFECTIVE = 'vmad_scan_interval_seconds{kind="effective"}'
+
+CASES = (
+    Case("VmadNearLimit", "five minutes above 80 %", True, 6, _group("0.81x10"), _DB),
+    Case("VmadNearLimit", "above for two minutes only", False, 6, _group("0.7x3 0.81x10")),
+    Case("VmadAtLimit", "a minute above 95 %", True, 2, _group("0.96x10"), _DB),
+    Case("VmadAtLimit", "94 %", False, 9, _group("0.94x10")),
+    Case(
+        "VmadLimitWithinAnHour", "400 VMAs a minute from 40,000", True, 20,
+        _group("0.61+0.006x20", "40000+400x20", seconds="3829-60x20"), _DB,
+    ),
+    Case(
+        "VmadLimitWithinAnHour", "the same growth far from the limit", False, 20,
+        _group("0.1+0.006x20", "6500+400x20", seconds="3000-60x20"),
+    ),
+    Case(
+        "VmadLimitWithinAnHour", "one quick minute on a flat count", False, 20,
+        _group("0.61x20", "40000x20", seconds="_x19 600"),
+    ),
+    Case(
+        "VmadLimitWithinADay", "20 VMAs a minute from 40,000", True, 120,
+        _group("0.61+0.0003x120", "40000+20x120"), _DB,
+    ),
+    Case(
+        "VmadLimitWithinADay", "5 VMAs a minute: four days", False, 120,
+        _group("0.61+0.0001x120", "40000+5x120"),
+    ),
+    Case(
+        "VmadLimitWithinADay", "grew in the past, stands now", False, 200,
+        _group("0.61x200", "40000+50x100 45000x100"),
+    ),
+    Case(
+        "VmadBurst", "a mark of 64,000 between two scrapes", True, 3,
+        _group("0.01x5", highwater="700 64000x5"), _DB,
+    ),
+    Case(
+        "VmadBurst", "told for a day, then silent", False, 1500,
+        _group("0.01x110", highwater="700 64000x110"), step=15,
+    ),
+    Case(
+        "VmadBurst", "a new burst, higher than yesterday's", True, 1515,
+        _group("0.01x110", highwater="700 64000x99 65000x10"), _DB, step=15,
+    ),
+    Case(
+        "VmadBurst", "the count is there too: VmadNearLimit tells it", False, 3,
+        _group("0.95x5", highwater="64000x5"),
+    ),
+    Case(
+        "VmadLimitLowered", "from 262,144 to 65,530", True, 12,
+        {"vmad_memory_map_areas_limit": f"262144x9 {LIMIT}x20"},
+    ),
+    Case(
+        "VmadLimitLowered", "raised", False, 12,
+        {"vmad_memory_map_areas_limit": f"{LIMIT}x9 262144x20"},
+    ),
+    Case("VmadHealWorthwhile", "a third", True, 40, _recoverable(14_000, 14_000, "0.6", 50), _DB),
+    Case("VmadHealWorthwhile", "far from it", False, 40, _recoverable(14_000, 14_000, "0.3", 50)),
+    Case("VmadHealWorthwhile", "patched only", False, 40, _recoverable(0, 14_000, "0.6", 50)),
+    Case(
+        "VmadPatchedKernelWouldHelp", "a third more", True, 400,
+        _recoverable(1_000, 14_000, "0.6", 450), _DB,
+    ),
+    Case(
+        "VmadPatchedKernelWouldHelp", "the stock kernel would do as well", False, 400,
+        _recoverable(14_000, 14_000, "0.6", 450),
+    ),
+    Case("VmadDown", "no answer", True, 6, {"up": "0x10"}),
+    Case("VmadDown", "one failed scrape", False, 6, {"up": "1x4 0 1x4"}),
+    Case(
+        "VmadStale", "the last scan ended at the beginning", True, 5,
+        {"vmad_scan_last_success_timestamp_seconds": "0x10", _EFFECTIVE: "15x10",
+         _CONFIGURED: "15x10"},
+    ),
+    Case(
+        "VmadStale", "the same age, but the interval is stretched", False, 5,
+        {"vmad_scan_last_success_timestamp_seconds": "0x10", _EFFECTIVE: "60x10",
+         _CONFIGURED: "15x10"},
+    ),
+    Case("VmadNoScan", "seven minutes after its start", True, 7, {
+        "vmad_start_time_seconds": "0x10"}),
+    Case(
+        "VmadNoScan", "a scan is there", False, 7,
+        {"vmad_start_time_seconds": "0x10", "vmad_scan_last_success_timestamp_seconds": "60x10"},
+    ),
+    Case(
+        "VmadBlind", "half of the processes", True, 16,
+        {'vmad_processes_unreadable{reason="permission"}': "50x20",
+         'vmad_processes_unreadable{reason="gone"}': "0x20", "vmad_host_processes": "100x20"},
+    ),
+    Case(
+        "VmadBlind", "short-lived ones are gone", False, 16,
+        {'vmad_processes_unreadable{reason="permission"}': "0x20",
+         'vmad_processes_unreadable{reason="gone"}': "50x20", "vmad_host_processes": "100x20"},
+    ),
+    Case("VmadEvidenceLost", "was there, is not", True, 12, {
+        'vmad_source_up{source="kernel"}': "1x5 0x10"}, _KERNEL),
+    Case("VmadEvidenceLost", "never was there", False, 12, {
+        'vmad_source_up{source="kernel"}': "0x15"}),
+    Case(
+        "VmadOverBudget", "3 % of a core", True, 65,
+        {"vmad_cpu_seconds_total": "0+1.8x70", "vmad_cpu_budget_ratio": "0.01x70"},
+    ),
+    Case(
+        "VmadOverBudget", "0.9 % of a core", False, 65,
+        {"vmad_cpu_seconds_total": "0+0.54x70", "vmad_cpu_budget_ratio": "0.01x70"},
+    ),
+    Case("VmadSlowedDown", "five times", True, 62, {_EFFECTIVE: "75x70", _CONFIGURED: "15x70"}),
+    Case("VmadSlowedDown", "as configured", False, 62, {_EFFECTIVE: "15x70", _CONFIGURED: "15x70"}),
+    Case(
+        "VmadLosingEvents", "twice a minute", True, 50,
+        {"vmad_event_overruns_total": "0+2x60", "vmad_event_source_up": "1x60"},
+    ),
+    Case(
+        "VmadLosingEvents", "a few at a start", False, 50,
+        {"vmad_event_overruns_total": "0+2x5 10x60", "vmad_event_source_up": "1x60"},
+    ),
+    Case("VmadConfigRefused", "refused", True, 3, {
+        "vmad_config_last_reload_successful": "0x5"}),
+    Case("VmadConfigRefused", "accepted again", False, 8, {
+        "vmad_config_last_reload_successful": "0x5 1x5"}),
+    Case("VmadRestarting", "three times", True, 12, {
+        "vmad_start_time_seconds": "0x3 180x3 360x3 540x5"}),
+    Case("VmadRestarting", "an upgrade", False, 12, {"vmad_start_time_seconds": "0x3 180x12"}),
+)  # fmt: skip

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The alerts on processes: before the limit, at it, and what is worth doing about it."""
+
+from __future__ import annotations
+
+from vmad.operations.rules import GROUP, HOST, Alert, Condition, RuleGroup
+
+_RATIO = "vmad_group_limit_ratio"
+_LIMIT = "vmad_memory_map_areas_limit"
+_TO_LIMIT = f"> on ({HOST}) group_left ()"
+_WORTH = Condition(_RATIO, ">", "0.5")
+
+_AREAS = "vmad_group_memory_map_areas"
+_STOCK = 'vmad_group_recoverable_areas{rules="stock"}'
+_RELAXED = 'vmad_group_recoverable_areas{rules="relaxed"}'
+
+LIMIT = RuleGroup(
+    "vmad-limit",
+    "Processes on their way to vm.max_map_count. Each is about one group on one host.",
+    (
+        Alert(
+            "VmadNearLimit",
+            "warning",
+            (Condition(_RATIO, ">", "0.8"),),
+            "5m",
+            "{{ $labels.group }} on {{ $labels.instance }} is at "
+            "{{ $value | humanizePercentage }} of its VMAs",
+            "A process of this group has used {{ $value | humanizePercentage }} of "
+            "vm.max_map_count for 5 minutes. At the limit mmap, munmap, mprotect and new threads "
+            "fail with ENOMEM while memory is free.",
+        ),
+        Alert(
+            "VmadAtLimit",
+            "critical",
+            (Condition(_RATIO, ">", "0.95"),),
+            "1m",
+            "{{ $labels.group }} on {{ $labels.instance }} is about to run out of VMAs "
+            "({{ $value | humanizePercentage }})",
+            "A process of this group has used {{ $value | humanizePercentage }} of "
+            "vm.max_map_count. Its next allocation or thread may fail with ENOMEM.",
+        ),
+        Alert(
+            "VmadLimitWithinAnHour",
+            "critical",
+            (
+                Condition("vmad_group_seconds_to_limit", "<", "3600"),
+                # the rate of the last minute alone would take every start-up for a march
+                Condition(f"predict_linear({_AREAS}_max[10m], 3600)", _TO_LIMIT, _LIMIT),
+                _WORTH,
+            ),
+            "2m",
+            "{{ $labels.group }} on {{ $labels.instance }} reaches vm.max_map_count in "
+            "{{ $value | humanizeDuration }}",
+            "A process of this group is beyond half of the limit, and at its present growth it "
+            "has used up the rest in {{ $value | humanizeDuration }}.",
+        ),
+        Alert(
+            "VmadLimitWithinADay",
+            "warning",
+            (
+                Condition(f"predict_linear({_AREAS}_max[6h], 86400)", _TO_LIMIT, _LIMIT),
+                Condition(f"deriv({_AREAS}_max[1h])", ">", "0"),
+                Condition(_RATIO, ">", "0.3"),
+            ),
+            "30m",
+            "{{ $labels.group }} on {{ $labels.instance }} reaches vm.max_map_count within a day",
+            "The growth of the last 6 hours takes a process of this group to "
+            "{{ $value | humanize }} VMAs within 24 hours, which is beyond vm.max_map_count.",
+        ),
+        Alert(
+            "VmadBurst",
+            "warning",
+            (
+                Condition(f"{_AREAS}_highwater / on ({HOST}) group_left () {_LIMIT}", ">", "0.9"),
+                Condition(_RATIO, "<", "0.8"),
+                # a mark stands for as long as its process runs: tell of it for a day
+                Condition(
+                    f"{_AREAS}_highwater offset 1d",
+                    f">= on ({GROUP})",
+                    f"{_AREAS}_highwater",
+                    joined=f"unless on ({GROUP})",
+                ),
+            ),
+            "0s",
+            "{{ $labels.group }} on {{ $labels.instance }} came to "
+            "{{ $value | humanizePercentage }} of its VMAs in a burst",
+            "A process of this group has been at {{ $value | humanizePercentage }} of "
+            "vm.max_map_count within the last day and is below 80 % now. A graph of its count may "
+            "not show it: it was sampled every second, not at scrapes.",
+        ),
+        Alert(
+            "VmadLimitLowered",
+            "warning",
+            (Condition(f"max_over_time({_LIMIT}[1h])", f"> on ({HOST})", _LIMIT),),
+            "1m",
+            "vm.max_map_count was lowered on {{ $labels.instance }}",
+            "It was {{ $value }} within the last hour and is less now. Processes keep the VMAs "
+            "that they have, and fail at the next one when they are above.",
+        ),
+        Alert(
+            "VmadHealWorthwhile",
+            "info",
+            (Condition(f"{_STOCK} / ignoring (rules) {_AREAS}", ">", "0.2"), _WORTH),
+            "30m",
+            "{{ $value | humanizePercentage }} of the VMAs of {{ $labels.group }} on "
+            "{{ $labels.instance }} need not be",
+            "They are latent: this kernel merges them at the next call that touches them. "
+            "`vmad heal` makes those calls, without a restart. A process of the group is beyond "
+            "half of its limit.",
+        ),
+        Alert(
+            "VmadPatchedKernelWouldHelp",
+            "info",
+            (
+                Condition(
+                    f"({_RELAXED} - ignoring (rules) {_STOCK}) / ignoring (rules) {_AREAS}",
+                    ">",
+                    "0.2",
+                ),
+                _WORTH,
+            ),
+            "6h",
+            "The patched kernel would save {{ $labels.group }} on {{ $labels.instance }} "
+            "{{ $value | humanizePercentage }} of its VMAs",
+            "They are kept apart by page offsets or anon_vmas alone, and a process of the group "
+            "has been beyond half of its limit for 6 hours.",
+        ),
+    ),
+)
