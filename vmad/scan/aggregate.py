@@ -44,45 +44,56 @@ def add_up(members: Iterable[Member]) -> Sums:
     pass for all of it. Members that were never walked are left out; they are in the snapshot's
     ``unreadable``.
     """
-    kinds = [0] * KIND_COUNT
-    pairs: Counter[PairKey] = Counter()
-    recoverable: dict[str, int | None] = dict.fromkeys(RULES, 0)
-    for member in once(one for one in members if one.process.walked_at is not None):
-        kinds = list(map(operator.add, kinds, member.kinds))
-        for key, number in member.pairs.items():
-            pairs[key] += number
-        for rules, more in member.recoverable.items():
-            before = recoverable[rules]
-            recoverable[rules] = None if before is None or more is None else before + more
-    return Sums(tuple(kinds), dict(pairs), recoverable)
-
-
-def once(members: Iterable[Member]) -> Iterable[JudgedProcess]:
-    """One process per address space."""
-    seen: set[int] = set()
-    for member in members:
-        if member.mm:
-            if member.mm in seen:
-                continue
-            seen.add(member.mm)
-        yield member.process
+    walked = once(one for one in members if one.process.walked_at is not None)
+    return Sums(
+        _sum_of_columns([process.kinds for process in walked]),
+        _sum_of_pairs([process.pairs for process in walked]),
+        _sum_of_recoverable([process.recoverable for process in walked]),
+    )
 
 
 def add_up_groups(groups: Iterable[GroupStats]) -> Sums:
     """The same from groups that share no address space."""
-    kinds = [0] * KIND_COUNT
-    pairs: Counter[PairKey] = Counter()
-    recoverable: dict[str, int | None] = dict.fromkeys(RULES, 0)
-    for group in groups:
-        if group.kinds is None or group.pairs is None or group.recoverable is None:
-            continue  # nobody in it was walked
-        kinds = list(map(operator.add, kinds, group.kinds))
-        for key, number in group.pairs.items():
-            pairs[key] += number
-        for rules, more in group.recoverable.items():
-            before = recoverable[rules]
-            recoverable[rules] = None if before is None or more is None else before + more
-    return Sums(tuple(kinds), dict(pairs), recoverable)
+    some = list(groups)  # None: nobody in it was walked
+    return Sums(
+        _sum_of_columns([group.kinds for group in some if group.kinds is not None]),
+        _sum_of_pairs([group.pairs for group in some if group.pairs is not None]),
+        _sum_of_recoverable([one.recoverable for one in some if one.recoverable is not None]),
+    )
+
+
+def _sum_of_columns(rows: list[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*rows, strict=True))) if rows else (0,) * KIND_COUNT
+
+
+def _sum_of_pairs(several: list[Mapping[PairKey, int]]) -> dict[PairKey, int]:
+    # processes that look alike share one mapping (the scanner remembers it by their facts): a
+    # thousand idle workers are one multiplication
+    times = Counter(map(id, several))
+    total: Counter[PairKey] = Counter()
+    for pairs in {id(pairs): pairs for pairs in several}.values():
+        factor = times[id(pairs)]
+        for key, number in pairs.items():
+            total[key] += factor * number
+    return dict(total)
+
+
+def _sum_of_recoverable(several: list[Recoverable]) -> Recoverable:
+    total: dict[str, int | None] = {}
+    for rules in RULES:
+        values = [recoverable[rules] for recoverable in several]
+        known = _known(values)
+        total[rules] = sum(known) if len(known) == len(values) else None
+    return total
+
+
+def once(members: Iterable[Member]) -> list[JudgedProcess]:
+    """One process per address space: the first of those that share it."""
+    first: dict[int, JudgedProcess] = {}
+    for number, member in enumerate(members, 1):
+        # an unknown address space (0) is one of its own: no number of one is negative
+        first.setdefault(member.mm or -number, member.process)
+    return list(first.values())
 
 
 def same_objects(one: Sequence[object], other: Sequence[object]) -> bool:
@@ -93,7 +104,7 @@ def same_objects(one: Sequence[object], other: Sequence[object]) -> bool:
 def group_of(name: str, members: Sequence[Member]) -> GroupStats:
     """A group from its members, of which there is at least one."""
     sums = add_up(members)
-    singles = list(once(members))
+    singles = once(members)
     walked = any(process.walked_at is not None for process in singles)
     counts = _known(process.map_count for process in singles)
     rates = _known(process.rate for process in singles)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,6 +34,8 @@ from vmad.sources.source import Census, Source, missed_by
 #: up at its first walks, and in every so many full scans again
 LOOKS = 2
 LOOK_AGAIN_EVERY = 8
+#: histograms of facts whose verdicts are remembered
+JUDGED_REMEMBERED = 2048
 
 
 @dataclass(slots=True)
@@ -81,10 +84,12 @@ class Scanner:
         self._held: dict[ProcessId, _Held] = {}
         self._unreadable: dict[ProcessId, Unreadable] = {}
         self._missed: tuple[Unreadable, ...] = ()
-        self._ids: list[ProcessId] = []
+        self._ids: tuple[Census | None, list[ProcessId]] = None, []
         self._limit: int | None = None
         self._whole: Whole | None = None
         self._rules = (StockRules(source.kernel), RelaxedRules(source.kernel))
+        # processes that look alike, such as workers of one program, share one mapping
+        self._judged = lru_cache(maxsize=JUDGED_REMEMBERED)(self._judge)
         self._wanted_config: Config | None = None
         self._take_over(config)
 
@@ -146,7 +151,7 @@ class Scanner:
                 due |= np.isin(census["pid"], list(execed))
             wanted = np.flatnonzero(due)
             self._history.walked(wanted)
-            ids = self._ids = _ids(census, self._ids)
+            ids = self._ids_of(census)
         self.counts.vmas_skipped += int(np.maximum(census["map_count"][~due], 0).sum())
         look_again = full and self.counts.full_scans % LOOK_AGAIN_EVERY == 0
         again: list[int] = []
@@ -197,8 +202,11 @@ class Scanner:
         if before is not None and before.summary.facts == found.facts:
             pairs = before.pairs
         else:
-            pairs = count_verdicts_by(found.facts, self._rules)
+            pairs = self._judged(found.facts)
         self._held[found.id] = _Held(found, pairs, self._clock(), group, looks)
+
+    def _judge(self, facts: tuple[tuple[int, int], ...]) -> Mapping[PairKey, int]:
+        return count_verdicts_by(facts, self._rules)
 
     def _counted(self, census: Census, ids: Sequence[ProcessId]) -> Census:
         """A census whose source cannot count, with the counts of the newest walks."""
@@ -211,7 +219,7 @@ class Scanner:
         return census
 
     def _snapshot(self, census: Census, full: bool, began: float, stats: SelfStats) -> HostSnapshot:
-        ids = self._ids = _ids(census, self._ids)
+        ids = self._ids_of(census)
         limit = self.source.max_map_count
         members = tuple(self._members(census, ids, limit))
         if len(self._held) > len(members) or self._unreadable or full:
@@ -278,8 +286,12 @@ class Scanner:
                 judged = counted_process(process, unread.comm, group, now)
                 yield Member(judged, int(census["mm"][row]))
 
-
-def _ids(census: Census, before: list[ProcessId]) -> list[ProcessId]:
-    """Who is in the census; ``before`` itself when that has not changed."""
-    now = census[["pid", "start_time"]].tolist()
-    return before if now == before else list(map(ProcessId._make, now))
+    def _ids_of(self, census: Census) -> list[ProcessId]:
+        """Who is in the census; the same list as long as nobody comes or goes."""
+        seen, ids = self._ids
+        if census is not seen:
+            now = census[["pid", "start_time"]].tolist()
+            if now != ids:
+                ids = list(map(ProcessId._make, now))
+            self._ids = census, ids
+        return ids
