@@ -29,7 +29,7 @@ def open_source(evidence: EvidenceChoice, capture: str | None, proc: str = "/pro
         return CaptureSource(capture)
     if evidence in ("auto", "kernel"):
         try:
-            return _kernel_source(proc)
+            return kernel_source(proc)
         except EvidenceUnavailable:
             if evidence == "kernel":
                 raise
@@ -38,7 +38,11 @@ def open_source(evidence: EvidenceChoice, capture: str | None, proc: str = "/pro
     return ProcfsSource(proc)
 
 
-def _kernel_source(proc: str) -> Source:
+def kernel_source(proc: str = "/proc", walk: str | None = None) -> Source:
+    """Kernel evidence by the walk of this name, else by the best one that loads.
+
+    Raises EvidenceUnavailable.
+    """
     from vmad.sources.bpf.source import BpfSource  # noqa: PLC0415
 
     kernel = running_kernel(proc)
@@ -47,7 +51,7 @@ def _kernel_source(proc: str) -> Source:
         kernel,
         stock.era.ignored_flags,
         (merge_table(stock), merge_table(relaxed)),
-        walk=os.environ.get("VMAD_WALK"),
+        walk=walk or os.environ.get("VMAD_WALK"),
         proc=proc,
     )
 
@@ -55,7 +59,7 @@ def _kernel_source(proc: str) -> Source:
 def why_not_kernel(proc: str = "/proc") -> str | None:
     """The one-line reason why kernel evidence cannot be had here; None when it can."""
     try:
-        _kernel_source(proc).close()
+        kernel_source(proc).close()
     except VmadError as error:
         return str(error)
     return None

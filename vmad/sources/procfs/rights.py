@@ -13,7 +13,7 @@ _GONE = (errno.ENOENT, errno.ESRCH)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 #: files of mode 0400: only their owner or CAP_DAC_READ_SEARCH opens them (fs/proc/base.c)
-_OWNER_ONLY = ("pagemap", "mem", "environ", "auxv")
+OWNER_ONLY = ("pagemap", "mem", "environ", "auxv")
 
 
 def why_unread(error: OSError) -> Unread:
@@ -34,7 +34,7 @@ def missing_right(file: str, kernel: KernelInfo) -> str:
     right = "CAP_SYS_PTRACE"
     if kernel.version >= (6, 16):
         right += " or CAP_PERFMON"
-    if file in _OWNER_ONLY:
+    if file in OWNER_ONLY:
         right = f"CAP_DAC_READ_SEARCH and {right}"
     return f"needs {right}"
 
