@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/*
+ * Runs programs of memory system calls, each in a fresh forked child, in well under a millisecond.
+ *
+ * stdin: requests, stdout: answers, all little endian as the structures below. A request is one
+ * base program and any number of variants (a tail of further calls and a boundary to look at).
+ * For `hold`, a child runs the base program and stays as it is until the next request, so that
+ * its address space can be looked at from outside. For every variant, the base program is run
+ * afresh and then the tail, and the answer says whether a VMA still starts at the boundary: each
+ * in a child of its own, or one after the other in one child that unmaps its arena in between.
+ *
+ * Faults are made by the kernel (read(2) into the page, write(2) from it), so that a page without
+ * access or under a userfaultfd gives EFAULT instead of a signal or a stop (userfaultfds are
+ * UFFD_USER_MODE_ONLY). The results of all calls are hashed: two runs of a program that do not
+ * agree are told apart from a wrong verdict.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum op_kind {
+	OP_MMAP,      /* arg: prot | flags << 8 */
+	OP_ZERO_FILE, /* private mapping of /dev/zero; arg: prot */
+	OP_MUNMAP,
+	OP_MPROTECT,  /* arg: prot */
+	OP_MREMAP,    /* arg: flags; to: new address; extra: new length */
+	OP_MADVISE,   /* arg: advice */
+	OP_MLOCK,     /* arg: 0 mlock, 1 mlock2(MLOCK_ONFAULT), 2 munlock */
+	OP_MBIND,     /* arg: mode; extra: node mask */
+	OP_HOME_NODE, /* arg: node */
+	OP_NAME,      /* arg: 0 none, else one letter */
+	OP_MEMORY_MERGE, /* arg: on */
+	OP_UFFD_REGISTER, /* arg: mode; extra: which of the userfaultfds */
+	OP_UFFD_UNREGISTER,
+	OP_UFFD_CLOSE,
+	OP_FORK,      /* arg: an enum fork_kind */
+	OP_WRITE,
+	OP_READ,
+	OP_MSEAL,
+	OP_PKEY,      /* pkey_mprotect; arg: prot */
+	OP_MLOCKALL,  /* arg: flags of mlockall, 0: munlockall */
+};
+
+enum fork_kind { FORK_LIVING, FORK_DEAD, FORK_FOLLOW, FORK_FOLLOW_ORPHAN };
+
+struct op {
+	uint32_t kind, arg;
+	uint64_t addr, len, to, extra;
+};
+
+struct request {
+	uint32_t ops, variants, hold;
+	uint32_t alone; /* a process for every variant: the program changes more than the arena */
+};
+
+struct variant {
+	uint32_t ops, spare;
+	uint64_t boundary, lower;
+};
+
+/* also what a held child says: pid, and results[] follow */
+struct answer {
+	int32_t pid;     /* 0: the child died */
+	uint32_t hash;   /* of the results of the base program */
+	uint32_t before; /* a VMA starts at the boundary before the tail */
+	uint32_t after;  /* and after it; bit 1: one still starts at `lower` */
+	int32_t error;   /* the first errno of the tail, 0 none */
+	uint32_t ops;
+};
+
+enum { MAX_OPS = 4096, MAX_VARIANTS = 1024, UFFDS = 3 };
+#define ARENA 0x100000000000ULL /* program.py */
+#define ARENA_SLACK (64ULL << 20)
+static struct op ops[MAX_OPS], tail[MAX_OPS];
+static struct variant variants[MAX_VARIANTS];
+static struct answer answers[MAX_VARIANTS];
+static int32_t results[MAX_OPS];
+static int zero_fd, sink_fd, uffds[UFFDS], pkey, up[2];
+static long page_size;
+
+static void all(int fd, void *where, size_t size, int writing)
+{
+	char *at = where;
+
+	while (size) {
+		ssize_t got = writing ? write(fd, at, size) : read(fd, at, size);
+
+		if (got <= 0) {
+			if (got < 0 && errno == EINTR)
+				continue;
+			_exit(got ? 1 : 0);
+		}
+		at += got;
+		size -= got;
+	}
+}
+
+static int make_uffd(void)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1 /* UFFD_USER_MODE_ONLY */);
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, UFFDIO_API, &api) < 0) {
+		close(fd);
+		fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1);
+		api.api = UFFD_API;
+		api.features = 0;
+		ioctl(fd, UFFDIO_API, &api);
+	}
+	return fd;
+}
+
+/* Stay as we are until the run ends, keeping neither its pipe nor its userfaultfds open. */
+static void stand_by(int but_keep_files)
+{
+	if (!but_keep_files)
+		syscall(SYS_close_range, 3, ~0U, 0);
+	for (;;)
+		pause();
+}
+
+/* Until the other side of a fork stands by: it then has closed its copies of our files. */
+static void wait_for_other(int *other)
+{
+	char nothing;
+
+	close(other[1]);
+	while (read(other[0], &nothing, 1) < 0 && errno == EINTR)
+		;
+	close(other[0]);
+}
+
+static int fork_op(uint32_t kind)
+{
+	int other[2];
+	pid_t pid;
+
+	if (pipe(other) < 0)
+		return -1;
+	pid = fork();
+	if (pid < 0)
+		return -1;
+	if (pid == 0) {
+		if (kind == FORK_DEAD)
+			_exit(0);
+		if (kind == FORK_LIVING)
+			stand_by(0);
+		wait_for_other(other);
+		return 0; /* the program goes on here */
+	}
+	if (kind == FORK_FOLLOW_ORPHAN)
+		_exit(0);
+	if (kind == FORK_FOLLOW)
+		stand_by(0);
+	wait_for_other(other);
+	return kind == FORK_DEAD && waitpid(pid, NULL, 0) < 0 ? -1 : 0;
+}
+
+static long touch(const struct op *op, int writing)
+{
+	long failed = 0;
+	uint64_t at;
+
+	for (at = op->addr; at < op->addr + op->len; at += page_size)
+		if ((writing ? read(zero_fd, (void *)at, 1) : pwrite(sink_fd, (void *)at, 1, 0)) < 0)
+			failed = -1;
+	return failed;
+}
+
+static long run_op(const struct op *op)
+{
+	void *at = (void *)op->addr;
+	char name[2] = {(char)op->arg, 0};
+	struct uffdio_register reg = {.range = {op->addr, op->len}, .mode = op->arg};
+	int *uffd = &uffds[op->extra % UFFDS];
+	unsigned long nodes = op->extra;
+
+	switch (op->kind) {
+	case OP_MMAP:
+		return (long)mmap(at, op->len, op->arg & 255, op->arg >> 8, -1, 0) == -1 ? -1 : 0;
+	case OP_ZERO_FILE:
+		return (long)mmap(at, op->len, op->arg, MAP_PRIVATE | MAP_FIXED, zero_fd, 0) == -1 ?
+			       -1 : 0;
+	case OP_MUNMAP:
+		return munmap(at, op->len);
+	case OP_MPROTECT:
+		return mprotect(at, op->len, op->arg);
+	case OP_MREMAP:
+		return syscall(SYS_mremap, at, op->len, op->extra, op->arg, op->to) == -1 ? -1 : 0;
+	case OP_MADVISE:
+		return madvise(at, op->len, op->arg);
+	case OP_MLOCK:
+		return op->arg == 0 ? mlock(at, op->len) :
+		       op->arg == 1 ? syscall(SYS_mlock2, at, op->len, 1) : munlock(at, op->len);
+	case OP_MBIND:
+		return syscall(SYS_mbind, at, op->len, op->arg, nodes ? &nodes : NULL,
+			       nodes ? 64 : 0, 0);
+	case OP_HOME_NODE:
+		return syscall(450, at, op->len, op->arg, 0);
+	case OP_NAME:
+		return prctl(0x53564d41, 0, at, op->len, op->arg ? name : NULL);
+	case OP_MEMORY_MERGE:
+		return prctl(67, op->arg, 0, 0, 0);
+	case OP_UFFD_REGISTER:
+		if (*uffd < 0)
+			*uffd = make_uffd();
+		return ioctl(*uffd, UFFDIO_REGISTER, &reg);
+	case OP_UFFD_UNREGISTER:
+		if (*uffd < 0)
+			*uffd = make_uffd();
+		return ioctl(*uffd, UFFDIO_UNREGISTER, &reg.range);
+	case OP_UFFD_CLOSE:
+		if (*uffd >= 0)
+			close(*uffd);
+		*uffd = -1;
+		return 0;
+	case OP_FORK:
+		return fork_op(op->arg);
+	case OP_WRITE:
+		return touch(op, 1);
+	case OP_READ:
+		return touch(op, 0);
+	case OP_MSEAL:
+		return syscall(462, at, op->len, 0);
+	case OP_PKEY:
+		if (pkey < 0)
+			pkey = syscall(SYS_pkey_alloc, 0, 0);
+		return pkey < 0 ? -1 : syscall(SYS_pkey_mprotect, at, op->len, op->arg, pkey);
+	case OP_MLOCKALL:
+		return op->arg ? mlockall(op->arg) : munlockall();
+	}
+	errno = ENOSYS;
+	return -1;
+}
+
+static uint32_t run_base(uint32_t count)
+{
+	uint32_t i, hash = 2166136261u;
+
+	for (i = 0; i < count; i++) {
+		errno = 0;
+		results[i] = run_op(&ops[i]) < 0 ? errno : 0;
+		hash = (hash ^ (uint32_t)results[i]) * 16777619u;
+	}
+	return hash;
+}
+
+/* PROCMAP_QUERY (6.11): struct procmap_query of linux/fs.h, which older headers do not have */
+struct procmap_query {
+	uint64_t size, query_flags, query_addr, vma_start, vma_end, vma_flags, vma_page_size,
+		vma_offset, inode;
+	uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
+	uint64_t vma_name_addr, build_id_addr;
+};
+
+/* Whether a VMA begins at this address. */
+static uint32_t starts_at(uint64_t boundary)
+{
+	static char text[1 << 16];
+	struct procmap_query query = {.size = sizeof(query), .query_addr = boundary};
+	char wanted[24];
+	size_t size = 0;
+	ssize_t got;
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC), err;
+
+	err = ioctl(fd, _IOWR('f', 17, struct procmap_query), &query) < 0 ? errno : 0;
+	if (!err || err == ENOENT) {
+		close(fd);
+		return !err && query.vma_start == boundary;
+	}
+	while ((got = read(fd, text + 1 + size, sizeof(text) - 2 - size)) > 0)
+		size += got;
+	close(fd);
+	text[0] = '\n';
+	text[1 + size] = 0;
+	snprintf(wanted, sizeof(wanted), "\n%08lx-", (unsigned long)boundary);
+	return strstr(text, wanted) != NULL;
+}
+
+/* Forget the arena and the userfaultfds, as if nothing had been run in this process. */
+static void reset(void)
+{
+	uint32_t i;
+
+	munmap((void *)(ARENA - ARENA_SLACK), 2 * ARENA_SLACK);
+	for (i = 0; i < UFFDS; i++) {
+		if (uffds[i] >= 0)
+			close(uffds[i]);
+		uffds[i] = -1;
+	}
+}
+
+static struct answer run_variant(uint32_t count, const struct variant *variant, const struct op *op)
+{
+	struct answer answer = {.hash = run_base(count), .pid = getpid()};
+	uint32_t k;
+
+	answer.before = starts_at(variant->boundary);
+	for (k = 0; k < variant->ops; k++) {
+		errno = 0;
+		if (run_op(&op[k]) < 0 && !answer.error)
+			answer.error = errno;
+	}
+	answer.after = starts_at(variant->boundary) | starts_at(variant->lower) << 1;
+	return answer;
+}
+
+static void end_run(pid_t group)
+{
+	kill(-group, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
+}
+
+/* A fresh child that has run the base program. Returns 0 in it, its group in us. */
+static pid_t fresh(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setpgid(0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	} else {
+		setpgid(pid, pid);
+	}
+	return pid;
+}
+
+int main(void)
+{
+	struct request request;
+	pid_t held = 0;
+	uint32_t i, tails;
+
+	page_size = sysconf(_SC_PAGESIZE);
+	zero_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	sink_fd = memfd_create("sink", MFD_CLOEXEC);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	for (i = 0; i < UFFDS; i++)
+		uffds[i] = -1;
+	pkey = -1;
+	for (;;) {
+		all(0, &request, sizeof(request), 0);
+		if (held)
+			end_run(held);
+		held = 0;
+		if (request.ops > MAX_OPS)
+			return 2;
+		all(0, ops, request.ops * sizeof(*ops), 0);
+		if (request.hold) {
+			struct answer answer = {0};
+
+			if (pipe(up) < 0)
+				return 3;
+			held = fresh();
+			if (held == 0) {
+				answer.hash = run_base(request.ops);
+				answer.pid = getpid();
+				answer.ops = request.ops;
+				all(up[1], &answer, sizeof(answer), 1);
+				all(up[1], results, request.ops * sizeof(*results), 1);
+				close(up[1]);
+				stand_by(1);
+			}
+			close(up[1]);
+			if (read(up[0], &answer, sizeof(answer)) != sizeof(answer)) {
+				memset(&answer, 0, sizeof(answer));
+			}
+			if (answer.ops)
+				all(up[0], results, answer.ops * sizeof(*results), 0);
+			close(up[0]);
+			all(1, &answer, sizeof(answer), 1);
+			if (answer.ops)
+				all(1, results, answer.ops * sizeof(*results), 1);
+		}
+		if (request.variants > MAX_VARIANTS)
+			return 2;
+		for (i = tails = 0; i < request.variants; i++) {
+			all(0, &variants[i], sizeof(*variants), 0);
+			if (tails + variants[i].ops > MAX_OPS)
+				return 2;
+			all(0, &tail[tails], variants[i].ops * sizeof(*tail), 0);
+			tails += variants[i].ops;
+		}
+		for (i = tails = 0; i < request.variants;) {
+			uint32_t last = request.alone ? i + 1 : request.variants, asked = i;
+			struct answer answer;
+			pid_t pid;
+
+			if (held)
+				end_run(held);
+			held = 0;
+			if (pipe(up) < 0)
+				return 3;
+			pid = fresh();
+			if (pid == 0) {
+				for (; i < last; tails += variants[i++].ops) {
+					answer = run_variant(request.ops, &variants[i], &tail[tails]);
+					all(up[1], &answer, sizeof(answer), 1);
+					reset();
+				}
+				_exit(0);
+			}
+			close(up[1]);
+			for (; i < last; tails += variants[i++].ops) {
+				if (read(up[0], &answer, sizeof(answer)) != sizeof(answer))
+					memset(&answer, 0, sizeof(answer));
+				answers[i] = answer;
+			}
+			close(up[0]);
+			end_run(pid);
+			all(1, &answers[asked], (last - asked) * sizeof(answer), 1);
+		}
+	}
+}

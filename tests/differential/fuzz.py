@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""``python -m tests.differential.fuzz``: any number of random programs, on all cores, resumable.
+
+Program N of seed S is always the same: ``--show N`` prints it and runs it alone. The state file
+holds what was done, so that a run that is interrupted goes on where it stopped; disagreements are
+written beside it, one file each, and end the run with status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.differential.executor import Executor
+from tests.differential.generator import random_program
+from tests.differential.program import Program, listing
+from tests.differential.trial import Disagrees, NotReproduced, Trial
+from vmad.sources.choose import open_source
+
+#: programs per piece of work: some seconds
+CHUNK = 400
+#: one program in so many is also held against procfs evidence; that costs milliseconds
+PROCFS_EVERY = 20
+#: one program in so many has the single reasons of its pairs removed
+CURE_EVERY = 3
+
+
+@dataclass
+class State:
+    """What a run has done so far; chunks are numbered from 0, each has CHUNK programs."""
+
+    seed: int
+    kernel: str
+    done_below: int = 0
+    done_beyond: list[int] = field(default_factory=list)
+    pairs: int = 0
+    programs: int = 0
+    not_reproduced: int = 0
+    not_tried: int = 0
+    procfs_pairs: int = 0
+    procfs_unknown: int = 0
+    seconds: float = 0.0  #: of work, summed over the workers
+    reasons: dict[str, int] = field(default_factory=dict)
+    every_reason: dict[str, int] = field(default_factory=dict)
+    merged: dict[str, int] = field(default_factory=dict)
+    cured: dict[str, int] = field(default_factory=dict)
+    disagreements: int = 0
+
+    def add(self, chunk: int, result: dict[str, Any]) -> None:
+        """Count one chunk in."""
+        for name, value in result.items():
+            if isinstance(value, dict):
+                mine = getattr(self, name)
+                for key, count in value.items():
+                    mine[key] = mine.get(key, 0) + count
+            else:
+                setattr(self, name, getattr(self, name) + value)
+        self.done_beyond = sorted({*self.done_beyond, chunk})
+        while self.done_beyond and self.done_beyond[0] == self.done_below:
+            self.done_beyond.pop(0)
+            self.done_below += 1
+
+
+def program_of(seed: int, number: int) -> tuple[Program, int]:
+    """Program ``number`` of a seed, and which sides are operated on."""
+    rng = random.Random(f"{seed}:{number}")
+    program = random_program(rng.randrange)
+    return program, rng.getrandbits(256)
+
+
+def run_chunk(trial: Trial, seed: int, chunk: int, found: Path) -> dict[str, Any]:
+    """Run one chunk of programs; returns what State.add takes."""
+    began = time.monotonic()
+    reasons: Counter[str] = Counter()
+    every: Counter[str] = Counter()
+    merged: Counter[str] = Counter()
+    pairs = not_reproduced = disagreements = 0
+    procfs = trial.procfs
+    trial.procfs_pairs = trial.procfs_unknown = trial.not_tried = 0
+    trial.cured.clear()
+    for number in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+        program, choose_a = program_of(seed, number)
+        trial.procfs = procfs if number % PROCFS_EVERY == 0 else None
+        try:
+            answered = trial.answers(program, choose_a)
+            if number % CURE_EVERY == 0:
+                trial.cure_pairs(program, answered)
+        except NotReproduced:
+            not_reproduced += 1
+            continue
+        except Disagrees as error:
+            disagreements += 1
+            text = f"seed {seed} program {number}\n{error}\n"
+            (found / f"disagreement-{seed}-{number}.txt").write_text(text, encoding="utf-8")
+            continue
+        pairs += len(answered)
+        for each in answered:
+            judgement = each.pair.judgement
+            reasons[judgement.decisive] += 1
+            every.update(judgement.reasons or (judgement.decisive,))
+            if each.merged:
+                merged[judgement.decisive] += 1
+    trial.procfs = procfs
+    return {
+        "pairs": pairs,
+        "programs": CHUNK,
+        "not_reproduced": not_reproduced,
+        "not_tried": trial.not_tried,
+        "procfs_pairs": trial.procfs_pairs,
+        "procfs_unknown": trial.procfs_unknown,
+        "seconds": time.monotonic() - began,
+        "reasons": dict(reasons),
+        "every_reason": dict(every),
+        "merged": dict(merged),
+        "cured": dict(trial.cured),
+        "disagreements": disagreements,
+    }
+
+
+def work(seed: int, found: Path) -> None:
+    """A worker: chunk numbers in, one JSON line per chunk out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    kernel, procfs = open_source("kernel", None), open_source("procfs", None)
+    with Executor() as executor:
+        trial = Trial(executor, kernel, procfs)
+        for line in sys.stdin:
+            chunk = int(line)
+            print(json.dumps([chunk, run_chunk(trial, seed, chunk, found)]), flush=True)
+
+
+def save(state: State, path: Path) -> None:
+    """Write the state so that a kill leaves the old or the new one."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(state), indent=1) + "\n", encoding="utf-8")
+    fresh.rename(path)
+
+
+def load(path: Path, seed: int) -> State:
+    """The state of an earlier run with this seed and kernel, or a fresh one."""
+    release = os.uname().release
+    if path.exists():
+        state = State(**json.loads(path.read_text(encoding="utf-8")))
+        if (state.seed, state.kernel) != (seed, release):
+            sys.exit(f"{path} is of seed {state.seed} on {state.kernel}: name another --state")
+        return state
+    return State(seed, release)
+
+
+def drive(state: State, path: Path, wanted: int, workers: int) -> None:
+    """Hand out chunks until ``wanted`` pairs were asked, saving after each."""
+    command = [sys.executable, "-m", "tests.differential.fuzz", "--worker", str(path.parent)]
+    command += ["--seed", str(state.seed)]
+    crew = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(workers)
+    ]
+    done = set(state.done_beyond)
+    numbers = (number for number in range(state.done_below, 1 << 62) if number not in done)
+
+    def give(worker: subprocess.Popen[str]) -> None:
+        assert worker.stdin is not None
+        worker.stdin.write(f"{next(numbers)}\n")
+        worker.stdin.flush()
+
+    busy = list(crew)
+    for worker in crew:
+        give(worker)
+    try:
+        while busy:
+            pipes = {worker.stdout.fileno(): worker for worker in busy if worker.stdout}
+            for fd in select.select(list(pipes), [], [])[0]:
+                worker = pipes[fd]
+                assert worker.stdout is not None
+                line = worker.stdout.readline()
+                if not line:
+                    sys.exit("a worker ended: see its message above")
+                chunk, result = json.loads(line)
+                state.add(chunk, result)
+                save(state, path)
+                if state.pairs >= wanted:
+                    busy.remove(worker)
+                else:
+                    give(worker)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for worker in crew:
+            assert worker.stdin is not None
+            worker.stdin.close()
+            worker.wait()
+
+
+def report(state: State) -> str:
+    """The distribution, for people."""
+    lines = [
+        f"kernel {state.kernel}, seed {state.seed}: {state.pairs:,} pairs of {state.programs:,} "
+        f"programs, {state.disagreements} disagreements, {state.seconds:,.0f} s of work",
+        f"not reproduced: {state.not_reproduced:,} programs; "
+        f"no free hint: {state.not_tried:,} pairs",
+    ]
+    if state.procfs_pairs:
+        share = state.procfs_unknown / state.procfs_pairs
+        lines.append(
+            f"procfs evidence: {state.procfs_pairs:,} pairs, {share:.1%} unknown, the rest agree"
+        )
+    lines.append(f"{'reason':32} {'decisive':>10} {'applies':>10} {'merged':>8} {'removed':>8}")
+    for name, count in sorted(state.every_reason.items(), key=lambda item: -item[1]):
+        lines.append(
+            f"{name:32} {state.reasons.get(name, 0):10,} {count:10,} "
+            f"{state.merged.get(name, 0):8,} {state.cured.get(name, 0):8,}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run, resume, or show."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=1_000_000, help="stop after so many in all")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--state", type=Path, default=Path("build/fuzz/state.json"))
+    parser.add_argument("--show", type=int, metavar="N", help="print program N and run it alone")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker is not None:
+        work(arguments.seed, arguments.worker)
+        return 0
+    if arguments.show is not None:
+        return show(arguments.seed, arguments.show)
+    arguments.state.parent.mkdir(parents=True, exist_ok=True)
+    state = load(arguments.state, arguments.seed)
+    drive(state, arguments.state, arguments.pairs, arguments.workers)
+    print(report(state))
+    return 1 if state.disagreements else 0
+
+
+def show(seed: int, number: int) -> int:
+    """One program, its pairs and the kernel's answers."""
+    program, choose_a = program_of(seed, number)
+    print(listing(program))
+    with Executor() as executor:
+        trial = Trial(executor, open_source("kernel", None), open_source("procfs", None))
+        try:
+            answered = trial.answers(program, choose_a)
+            trial.cure_pairs(program, answered)
+        except Disagrees as error:
+            print(error)
+            return 1
+    for each in answered:
+        judgement = each.pair.judgement
+        print(
+            f"{each.pair.b.start:#x} {judgement.verdict.value} {' '.join(judgement.reasons)}: "
+            f"{'merged' if each.merged else 'stayed apart'}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

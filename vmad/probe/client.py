@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Starting the program that traces, and reading what it says: no ptrace in this process.
+
+python-ptrace is GPL-2.0-only, prometheus-client Apache-2.0: they must not meet in one process.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from vmad.errors import UsageError, VmadError
+from vmad.probe import refusals
+from vmad.probe.gadget import NoGadget
+
+_KINDS: dict[str, type[VmadError]] = {
+    each.__name__: each
+    for each in (
+        refusals.Refused, refusals.MayNotTrace, refusals.TargetGone, refusals.DidNotStop,
+        refusals.LeftChanged, NoGadget, UsageError,
+    )
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class ProbeRun:
+    """What one run of the program said. ``stops`` are seconds, in order."""
+
+    evidence: str = ""
+    stops: list[float] = field(default_factory=list)
+    threads: int = 0
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    cancelled: bool = False
+
+
+def probe(
+    pid: int,
+    boundaries: Sequence[int],
+    *,
+    max_stop: float,
+    evidence: str = "auto",
+    latent_only: bool = False,
+    room_needed: int = 1,
+) -> Iterator[ProbeRun]:
+    """Ask about boundaries; yields the run so far after each stop, the whole of it at the end.
+
+    Raises what the program raises (see refusals). When the caller stops early, the program
+    finishes the stop in hand and ends.
+    """
+    program = subprocess.Popen(
+        [sys.executable, "-P", "-m", "vmad.probe"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # a SIGINT from the terminal is for us alone
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    run = ProbeRun()
+    ended = False
+    try:
+        request = {
+            "pid": pid, "boundaries": list(boundaries), "max_stop": max_stop,
+            "evidence": evidence, "latent_only": latent_only, "room_needed": room_needed,
+        }  # fmt: skip
+        with suppress(BrokenPipeError):
+            program.stdin.write(json.dumps(request).encode() + b"\n")
+            program.stdin.close()
+        for line in program.stdout:
+            event = json.loads(line)
+            match event["event"]:
+                case "target":
+                    run.evidence = event["evidence"]
+                case "stop":
+                    run.stops.append(event["seconds"])
+                    run.threads = max(run.threads, event["threads"])
+                    run.answers += event["answers"]
+                    yield run
+                case "error":
+                    ended = True
+                    kind = _KINDS.get(event["kind"], VmadError)
+                    error = kind(event["what"], event["remedy"])
+                    error.exit_status = event["status"]
+                    raise error
+                case "end":
+                    ended, run.cancelled = True, event["cancelled"]
+    finally:
+        if not ended:
+            with suppress(ProcessLookupError):
+                program.send_signal(signal.SIGTERM)
+        program.stdout.close()
+        program.wait()
+    if not ended:
+        raise VmadError(f"the probe program ended without an answer (status {program.returncode})")
+    yield run

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Making a stopped thread call madvise with its own code, and putting it back exactly.
+
+No text is written: the registers point at a ``syscall`` of the target's own. Signals are held
+back meanwhile by the thread's mask, so that no handler runs on borrowed registers. The thread is
+restored in the same kind of stop that it was found in, where the kernel still decides about
+beginning an interrupted system call again: restored after a system call instead, it would return
+-ERESTARTSYS to the program (arch/x86/kernel/signal.c, arch_do_signal_or_restart).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+
+from ptrace.binding.func import (
+    PTRACE_CONT,
+    PTRACE_GETREGSET,
+    PTRACE_SETOPTIONS,
+    PTRACE_SYSCALL,
+)
+from ptrace.binding.linux_struct import iovec_struct, user_regs_struct
+from ptrace.error import PtraceError
+
+from vmad.probe.calls import call, get_registers, set_registers
+from vmad.probe.frames import FRAME_SIZE, RED_ZONE, SYS_MADVISE, Chain, build_chain, signed
+from vmad.probe.gadget import Gadgets, read_memory, write_memory
+from vmad.probe.refusals import Refused, TargetGone
+from vmad.probe.toggle import Toggle
+from vmad.probe.tracing import (
+    PTRACE_EVENT_STOP,
+    PTRACE_INTERRUPT,
+    PTRACE_O_TRACESYSGOOD,
+    Deadline,
+    Stopped,
+    Threads,
+)
+
+# include/uapi/linux/ptrace.h
+_GETSIGMASK, _SETSIGMASK = 0x420A, 0x420B
+_GET_RSEQ, _GET_USER_DISPATCH = 0x420F, 0x4211
+_O_SUSPEND_SECCOMP = 1 << 21
+_NT_X86_XSTATE = 0x202
+_XSTATE_ROOM = 1 << 14
+_EPERM, _EINVAL, _ESRCH, _EAGAIN, _ENOMEM = 1, 22, 3, 11, 12
+_USER_CS = 0x33  #: 64-bit code (arch/x86/include/asm/segment.h)
+_SYSCALL_STOP = signal.SIGTRAP | 0x80
+_ALL_SIGNALS = (1 << 64) - 1
+#: seconds that putting things back may take beyond the deadline
+_GRACE = 5.0
+_TRIES = 100
+
+
+class Injection:
+    """One stopped thread that makes calls; a context. All raise TargetGone on SIGKILL."""
+
+    def __init__(
+        self, thread: Stopped, gadgets: Gadgets, deadline: Deadline, seccomp: bool
+    ) -> None:
+        self.tid = thread.tid
+        self._registers = thread.registers
+        self._gadgets, self._deadline, self._seccomp = gadgets, deadline, seccomp
+        self._chain: Chain | None = None
+        self._was_there = b""
+        self._mask = ctypes.c_uint64()
+        self._working = user_regs_struct()
+        self._late_stop = False
+
+    def __enter__(self) -> Injection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
+
+    def toggle(self, toggle: Toggle, start: int, length: int) -> None:
+        """Set the hint away and back on a whole VMA. Raises Refused when the first call fails."""
+        back = (start, length, toggle.back)
+        try:
+            if self._chain is None:
+                self._prepare(back)
+            else:
+                self._lay_again(back)
+            assert self._chain is not None
+            error = self._madvise(start, length, toggle.away, self._chain.address)
+            if error:
+                raise Refused(f"madvise in the target failed: {os.strerror(error)}")
+            # 6.12 and later may give EAGAIN for want of memory and leave the hint set
+            for _ in range(_TRIES):
+                error = self._madvise(start, length, toggle.back, self._chain.address + FRAME_SIZE)
+                if error not in (_EAGAIN, _ENOMEM):
+                    break
+            if error:
+                raise Refused(f"the hint of {start:#x} could not be restored: {os.strerror(error)}")
+        except (PtraceError, ProcessLookupError, ChildProcessError) as error:
+            if getattr(error, "errno", _ESRCH) in (None, _ESRCH):
+                raise TargetGone(f"thread {self.tid} was killed in the middle") from error
+            raise
+
+    def _prepare(self, back: tuple[int, int, int]) -> None:
+        """Lay the frames and hold signals back."""
+        if self._seccomp:
+            suspend_seccomp(self.tid)
+        call(_GETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
+        chain = build_chain(
+            self._registers, self._mask.value, _xstate(self.tid), self._gadgets, back
+        )
+        self._was_there = read_memory(self.tid, chain.address, len(chain.content))
+        write_memory(self.tid, chain.address, chain.content)
+        self._chain = chain
+
+    def _lay_again(self, back: tuple[int, int, int]) -> None:
+        """Change the arguments in the first frame to those of the next toggle."""
+        assert self._chain is not None
+        address, length, advice = back
+        rdi_rsi = self._chain.address + 48 + 64  # pretcode, flags, link, stack; r8..r15
+        write_memory(self.tid, rdi_rsi, struct.pack("<QQ", address, length))
+        write_memory(self.tid, rdi_rsi + 32, struct.pack("<Q", advice))  # after rbp, rbx
+
+    def _madvise(self, start: int, length: int, advice: int, stack: int) -> int:
+        """One call; returns its errno or 0."""
+        working = self._working
+        ctypes.memmove(
+            ctypes.addressof(working), ctypes.addressof(self._registers), ctypes.sizeof(working)
+        )
+        working.rip, working.rsp = self._gadgets.call, stack
+        working.rax, working.rdi, working.rsi, working.rdx = SYS_MADVISE, start, length, advice
+        # not in a system call: the kernel begins none again on the way to ours
+        working.orig_rax = ctypes.c_ulong(-1).value
+        set_registers(self.tid, working)
+        held_back = ctypes.c_uint64(_ALL_SIGNALS)
+        call(_SETSIGMASK, self.tid, 8, ctypes.addressof(held_back))
+        self._to_system_call_stop()  # its beginning
+        self._to_system_call_stop()  # its end
+        result = signed(get_registers(self.tid).rax)
+        return -result if -4096 < result < 0 else 0
+
+    def _to_system_call_stop(self) -> None:
+        while True:
+            call(PTRACE_SYSCALL, self.tid)
+            status = self._wait()
+            if status >> 8 & 0xFF == _SYSCALL_STOP and not status >> 16:
+                return
+            self._note(status)
+
+    def _wait(self) -> int:
+        while True:
+            try:
+                status = self._deadline.wait(self.tid)
+            except TimeoutError:
+                # in the middle there is no way but forward; a call of ours takes microseconds,
+                # unless the machine is starved
+                self._deadline.extend(_GRACE)
+                continue
+            if not os.WIFSTOPPED(status):
+                raise ProcessLookupError(_ESRCH, "killed")
+            return status
+
+    def _note(self, status: int) -> None:
+        """A stop that is not ours: SIGSTOP cannot be held back, so it is sent again later."""
+        if not status >> 16 and status >> 8 & 0xFF == signal.SIGSTOP:
+            self._late_stop = True
+
+    def restore(self) -> None:
+        """Everything as it was, in the order in which a death in between does no harm."""
+        if self._chain is None:
+            return
+        chain, self._chain = self._chain, None
+        self._deadline.extend(_GRACE)
+        try:
+            call(PTRACE_INTERRUPT, self.tid)
+            call(PTRACE_CONT, self.tid)
+            while (status := self._wait()) >> 16 != PTRACE_EVENT_STOP:
+                self._note(status)
+                call(PTRACE_CONT, self.tid)
+            call(_SETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
+            set_registers(self.tid, self._registers)
+            write_memory(self.tid, chain.address, self._was_there)
+            if self._seccomp:
+                call(PTRACE_SETOPTIONS, self.tid, 0, PTRACE_O_TRACESYSGOOD)
+            if self._late_stop:
+                os.kill(self.tid, signal.SIGSTOP)
+        except (PtraceError, OSError) as error:
+            if getattr(error, "errno", None) != _ESRCH:
+                raise
+            # SIGKILL: nothing is left to restore
+
+
+def suspend_seccomp(tid: int) -> None:
+    """Switch a stopped thread's filters off until we detach (4.3). Raises Refused."""
+    try:
+        call(PTRACE_SETOPTIONS, tid, 0, PTRACE_O_TRACESYSGOOD | _O_SUSPEND_SECCOMP)
+    except PtraceError as error:
+        if error.errno not in (_EPERM, _EINVAL):
+            raise
+        raise Refused(
+            "the target has a seccomp filter that cannot be suspended",
+            "needs CAP_SYS_ADMIN and a kernel with CONFIG_CHECKPOINT_RESTORE",
+        ) from error
+
+
+def choose_thread(threads: Threads, room: int = 24 << 10) -> Stopped:
+    """The stopped thread to borrow. Raises Refused, naming why none will do.
+
+    Best is one that waits in a system call: its registers mean nothing to anybody else. Unfit are
+    32-bit code, a thread in a restartable sequence (the kernel would see a foreign instruction
+    pointer and forget the sequence, kernel/rseq.c), one whose system calls are dispatched to user
+    space (Wine), one without room on its stack.
+    """
+    whys = []
+    order = sorted(
+        threads.stopped.values(),
+        key=lambda each: (not each.in_system_call, each.tid != threads.target.pid),
+    )
+    for thread in order:
+        why = _unfit(thread, room)
+        if why is None:
+            return thread
+        whys.append(f"thread {thread.tid} {why}")
+    raise Refused(f"process {threads.target.pid}: no thread can be borrowed: {'; '.join(whys[:3])}")
+
+
+def _unfit(thread: Stopped, room: int) -> str | None:
+    registers = thread.registers
+    if registers.cs != _USER_CS:
+        return "runs 32-bit code"
+    try:
+        if not thread.in_system_call and _in_rseq(thread):
+            return "is in a restartable sequence"
+        if _dispatched(thread.tid):
+            return "has its system calls dispatched to user space"
+        size = 256
+        read_memory(thread.tid, registers.rsp - RED_ZONE - size, size)
+    except (PtraceError, OSError):
+        return "has no room on its stack"
+    return None
+
+
+def _in_rseq(thread: Stopped) -> bool:
+    """PTRACE_GET_RSEQ_CONFIGURATION (5.13); false where the kernel cannot tell."""
+    configuration = (ctypes.c_uint64 * 3)()
+    try:
+        call(_GET_RSEQ, thread.tid, 24, ctypes.addressof(configuration))
+    except PtraceError:
+        return False
+    if not configuration[0]:
+        return False
+    (section,) = struct.unpack("<Q", read_memory(thread.tid, configuration[0] + 8, 8))
+    if not section:
+        return False
+    _, _, start, length, _ = struct.unpack("<IIQQQ", read_memory(thread.tid, section, 32))
+    return bool(start <= thread.registers.rip < start + length)
+
+
+def _dispatched(tid: int) -> bool:
+    """PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG (6.4); false where the kernel cannot tell."""
+    configuration = (ctypes.c_uint64 * 4)()
+    try:
+        call(_GET_USER_DISPATCH, tid, 32, ctypes.addressof(configuration))
+    except PtraceError:
+        return False
+    return bool(configuration[0])
+
+
+def _xstate(tid: int) -> bytes:
+    buffer = ctypes.create_string_buffer(_XSTATE_ROOM)
+    vector = iovec_struct()
+    vector.buf, vector.len = ctypes.addressof(buffer), _XSTATE_ROOM
+    call(PTRACE_GETREGSET, tid, _NT_X86_XSTATE, ctypes.addressof(vector))
+    return buffer.raw[: vector.len]
