@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One group of processes: its count against limit and high-water mark, its growth, its reasons."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+
+from vmad.operations.dashboards.frame import choice, dashboard
+from vmad.operations.dashboards.host import WHERE
+from vmad.operations.dashboards.looks import (
+    PER_SECOND,
+    RATIO,
+    RATIO_STEPS,
+    REASON,
+    RED,
+    SECONDS,
+    SOON_STEPS,
+    VMAS,
+    Column,
+)
+from vmad.operations.dashboards.panels import FULL, HALF, Query, dashed, graph, number, rows
+
+_GROUP = f'{{{WHERE}, group="$group"}}'
+_AREAS = "vmad_group_memory_map_areas"
+
+
+def group() -> Dashboard:
+    """uid vmad-group."""
+    about = "A systemd unit, container or command: how near, how fast, made of what, and why."
+    made = dashboard("vmad-group", "vmad / Group", about)
+    for variable in (
+        choice("job", "job", "vmad_group_limit_ratio", several=True),
+        choice("instance", "host", 'vmad_group_limit_ratio{job=~"$job"}'),
+        choice("group", "group", f"vmad_group_limit_ratio{{{WHERE}}}"),
+    ):
+        made = made.with_variable(variable)
+    recoverable = f'vmad_group_recoverable_areas{{{WHERE}, group="$group", rules="%s"}}'
+    made = (
+        made.with_panel(number("Of the limit", "The worst process.",
+                               f"vmad_group_limit_ratio{_GROUP}", RATIO, steps=RATIO_STEPS))
+        .with_panel(number("Reached in", "At the growth of the last minute; – while none grows.",
+                           f"vmad_group_seconds_to_limit{_GROUP}", SECONDS, steps=SOON_STEPS,
+                           base=RED))
+        .with_panel(number("High-water", "Highest count of any process that still runs.",
+                           f"{_AREAS}_highwater{_GROUP}", VMAS))
+        .with_panel(number("Processes", "With an address space.",
+                           f"vmad_group_processes{_GROUP}", VMAS))
+        .with_panel(number("Latent", "VMAs that `vmad heal` can merge now.",
+                           recoverable % "stock", VMAS))
+        .with_panel(number("On the patched kernel", "VMAs that would vanish there.",
+                           recoverable % "relaxed", VMAS))
+    )  # fmt: skip
+    return _why(_how_near(made))
+
+
+def _how_near(made: Dashboard) -> Dashboard:
+    limit = f"vmad_memory_map_areas_limit{{{WHERE}}}"
+    return (
+        made.with_row(Row("How near, how fast"))
+        .with_panel(
+            dashed(
+                graph("Worst process against the limit",
+                      "The high-water mark is sampled every second: it shows bursts that are "
+                      "shorter than a scrape.",
+                      [Query(f"{_AREAS}_max{_GROUP}", "worst process"),
+                       Query(f"{_AREAS}_highwater{_GROUP}", "high-water"),
+                       Query(limit, "limit")], VMAS),
+                "limit", RED,
+            )
+        )
+        .with_panel(
+            graph("Growth", "VMAs per second; a slow ratchet stays above 0 for days.",
+                  [Query(f"{_AREAS}_growth_per_second{_GROUP}", "growth")], PER_SECOND,
+                  from_zero=False)
+        )
+        .with_panel(
+            graph("All VMAs by kind", "All processes of the group together.",
+                  [Query(f"vmad_group_areas{_GROUP}", "{{kind}}")], VMAS, stacked=True)
+        )
+        .with_panel(
+            graph("Number of processes", "Tells growth in numbers from growth of one process.",
+                  [Query(f"vmad_group_processes{_GROUP}", "processes")], VMAS)
+        )
+    )  # fmt: skip
+
+
+def _why(made: Dashboard) -> Dashboard:
+    pairs = f'vmad_group_pairs{{{WHERE}, group="$group", rules="stock"}}'
+    top = f"vmad_top_process_%s{_GROUP}"
+    return (
+        made.with_row(Row("Why"))
+        .with_panel(
+            graph("Pairs by reason", "Under the rules of this kernel; latent ones would merge.",
+                  [Query(pairs, "{{verdict}}: {{reason}}")], VMAS, stacked=True)
+        )
+        .with_panel(
+            graph("VMAs that need not be",
+                  "stock: merges at the next call that touches them. relaxed: on the patched "
+                  "kernel.",
+                  [Query(f"vmad_group_recoverable_areas{_GROUP}", "{{rules}}"),
+                   Query(f"{_AREAS}{_GROUP}", "all VMAs")], VMAS)
+        )
+        .with_panel(
+            rows("Pairs by reason, now", "A click on a reason leads to what to do about it.",
+                 {"pairs": f"vmad_group_pairs{_GROUP}"},
+                 {"rules": Column("rules", width=90), "verdict": Column("verdict", width=110),
+                  "reason": REASON, "pairs": Column("pairs", VMAS)},
+                 sort="pairs", span=HALF)
+        )
+        .with_panel(
+            rows("Its processes among the host's worst", "For `vmad explain PID`.",
+                 {"areas": top % "memory_map_areas",
+                  "growth": top % "memory_map_areas_growth_per_second",
+                  "relaxed": f'vmad_top_process_recoverable_areas{{{WHERE}, group="$group", '
+                             'rules="relaxed"}'},
+                 {"pid": Column("pid", width=90), "comm": Column("command"),
+                  "areas": Column("VMAs", VMAS),
+                  "growth": Column("growth", PER_SECOND, decimals=2),
+                  "relaxed": Column("gone on the patched kernel", VMAS)},
+                 sort="VMAs", span=FULL - HALF)
+        )
+    )  # fmt: skip
