@@ -42,6 +42,16 @@ _COLUMNS = np.dtype(
 )
 
 
+#: a process of which nothing is known yet
+_BLANK = np.zeros((), dtype=_COLUMNS)
+for _name in ("high_water", "anchor_count"):
+    _BLANK[_name] = -1
+for _name in ("walked_count", "walked_seq", "walked_size", "shown_count"):
+    _BLANK[_name] = NEVER
+for _name in ("rate", "shown_rate"):
+    _BLANK[_name] = np.nan
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a sample changed: who is new (rows of the census), how many are gone."""
@@ -95,12 +105,7 @@ class History:
             same = _same(before, census)
             if same.all():
                 return Change(np.empty(0, dtype=np.int64), 0)
-        columns = np.zeros(len(census), dtype=_COLUMNS)
-        for name in ("high_water", "anchor_count"):
-            columns[name] = -1
-        for name in ("walked_count", "walked_seq", "walked_size", "shown_count"):
-            columns[name] = NEVER
-        columns["rate"] = columns["shown_rate"] = np.nan
+        columns = np.full(len(census), _BLANK)
         known = np.zeros(len(census), dtype=np.bool_)
         if before is not None and len(before) and len(census):
             at = np.searchsorted(before["pid"], census["pid"])

@@ -38,6 +38,10 @@ LOOK_AGAIN_EVERY = 8
 JUDGED_REMEMBERED = 2048
 
 
+#: a plain (pid, start_time), equal to its ProcessId and three times as quick to make
+_Key = tuple[int, int]
+
+
 @dataclass(slots=True)
 class _Held:
     """The newest walk of a process, and the member made of it."""
@@ -81,10 +85,10 @@ class Scanner:
         self._clock = clock
         self._lock = threading.Lock()
         self._history = History()
-        self._held: dict[ProcessId, _Held] = {}
-        self._unreadable: dict[ProcessId, Unreadable] = {}
+        self._held: dict[_Key, _Held] = {}
+        self._unreadable: dict[_Key, Unreadable] = {}
         self._missed: tuple[Unreadable, ...] = ()
-        self._ids: tuple[Census | None, list[ProcessId]] = None, []
+        self._ids: tuple[Census | None, list[_Key]] = None, []
         self._limit: int | None = None
         self._whole: Whole | None = None
         self._rules = (StockRules(source.kernel), RelaxedRules(source.kernel))
@@ -102,8 +106,8 @@ class Scanner:
         self._grouping = Grouping(config.export.max_groups)
         self._group_rules = GroupRules(config.groups, config.default_groups)
         self._identities = IdentityReader(self._proc, with_exe=self._group_rules.needs_exe)
-        for process, held in self._held.items():
-            held.group = self._name_of(process, held.summary.comm)
+        for held in self._held.values():
+            held.group = self._name_of(held.summary.id, held.summary.comm)
             held.member = None
         self._whole = None
 
@@ -155,7 +159,7 @@ class Scanner:
         self.counts.vmas_skipped += int(np.maximum(census["map_count"][~due], 0).sum())
         look_again = full and self.counts.full_scans % LOOK_AGAIN_EVERY == 0
         again: list[int] = []
-        for found in source.summarise([ids[number] for number in wanted.tolist()]):
+        for found in source.summarise([ProcessId(*ids[row]) for row in wanted.tolist()]):
             self._take(found, look_again or found.id.pid in execed)
             # a right that is missing stays so: that one is tried when something changes
             if isinstance(found, Unreadable) and found.why is not Unread.PERMISSION:
@@ -208,7 +212,7 @@ class Scanner:
     def _judge(self, facts: tuple[tuple[int, int], ...]) -> Mapping[PairKey, int]:
         return count_verdicts_by(facts, self._rules)
 
-    def _counted(self, census: Census, ids: Sequence[ProcessId]) -> Census:
+    def _counted(self, census: Census, ids: Sequence[_Key]) -> Census:
         """A census whose source cannot count, with the counts of the newest walks."""
         census = census.copy()
         census["map_count"] = [
@@ -251,9 +255,7 @@ class Scanner:
             self_stats=replace(stats, groups_folded=whole.folded),
         )
 
-    def _members(
-        self, census: Census, ids: Sequence[ProcessId], limit: int | None
-    ) -> Iterable[Member]:
+    def _members(self, census: Census, ids: Sequence[_Key], limit: int | None) -> Iterable[Member]:
         """Every process that was walked or counted, as it is now; unchanged ones are the same
         object.
         """
@@ -282,16 +284,13 @@ class Scanner:
             if counts[row] >= 0 and unread is not None and unread.why is not Unread.GONE:
                 # its mmap_lock is contended, say: how near it is to the limit is known
                 now = Counted(counts[row], high_water[row], rates[row], seconds[row], limit)
-                group = self._name_of(process, unread.comm)
-                judged = counted_process(process, unread.comm, group, now)
+                group = self._name_of(unread.id, unread.comm)
+                judged = counted_process(unread.id, unread.comm, group, now)
                 yield Member(judged, int(census["mm"][row]))
 
-    def _ids_of(self, census: Census) -> list[ProcessId]:
-        """Who is in the census; the same list as long as nobody comes or goes."""
-        seen, ids = self._ids
-        if census is not seen:
-            now = census[["pid", "start_time"]].tolist()
-            if now != ids:
-                ids = list(map(ProcessId._make, now))
-            self._ids = census, ids
-        return ids
+    def _ids_of(self, census: Census) -> list[_Key]:
+        """Who is in the census, in its order."""
+        if census is not self._ids[0]:
+            pids, starts = census["pid"].tolist(), census["start_time"].tolist()
+            self._ids = census, list(zip(pids, starts, strict=True))
+        return self._ids[1]

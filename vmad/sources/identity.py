@@ -58,7 +58,7 @@ class IdentityReader:
         """The process exited."""
         self._known.pop(process, None)
 
-    def keep_only(self, alive: Collection[ProcessId]) -> None:
+    def keep_only(self, alive: Collection[tuple[int, int]]) -> None:
         """Forget every process that is not in ``alive`` (a set, for speed): after a census."""
         for process in [known for known in self._known if known not in alive]:
             del self._known[process]
