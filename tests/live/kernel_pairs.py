@@ -160,7 +160,6 @@ if RELEASE >= (6, 12):
 
 def built(target: Target, case: Case) -> Made | None:
     """The case in a child; None where this kernel may refuse it, and has."""
-    target.run("import kernel_targets")
     try:
         return target.build(case.layout, **case.arguments)
     except LayoutRefused as refusal:

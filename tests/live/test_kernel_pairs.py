@@ -9,6 +9,7 @@ import pytest
 from conftest import KERNEL, WALKS
 from kernel_pairs import CASES, MERGED, Case, built, facts_at
 from targets import Made, Target, start_time_of
+from zygote import ForkedTarget
 
 from vmad.model import facts as f
 from vmad.model.flags import CANONICAL_CODES
@@ -38,7 +39,7 @@ def identity(made: Made) -> ProcessId:
 def test_facts_and_verdicts_of_a_real_pair(
     kernel_sources: dict[str, BpfSource], case: Case
 ) -> None:
-    with Target() as target:
+    with ForkedTarget() as target:
         made = built(target, case)
         if made is None:
             return
@@ -64,7 +65,7 @@ def test_facts_and_verdicts_of_a_real_pair(
 def test_what_merges_at_once_leaves_no_pair(
     kernel_sources: dict[str, BpfSource], case: Case
 ) -> None:
-    with Target() as target:
+    with ForkedTarget() as target:
         made = built(target, case)
         assert made is not None
         rows = kernel_sources[WALKS[0]].table(identity(made)).rows
@@ -102,7 +103,7 @@ def test_the_kernel_merges_what_the_stock_rules_call_mergeable(
     kernel_sources: dict[str, BpfSource], case: Case, first: str
 ) -> None:
     source = kernel_sources[WALKS[0]]
-    with Target() as target:
+    with ForkedTarget() as target:
         made = built(target, case)
         if made is None:
             return

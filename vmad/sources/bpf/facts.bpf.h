@@ -40,6 +40,7 @@
 #define FLAG_WRITE 2ULL
 #define FLAG_EXEC 4ULL
 #define FLAG_SHARED 8ULL
+#define FLAG_MAYSHARE (1ULL << 7)
 #define FLAG_ACCESS 7ULL
 #define FLAG_SPECIAL (1ULL << 10 | 1ULL << 14 | 1ULL << 18 | 1ULL << 28)
 /* canonical positions that hold flags from above bit 31 instead of their own */

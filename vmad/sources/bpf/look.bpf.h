@@ -7,7 +7,9 @@
 
 #define TMPFS_MAGIC 0x01021994
 #define HUGETLBFS_MAGIC 0x958458f6
-#define FMODE_BACKING (1 << 25)
+#define OVERLAYFS_MAGIC 0x794c7630
+#define FUSE_MAGIC 0x65735546
+#define FMODE_MAY_BE_BACKING (1 << 25 | 1 << 24)
 
 /*
  * A kernel pointer as a plain number. The verifier forbids arithmetic on pointers that it tracks;
@@ -19,30 +21,46 @@ static __always_inline u64 number_of(struct walk *walk, const void *pointer)
 	return *(volatile u64 *)&walk->laundry;
 }
 
-/* A mapped file: shared memory, a file, or one that maps calls " (deleted)" by d_unlinked(). */
-static __noinline u8 kind_of_file(struct file *file)
+static __always_inline u8 kind_by(unsigned long magic, int unlinked)
 {
-	struct backing_file *backing = (void *)file;
-	struct dentry *dentry, *parent;
-	unsigned long magic;
-	int unhashed;
-
-	/* maps shows the path and device that the user opened (file_user_path()) */
-	if (bpf_core_field_exists(backing->user_path) && file->f_mode & FMODE_BACKING) {
-		dentry = BPF_CORE_READ(backing, user_path.dentry);
-		magic = BPF_CORE_READ(dentry, d_inode, i_sb, s_magic);
-		parent = BPF_CORE_READ(dentry, d_parent);
-		unhashed = !BPF_CORE_READ(dentry, d_hash.pprev);
-		if (unhashed && parent != dentry)
-			unhashed = 2;
-	} else {
-		magic = file->f_inode->i_sb->s_magic;
-		dentry = file->f_path.dentry;
-		unhashed = !dentry->d_hash.pprev && dentry->d_parent != dentry ? 2 : 0;
-	}
 	if (magic == TMPFS_MAGIC || magic == HUGETLBFS_MAGIC)
 		return KIND_SHARED_MEMORY;
-	return unhashed == 2 ? KIND_FILE_DELETED : KIND_FILE;
+	return unlinked ? KIND_FILE_DELETED : KIND_FILE;
+}
+
+/*
+ * A file of overlayfs (or of FUSE with passthrough) is mapped by a file of the filesystem below.
+ * maps shows the one that the user opened (file_user_path()), which may have been deleted while
+ * the lower one lives on in its image. KIND_COUNT when it is not such a file.
+ *
+ * The mark, FMODE_BACKING, moved from bit 25 to 24 in 6.14, and 25 means something else since: so
+ * either asks for a look, and the filesystem decides.
+ */
+static __noinline u8 kind_of_backing_file(struct backing_file *file)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, user_path.dentry);
+	unsigned long magic = BPF_CORE_READ(dentry, d_inode, i_sb, s_magic);
+
+	if (magic != OVERLAYFS_MAGIC && magic != FUSE_MAGIC)
+		return KIND_COUNT;
+	return kind_by(magic, !BPF_CORE_READ(dentry, d_hash.pprev) &&
+				      BPF_CORE_READ(dentry, d_parent) != dentry);
+}
+
+static __always_inline u8 kind_of_file(struct file *file)
+{
+	struct backing_file *backing = (void *)file;
+	struct dentry *dentry = file->f_path.dentry;
+
+	if (bpf_core_field_exists(backing->user_path) && file->f_mode & FMODE_MAY_BE_BACKING) {
+		u8 kind = kind_of_backing_file(backing);
+
+		if (kind < KIND_COUNT)
+			return kind;
+	}
+	/* d_unlinked(): what makes maps say " (deleted)" */
+	return kind_by(file->f_inode->i_sb->s_magic,
+		       !dentry->d_hash.pprev && dentry->d_parent != dentry);
 }
 
 /* vmad/model/kinds.py has the order of the tests */

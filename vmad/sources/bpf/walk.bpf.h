@@ -166,7 +166,7 @@ static __noinline int write_row(struct seen *b, u64 facts, int pair)
 	row->file = b->file;
 	row->chain = b->chain;
 	row->exclusive = b->exclusive;
-	row->perms = b->flags & 15;
+	row->perms = (b->flags & FLAG_ACCESS) | !!(b->flags & FLAG_MAYSHARE) << 3; /* as maps has it */
 	row->kind = b->kind;
 	row->pair = pair;
 	control.rows = number + 1;
