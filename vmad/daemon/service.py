@@ -25,6 +25,8 @@ from vmad.daemon.evidence import open_evidence
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
 from vmad.daemon.rounds import Rounds
 from vmad.errors import BadConfig
+from vmad.export.quantities import counted
+from vmad.model.process import Unread
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.events import ProcessEvents
@@ -183,6 +185,7 @@ class Service:
         line = _status_line(snapshot)
         if first:
             log.info("first scan complete in %.0f ms: %s", snapshot.took_seconds * 1e3, line)
+            _warn_of_missing_rights(snapshot)
             self._notify.ready(line)
         else:
             self._notify.status(line)
@@ -225,10 +228,17 @@ def _next_signal(awaited: set[signal.Signals], seconds: float | None) -> int | N
     return None if found is None else found.si_signo
 
 
+def _warn_of_missing_rights(snapshot: HostSnapshot) -> None:
+    refused = [one for one in snapshot.unreadable if one.why is Unread.PERMISSION]
+    if refused:
+        number = counted(len(refused), "process", "processes")
+        log.warning("%s may not be read: %s (vmad doctor says more)", number, refused[0].detail)
+
+
 def _status_line(snapshot: HostSnapshot) -> str:
     """For `systemctl status` and the log."""
     vmas = sum(snapshot.kinds)
-    text = f"{len(snapshot.processes):,} processes, {vmas:,} VMAs"
+    text = f"{counted(len(snapshot.processes), 'process', 'processes')}, {counted(vmas, 'VMA')}"
     if snapshot.processes and snapshot.worst_ratio is not None:
         worst = snapshot.processes[0]
         text += f"; nearest to the limit: pid {worst.id.pid} at {snapshot.worst_ratio:.1%}"

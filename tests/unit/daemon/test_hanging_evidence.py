@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A walk that hangs: the daemon goes on with procfs, and comes back when the kernel lets go."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.daemons import wait_for
+from tests.unit.sample import self_stats
+from tests.unit.scan.hosts import Imagined, ImaginedHost
+from vmad.config.schema import Config, ScanConfig
+from vmad.daemon import rounds
+from vmad.daemon.evidence import DeadlineSource, Hung, Opened
+from vmad.daemon.notify import Notify, Watchdog
+from vmad.daemon.rounds import Rounds
+from vmad.errors import CannotRead
+from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
+from vmad.model.table import VmaTable
+from vmad.scan.scanner import Scanner
+from vmad.scan.snapshot import HostSnapshot
+from vmad.sources.events import ProcessEvents
+from vmad.sources.source import SourceHealth
+
+
+class FifoHost(ImaginedHost):
+    """Reads block in the kernel, in the open(2) of a FIFO, until :meth:`let_go`."""
+
+    def __init__(self, fifo: Path) -> None:
+        super().__init__([Imagined(1), Imagined(2)])
+        os.mkfifo(fifo)
+        self.fifo = fifo
+        self.held = True
+
+    def _read(self) -> None:
+        if self.held:
+            os.close(os.open(self.fifo, os.O_RDONLY))
+
+    def let_go(self) -> None:
+        self.held = False
+        # stays open: whoever is just about to open it shall not block either
+        self.writer = os.open(self.fifo, os.O_RDWR)
+
+    def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
+        self._read()
+        return super().summarise(processes)
+
+    def table(self, process: ProcessId) -> VmaTable:
+        self._read()
+        raise CannotRead("imagined")
+
+    def health(self) -> SourceHealth:
+        return SourceHealth("task_vma")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[FifoHost]:
+    made = FifoHost(tmp_path / "fifo")
+    yield made
+    if made.held:
+        made.let_go()
+    os.close(made.writer)
+
+
+def test_walk_that_hangs_is_given_up_and_said_so(host: FifoHost) -> None:
+    source = DeadlineSource(host, 0.05)
+    with pytest.raises(Hung, match="task_vma walk hangs"):
+        list(source.summarise([ProcessId(1, 1)]))
+
+    assert source.stuck
+    with pytest.raises(Hung):  # at once: the one worker is lost
+        list(source.summarise([ProcessId(1, 1)]))
+    assert len(source.census()) == 2  # takes no lock of a target
+
+
+def test_person_who_asks_for_one_process_is_told_why(host: FifoHost) -> None:
+    with pytest.raises(CannotRead, match="mmap_lock is held; try again later"):
+        DeadlineSource(host, 0.05).table(ProcessId(1, 1))
+
+
+def test_source_serves_again_once_the_kernel_let_go(host: FifoHost) -> None:
+    source = DeadlineSource(host, 0.05)
+    with pytest.raises(Hung):
+        list(source.summarise([ProcessId(1, 1)]))
+    host.let_go()
+    wait_for("the lost worker to come back", lambda: not source.stuck)
+
+    assert len(list(source.summarise([ProcessId(1, 1), ProcessId(2, 1)]))) == 2
+
+
+def test_person_and_scan_at_the_same_time_do_not_look_like_a_hang(host: FifoHost) -> None:
+    """The worker is busy with one of them; the other waits for its turn."""
+    source = DeadlineSource(host, 30.0)
+    found: list[ProcessSummary | Unreadable] = []
+    scan = threading.Thread(target=lambda: found.extend(source.summarise([ProcessId(1, 1)])))
+    scan.start()
+
+    def ask() -> None:
+        with pytest.raises(CannotRead, match="imagined"):
+            source.table(ProcessId(1, 1))
+        answered.append(True)
+
+    answered: list[bool] = []
+    person = threading.Thread(target=ask)
+    person.start()
+    host.let_go()
+    scan.join(30)
+    person.join(30)
+
+    assert len(found) == 1
+    assert answered == [True]
+    assert not source.stuck
+
+
+def test_daemon_falls_back_to_procfs_and_returns(
+    host: FifoHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "TRY_AGAIN", 0.0)
+    monkeypatch.setattr(rounds, "BREATH", 0.01)
+    config = Config(scan=ScanConfig(interval=0.02, budget=1.0, deadline=0.05, events=False))
+    opened = Opened(DeadlineSource(host, 0.05), {"kernel": None, "procfs": None})
+    shown: list[HostSnapshot] = []
+    subject = Rounds(
+        config,
+        opened,
+        Scanner(opened.source, config, "host"),
+        events=ProcessEvents(1.0),
+        watchdog=Watchdog(Notify(), None),
+        stats=self_stats,
+        show=shown.append,
+    )
+    loop = threading.Thread(target=subject.scan_loop)
+    loop.start()
+    try:
+        first = wait_for("a scan by procfs", lambda: shown)[0]
+        assert first.evidence is Evidence.PROCFS
+        assert os.getpid() in {one.id.pid for one in first.processes}
+        assert "hangs" in str(opened.problems["kernel"])
+
+        host.let_go()
+        wait_for("a scan by the kernel", lambda: shown[-1].evidence is Evidence.KERNEL)
+        assert opened.problems["kernel"] is None
+        assert {one.id.pid for one in shown[-1].processes} == {1, 2}
+    finally:
+        subject.stop()
+        loop.join(30)
+    assert not loop.is_alive()
+
+
+def test_watchdog_goes_hungry_while_a_scan_does_not_end(host: FifoHost) -> None:
+    """A source that hangs where nothing bounds it: a fault of ours, for the manager to see."""
+    now = [0.0]
+    config = Config(scan=ScanConfig(interval=1, events=False))
+    watchdog = Watchdog(Notify(), 30.0, lambda: now[0])
+    subject = Rounds(
+        config,
+        Opened(host, {}),
+        Scanner(host, config, "host"),
+        events=ProcessEvents(1.0),
+        watchdog=watchdog,
+        stats=self_stats,
+        show=lambda snapshot: None,
+    )
+    loop = threading.Thread(target=subject.scan_loop, daemon=True)
+    loop.start()
+    assert watchdog.feed()
+    now[0] = 2 * 1 + rounds.PATIENCE + 1
+    assert not watchdog.feed()
+
+    subject.stop()
+    host.let_go()
+    loop.join(30)
+    assert watchdog.feed()  # it ended after all

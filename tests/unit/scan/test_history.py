@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What is remembered of processes while they come, go, exec and grow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.unit.scan.hosts import Imagined, census_of
+from vmad.scan.history import ANCHORS, GROWTH_WINDOW, History
+
+
+def sampled(history: History, now: float, *processes: Imagined, counts: bool = True) -> None:
+    history.sample(census_of(processes, counts), now)
+
+
+def by_pid(history: History, column: np.ndarray) -> dict[int, float]:
+    assert history.census is not None
+    return dict(zip(history.census["pid"].tolist(), column.tolist(), strict=True))
+
+
+def test_high_water_outlives_a_burst_that_is_over_at_the_next_sample() -> None:
+    history = History()
+    for now, count in enumerate((100, 60_000, 120)):
+        sampled(history, now, Imagined(7, count))
+
+    assert by_pid(history, history.high_water) == {7: 60_000}
+
+
+def test_arrivals_and_departures_leave_the_marks_of_the_others_alone() -> None:
+    history = History()
+    sampled(history, 0, Imagined(10, 100), Imagined(20, 200), Imagined(30, 300))
+    sampled(history, 1, Imagined(10, 90), Imagined(20, 190), Imagined(30, 290))
+    sampled(history, 2, Imagined(5, 1), Imagined(20, 180), Imagined(25, 2), Imagined(30, 280))
+
+    assert by_pid(history, history.high_water) == {5: 1, 20: 200, 25: 2, 30: 300}
+
+
+def test_change_tells_who_arrived_and_how_many_went() -> None:
+    history = History()
+    sampled(history, 0, Imagined(10), Imagined(20))
+    change = history.sample(census_of([Imagined(15), Imagined(20), Imagined(40)]), 1)
+
+    assert (change.arrived.tolist(), change.gone) == ([0, 2], 1)
+
+
+@pytest.mark.parametrize("other", [{"start_time": 9}, {"mm": 77}])
+def test_reused_pid_and_exec_begin_anew(other: dict[str, int]) -> None:
+    history = History()
+    sampled(history, 0, Imagined(7, 5_000))
+    sampled(history, 10, Imagined(7, 100, **other))  # type: ignore[arg-type]
+
+    assert by_pid(history, history.high_water) == {7: 100}
+    assert np.isnan(history.rate).all()
+
+
+def test_everybody_may_go() -> None:
+    history = History()
+    sampled(history, 0, Imagined(1))
+    sampled(history, 1)
+    sampled(history, 2, Imagined(2, 50))
+
+    assert by_pid(history, history.high_water) == {2: 50}
+
+
+def test_rate_is_measured_over_the_window_and_not_longer() -> None:
+    """Ten VMAs per second for ten minutes, then none: after a window the rate is 0 again."""
+    history = History()
+    for second in range(600):
+        sampled(history, second, Imagined(7, 10 * second))
+    growing = by_pid(history, history.rate)[7]
+    for second in range(600, 600 + int(GROWTH_WINDOW * (ANCHORS + 1) / ANCHORS) + 2):
+        sampled(history, second, Imagined(7, 5_990))
+
+    assert growing == pytest.approx(10)
+    assert by_pid(history, history.rate) == {7: 0}
+
+
+def test_rate_of_a_newcomer_counts_from_its_first_sample() -> None:
+    history = History()
+    sampled(history, 0, Imagined(1))
+    sampled(history, 3, Imagined(1), Imagined(2, 100))
+    sampled(history, 5, Imagined(1), Imagined(2, 160))
+
+    assert by_pid(history, history.rate)[2] == pytest.approx(30)
+
+
+def test_one_sample_tells_no_rate() -> None:
+    history = History()
+    sampled(history, 0, Imagined(7))
+
+    assert np.isnan(history.rate).all()
+
+
+def test_census_without_counts_neither_marks_nor_moves_the_anchors() -> None:
+    """procfs has no counts; those of its walks come in between censuses that have none."""
+    history = History()
+    for second in range(0, 200, 10):
+        sampled(history, second, Imagined(7, 2 * second), counts=False)
+        counted = census_of([Imagined(7, 2 * second)], counts=False)
+        counted["map_count"] = 2 * second
+        history.sample(counted, second + 0.001)
+
+    assert by_pid(history, history.rate)[7] == pytest.approx(2, rel=1e-3)
+    assert by_pid(history, history.high_water) == {7: 380}
+
+
+def test_unknown_counts_stay_unknown() -> None:
+    history = History()
+    sampled(history, 0, Imagined(7), counts=False)
+
+    assert by_pid(history, history.high_water) == {7: -1}
+    assert np.isnan(history.seconds_to(65_530)).all()
+
+
+def test_seconds_to_the_limit() -> None:
+    history = History()
+    for now, counts in ((0, (100, 100, 70_000)), (10, (200, 50, 70_100))):
+        sampled(history, now, *(Imagined(pid, n) for pid, n in enumerate(counts, 1)))
+    seconds = by_pid(history, history.seconds_to(1_200))
+
+    assert seconds[1] == pytest.approx(100)  # 1,000 to go, 10 per second
+    assert np.isnan(seconds[2])  # it shrinks
+    assert seconds[3] == 0  # it is there
+    assert np.isnan(history.seconds_to(None)).all()
+
+
+def test_only_what_was_walked_and_did_not_move_is_unchanged() -> None:
+    history = History()
+    there = [Imagined(1), Imagined(2), Imagined(3), Imagined(4)]
+    sampled(history, 0, *there)
+    assert history.changed().all()
+
+    history.walked(np.array([0, 1, 2]))
+    assert history.changed().tolist() == [False, False, False, True]
+
+    there[1].map_count += 1
+    there[2].lock_seq += 2
+    sampled(history, 1, *there)
+    assert history.changed().tolist() == [False, True, True, True]
+
+
+def test_exec_is_a_change_though_all_numbers_are_the_same() -> None:
+    history = History()
+    sampled(history, 0, Imagined(1, mm=5))
+    history.walked(np.array([0]))
+    sampled(history, 1, Imagined(1, mm=6))
+
+    assert history.changed().all()
+
+
+def test_walk_that_failed_is_due_again() -> None:
+    history = History()
+    sampled(history, 0, Imagined(1), Imagined(2))
+    history.walked(np.array([0, 1]))
+    history.not_walked([2, 99])
+
+    assert history.changed().tolist() == [False, True]

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a scan walks, keeps and says, on imagined hosts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.sample import self_stats
+from tests.unit.scan.hosts import ALIKE, Imagined, ImaginedHost
+from vmad.config.load import parse_config
+from vmad.config.schema import Config, ExportConfig
+from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
+from vmad.scan.scanner import Scanner
+from vmad.scan.snapshot import HostSnapshot
+
+
+def scanner_of(host: ImaginedHost, config: Config | None = None, proc: str = "/nowhere") -> Scanner:
+    """No process of the test's host is looked up in the real /proc."""
+    return Scanner(host, config or Config(), "host", proc=proc)
+
+
+def scan(scanner: Scanner, full: bool = False, execed: tuple[int, ...] = ()) -> HostSnapshot:
+    return scanner.scan(full, self_stats(), execed)
+
+
+def ratios(snapshot: HostSnapshot) -> dict[int, float | None]:
+    return {one.id.pid: one.ratio for one in snapshot.processes}
+
+
+def test_steady_scan_walks_nobody_and_returns_the_same_objects() -> None:
+    host = ImaginedHost([Imagined(1), Imagined(2), Imagined(3)])
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    settled = scan(scanner)  # growth is known from the second sample on
+    steady = scan(scanner)
+
+    assert [one.walks for one in host.processes] == [1, 1, 1]
+    assert steady.groups is settled.groups
+    assert all(a is b for a, b in zip(steady.processes, settled.processes, strict=True))
+    assert scanner.counts.vmas_skipped == 600
+
+
+def test_incremental_scan_walks_what_moved() -> None:
+    host = ImaginedHost([Imagined(1), Imagined(2), Imagined(3)])
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    host[2].lock_seq += 2
+    host.processes.append(Imagined(4))
+    scan(scanner)
+
+    assert {one.pid: one.walks for one in host.processes} == {1: 1, 2: 2, 3: 1, 4: 1}
+
+
+def test_full_scan_walks_everybody() -> None:
+    host = ImaginedHost([Imagined(1), Imagined(2)])
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    snapshot = scan(scanner, full=True)
+
+    assert [one.walks for one in host.processes] == [2, 2]
+    assert snapshot.full
+    assert scanner.counts.full_scans == 2
+
+
+def test_sample_between_scans_shows_without_a_walk() -> None:
+    host = ImaginedHost([Imagined(1, 100)])
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    host[1].map_count = 40_000
+    scanner.sample()
+    host[1].map_count = 100
+    (process,) = scan(scanner).processes
+
+    assert (process.map_count, process.high_water) == (100, 40_000)
+
+
+def test_exited_process_leaves_no_trace() -> None:
+    host = ImaginedHost([Imagined(1), Imagined(2)])
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    del host.processes[1]
+    snapshot = scan(scanner)
+
+    assert ratios(snapshot).keys() == {1}
+    assert snapshot.unreadable == ()
+
+
+def test_process_that_exits_while_it_is_walked_is_not_read_and_then_forgotten() -> None:
+    host = ImaginedHost([Imagined(1), Imagined(2)])
+    scanner = scanner_of(host)
+    host.before_summaries = lambda: host.processes.remove(host[2])
+    snapshot = scan(scanner, full=True)
+    assert [(one.id.pid, one.why) for one in snapshot.unreadable] == [(2, Unread.GONE)]
+    assert scanner.counts.reads_failed[Unread.GONE] == 1
+
+    host.before_summaries = lambda: None
+    assert scan(scanner).unreadable == ()
+
+
+def test_contended_process_keeps_its_last_walk_and_is_tried_again() -> None:
+    host = ImaginedHost([Imagined(1, facts=((ALIKE, 5),), recoverable=5)])
+    scanner = scanner_of(host)
+    first = scan(scanner, full=True)
+    host[1].why, host[1].map_count = Unread.BUSY, 50_000
+    busy = scan(scanner)
+    host[1].why = None
+    after = scan(scanner)
+
+    assert busy.pairs == first.pairs
+    assert busy.processes[0].map_count == 50_000
+    assert [one.why for one in busy.unreadable] == [Unread.BUSY]
+    assert host[1].walks == 3
+    assert after.unreadable == ()
+
+
+def test_process_that_never_could_be_walked_still_shows_how_near_it_is() -> None:
+    host = ImaginedHost([Imagined(1, recoverable=3), Imagined(2, 60_000, why=Unread.BUSY)])
+    snapshot = scan(scanner_of(host), full=True)
+
+    assert snapshot.worst_ratio == 60_000 / 65_530
+    assert snapshot.processes[0].walked_at is None
+    assert snapshot.processes[0].recoverable == {"stock": None, "relaxed": None}
+    assert snapshot.recoverable == {"stock": 3, "relaxed": 3}
+
+
+def test_missing_right_is_not_tried_again_until_something_changes() -> None:
+    host = ImaginedHost([Imagined(1, why=Unread.PERMISSION)])
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    again = scan(scanner)
+
+    assert host[1].walks == 1
+    assert [one.why for one in again.unreadable] == [Unread.PERMISSION]
+
+
+def test_process_that_is_hidden_from_the_census_is_reported_until_a_full_scan_says_otherwise() -> (
+    None
+):
+    hidden = Unreadable(ProcessId(1, 30), "init", Unread.ERROR, "hidden")
+    host = ImaginedHost([Imagined(2)], hidden=(hidden,))
+    scanner = scanner_of(host)
+
+    assert scan(scanner, full=True).unreadable == (hidden,)
+    host.hidden = ()
+    assert scan(scanner).unreadable == (hidden,)
+    assert scan(scanner, full=True).unreadable == ()
+    assert scanner.counts.reads_failed[Unread.ERROR] == 1
+
+
+def test_source_without_counts_takes_them_from_its_walks() -> None:
+    host = ImaginedHost([Imagined(1, 300), Imagined(2, 200)], counts=False)
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    snapshot = scan(scanner)
+
+    assert ratios(snapshot) == {1: 300 / 65_530, 2: 200 / 65_530}
+    assert [one.walks for one in host.processes] == [1, 1]
+    assert snapshot.recoverable == {"stock": None, "relaxed": None}
+
+
+def test_other_source_starts_from_nothing() -> None:
+    """The kernel's walk hangs: what it found is not mixed with what procfs finds."""
+    hidden = Unreadable(ProcessId(9, 30), "x", Unread.ERROR, "hidden")
+    kernel = ImaginedHost([Imagined(1, facts=((ALIKE, 3),))], hidden=(hidden,))
+    procfs = ImaginedHost([Imagined(1)], counts=False)
+    scanner = scanner_of(kernel)
+    scan(scanner, full=True)
+    scanner.use(procfs)
+    snapshot = scan(scanner)
+
+    assert snapshot.evidence is Evidence.PROCFS
+    assert procfs[1].walks == 1
+    assert (dict(snapshot.pairs), snapshot.unreadable) == ({}, ())
+
+
+def test_limit_that_changes_changes_the_ratios_of_quiet_processes() -> None:
+    host = ImaginedHost([Imagined(1, 1_000)])
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    host.max_map_count = 2_000
+
+    assert ratios(scan(scanner)) == {1: 0.5}
+
+
+def test_groups_beyond_the_cap_are_folded() -> None:
+    host = ImaginedHost([Imagined(pid, 100 * pid, comm=f"c{pid}") for pid in range(1, 6)])
+    snapshot = scan(scanner_of(host, Config(export=ExportConfig(max_groups=3))), full=True)
+
+    assert [group.name for group in snapshot.groups] == ["comm/c5", "comm/c4", "other"]
+    assert snapshot.groups[2].processes == 3
+    assert snapshot.self_stats.groups_folded == 3
+
+
+def test_top_is_bounded_and_the_worst_first() -> None:
+    host = ImaginedHost([Imagined(pid, 100 * pid) for pid in range(1, 6)])
+    snapshot = scan(scanner_of(host, Config(export=ExportConfig(top=2))), full=True)
+
+    assert [one.id.pid for one in snapshot.top] == [5, 4]
+    assert len(snapshot.processes) == 5
+
+
+def test_pairs_of_groups_add_up_to_the_number_of_pairs() -> None:
+    host = ImaginedHost([Imagined(pid, facts=((ALIKE, pid), (8, 2))) for pid in range(1, 5)])
+    snapshot = scan(scanner_of(host), full=True)
+
+    for rules in ("stock", "relaxed"):
+        of_groups = [
+            n
+            for group in snapshot.groups
+            for key, n in (group.pairs or {}).items()
+            if key.rules == rules
+        ]
+        assert sum(n for key, n in snapshot.pairs.items() if key.rules == rules) == 18
+        assert sum(of_groups) == 18
+
+
+def test_new_configuration_names_groups_anew_without_a_walk() -> None:
+    host = ImaginedHost([Imagined(1, comm="java")])
+    scanner = scanner_of(host)
+    before = scan(scanner, full=True)
+    scanner.configure(
+        parse_config(b"groups:\n  - match: {comm: java}\n    name: search\n", "test.yml")
+    )
+    after = scan(scanner)
+
+    assert [group.name for group in before.groups] == ["comm/java"]
+    assert [group.name for group in after.groups] == ["search"]
+    assert host[1].walks == 1
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """A /proc with the control group of one process."""
+    (tmp_path / "7").mkdir()
+    return tmp_path
+
+
+def belongs_to(proc: Path, unit: str) -> None:
+    (proc / "7" / "cgroup").write_text(f"0::/system.slice/{unit}\n")
+
+
+def test_process_that_execs_is_identified_again(proc: Path) -> None:
+    """A service manager moves a child to its unit, then executes the program."""
+    host = ImaginedHost([Imagined(7)])
+    scanner = scanner_of(host, proc=str(proc))
+    belongs_to(proc, "a.service")
+    names = [scan(scanner, full=True).groups[0].name]
+    names += [scan(scanner, full=True).groups[0].name for _ in range(3)]
+    belongs_to(proc, "b.service")
+    names += [scan(scanner).groups[0].name, scan(scanner, execed=(7,)).groups[0].name]
+
+    assert names == [*["a.service"] * 5, "b.service"]
+
+
+def test_move_to_another_unit_is_seen_by_a_later_full_scan(proc: Path) -> None:
+    host = ImaginedHost([Imagined(7)])
+    scanner = scanner_of(host, proc=str(proc))
+    belongs_to(proc, "a.service")
+    scan(scanner, full=True)
+    scan(scanner, full=True)
+    belongs_to(proc, "b.service")
+    names = {scan(scanner, full=True).groups[0].name for _ in range(10)}
+
+    assert "b.service" in names
