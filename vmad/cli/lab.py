@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The command line of the lab: ``vmad lab kernels | fetch | run | serve | shell``."""
+"""The command line of the lab, ``vmad lab``: kernels, guests, the matrix, comparisons."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ from typing import Any
 from vmad.lab.apt_indices import newest_of_each_series
 from vmad.lab.cache import default_cache
 from vmad.lab.catalogue import catalogue
+from vmad.lab.compare import add_options as add_compare_options
+from vmad.lab.compare import run as run_compare
 from vmad.lab.errors import LabError
 from vmad.lab.live import GUEST_PORT, free_port, raw_terminal, serve_command, shell_command
 from vmad.lab.machine import Machine, bytes_of
+from vmad.lab.matrix import add_options as add_matrix_options
+from vmad.lab.matrix import run as run_matrix
 from vmad.lab.run import DEFAULT_TIMEOUT, run_streaming
 from vmad.lab.store import built_here, fetched, is_fetched
 
@@ -77,6 +81,18 @@ def add_commands(commands: Any) -> None:
     shell = commands.add_parser("shell", help="open a shell in a guest")
     add_machine_options(shell)
     shell.set_defaults(run=_reporting(_shell))
+
+    matrix = commands.add_parser("matrix", help="run every check in several kernels, one boot each")
+    add_matrix_options(matrix)
+    matrix.set_defaults(run=_reporting(run_matrix))
+
+    compare = commands.add_parser(
+        "compare",
+        help="run a workload on several kernels and write a report",
+        usage="%(prog)s --kernels A,B [options] -- WORKLOAD",
+    )
+    add_compare_options(compare)
+    compare.set_defaults(run=_reporting(run_compare))
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:

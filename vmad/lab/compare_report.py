@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A comparison as one self-contained HTML file: figures with spreads, and plots as SVG. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from vmad.lab.plots import Bar, Line, bar_plot, line_plot, number
+
+_STYLE = """
+:root { color-scheme: light dark; --grid: #ddd; --dim: #666; }
+@media (prefers-color-scheme: dark) { :root { --grid: #444; --dim: #aaa; } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 920px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin-bottom: 0.2rem; }
+h2 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
+p.dim, td.dim, small { color: var(--dim); }
+table { border-collapse: collapse; }
+th, td { padding: 0.2rem 0.9rem 0.2rem 0; text-align: left; border-bottom: 1px solid var(--grid); }
+th + th, td + td { text-align: right; font-variant-numeric: tabular-nums; }
+svg { width: 100%; height: auto; }
+svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
+svg .grid { stroke: var(--grid); }
+svg .spread { stroke: currentColor; stroke-width: 1.5; }
+"""
+
+
+def html(document: Mapping[str, Any]) -> str:
+    """The page of a comparison (schema vmad.compare/1, see compare.py)."""
+    kernels: list[str] = document["kernels"]
+    summary: Mapping[str, Mapping[str, Any]] = document["summary"]
+    several = document["repeat"] > 1
+    title = f"{document['workload']} on {' and '.join(kernels)}"
+    names = [f"{kernel} ({summary[kernel]['release']})" for kernel in kernels]
+    how = f"{document['repeat']} runs of each" if several else "one run of each"
+    parts = [
+        "<!DOCTYPE html>",
+        f'<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>',
+        '<meta name="viewport" content="width=device-width">',
+        f"<style>{_STYLE}</style>",
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="dim"><code>{escape(document["command"])}</code><br>{how}, '
+        f"{escape(document['machine'])}, {escape(document['made_at'])}</p>",
+        _figures(kernels, summary, several),
+        "<h2>VMAs over time</h2>",
+        '<p class="dim">Of the process that has most at that moment, sampled every 100 ms.</p>',
+        line_plot(names, _lines(kernels, document["runs"]), label="VMAs over time"),
+    ]
+    for when, heading in (("peak", "Pairs at the peak"), ("end", "Pairs at the end")):
+        parts.append(f"<h2>{heading}, by decisive reason</h2>")
+        parts.append('<p class="dim">By the stock rules of each kernel.</p>')
+        parts.append(_bars(names, kernels, summary, f"{when}_pairs", "no pairs at all"))
+    parts.append("<h2>VMAs that would vanish if everything merged that may</h2>")
+    parts.append(_bars(names, kernels, summary, "recoverable", "not known"))
+    parts.append("<h2>System calls</h2>")
+    parts.append(_bars(names, kernels, summary, "calls", "none"))
+    return "\n".join(parts) + "\n"
+
+
+def _figures(
+    kernels: Sequence[str], summary: Mapping[str, Mapping[str, Any]], several: bool
+) -> str:
+    heads = "".join(f"<th>{escape(kernel)}</th>" for kernel in kernels)
+    ratio = len(kernels) == 2
+    if ratio:
+        heads += f"<th>{escape(kernels[1])} / {escape(kernels[0])}</th>"
+    rows = [f"<tr><th></th>{heads}</tr>"]
+    figures = summary[kernels[0]]["figures"]
+    for name in figures:
+        values = [summary[kernel]["figures"].get(name) for kernel in kernels]
+        cells = [_cell(value, several) for value in values]
+        if ratio:
+            cells.append(_ratio(values))
+        rows.append(f"<tr><td>{escape(name)}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _cell(value: Sequence[float] | None, several: bool) -> str:
+    if value is None:
+        return '<span class="dim">not known</span>'
+    median, lowest, highest = value
+    text = number(median)
+    if several:
+        text += f" <small>{number(lowest)} to {number(highest)}</small>"
+    return text
+
+
+def _ratio(values: Sequence[Sequence[float] | None]) -> str:
+    first, second = values
+    if first is None or second is None or not first[0]:
+        return ""
+    return f"{second[0] / first[0]:.3f}"
+
+
+def _lines(kernels: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[Line]:
+    return [
+        Line(kernels.index(run["kernel"]), [(each[0], each[1]) for each in run["samples"]])
+        for run in runs
+    ]
+
+
+def _bars(
+    names: Sequence[str],
+    kernels: Sequence[str],
+    summary: Mapping[str, Mapping[str, Any]],
+    key: str,
+    none: str,
+) -> str:
+    rows: dict[str, list[Bar | None]] = {}
+    for kernel in kernels:
+        for name in summary[kernel][key]:
+            rows.setdefault(name, [])
+    for name, row in rows.items():
+        for kernel in kernels:
+            value = summary[kernel][key].get(name, (0, 0, 0))
+            row.append(None if value is None else Bar(*value))
+    if not rows:
+        return f"<p>{none}</p>"
+    order = sorted(rows, key=lambda name: -max(bar.median if bar else 0 for bar in rows[name]))
+    return bar_plot(names, {name: rows[name] for name in order}, label=key.replace("_", " "))

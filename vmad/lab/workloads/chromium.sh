@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+# Headless Chromium on local pages that allocate, until the time is up. $1: the directory of pages.
+set -eu
+dir=$(mktemp -d)
+ends=$(($(date +%s) + VMAD_LAB_SECONDS))
+chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run \
+	--disable-background-networking --user-data-dir="$dir" --remote-debugging-pipe \
+	"file://$1/allocate.html" 3</dev/zero 4>/dev/null >/dev/null 2>&1 &
+browser=$!
+while [ "$(date +%s)" -lt "$ends" ] && kill -0 "$browser" 2>/dev/null; do sleep 0.2; done
+: >"$VMAD_LAB_END"
+while [ -e "$VMAD_LAB_END" ]; do sleep 0.05; done
+kill "$browser" 2>/dev/null || { echo "chromium had ended by itself" >&2; exit 1; }
+wait "$browser" || true
