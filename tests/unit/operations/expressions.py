@@ -46,10 +46,12 @@ def panel_queries() -> Iterator[PanelQuery]:
                 )
 
 
-def filled_in(expr: str, instance: str = "host:1", group: str = "a", window: str = "1m") -> str:
+def filled_in(
+    expr: str, job: str = ".*", instance: str = "host:1", group: str = "a", window: str = "1m"
+) -> str:
     """As Grafana would send it to Prometheus."""
     for variable, value in {
-        "$job": ".*",
+        "$job": job,
         "$instance": instance,
         "$group": group,
         "$__rate_interval": window,

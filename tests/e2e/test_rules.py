@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Every expression of every rule and panel returns data from a real Prometheus.
+
+It scrapes a real daemon that watches a process with pairs of all sorts, whose map_count grows, and
+beside it a page of metrics with as many groups and reasons as a host can have.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.daemons import Daemon, wait_for
+from tests.e2e.prometheus_server import Prometheus
+from tests.live.targets import Target
+from tests.unit.operations.expressions import PanelQuery, filled_in, panel_queries
+from tests.unit.sample import crowded_snapshot
+from vmad.export.metrics import Exposition
+from vmad.operations.recordings import FLEET, SERIES_PER_HOST
+from vmad.operations.rule_files import FILES, GROUPS
+from vmad.operations.rules import Alert, Recording
+
+RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules"
+ALERTS = [rule for group in GROUPS for rule in group.rules if isinstance(rule, Alert)]
+LOAD = "vmad-load"
+
+CONFIG = f"""
+scan: {{interval: 1s, full_every: 2, sample_interval: 200ms, budget: 100%}}
+export: {{top: 100}}
+groups:
+  - match: {{comm: {LOAD}}}
+    name: {LOAD}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Prometheus, and the instance label of the real daemon."""
+
+    prometheus: Prometheus
+    instance: str
+
+    def asked(self, expr: str) -> list[dict[str, Any]]:
+        """The daemon's series of an expression, with what a few seconds cannot have cut short."""
+        filled = filled_in(expr, job="vmad", instance=self.instance, group=LOAD, window="30s")
+        found = self.prometheus.query(filled.replace("offset 1d", "offset 2s"))
+        return [each for each in found if each["metric"].get("job", "vmad") == "vmad"]
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Iterator[str]:
+    """The address of a page of metrics with many groups."""
+    snapshot = crowded_snapshot()
+    page = Exposition(snapshot.self_stats, snapshot).render()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, crowded: str) -> Iterator[Scene]:
+    """All of it, once enough has been scraped and evaluated."""
+    directory = tmp_path_factory.mktemp("scene")
+    with Target(LOAD) as target, Daemon(directory, CONFIG) as daemon:
+        for layout in ("faulted_apart", "halves_swapped", "moved_beside_faulted", "emptied"):
+            target.build(layout)
+        target.build("guard_pages", pairs=2_000)
+        daemon.ready()
+        # a refused configuration makes an alert pending
+        daemon.configure("scan: {interval: fast}")
+        daemon.reload()
+        targets = {"vmad": daemon.address, "crowded-vmad": crowded}
+        with Prometheus(directory, targets, [RULES / name for name in FILES]) as prometheus:
+            scene = Scene(prometheus, daemon.address)
+            here = f'instance="{daemon.address}"'
+
+            def evaluated() -> bool:
+                target.build("guard_pages", pairs=20)  # it grows as long as we wait
+                scanned = prometheus.query(f"changes(vmad_scans_total{{{here}}}[1m]) > 6")
+                recorded = prometheus.query(f"instance:vmad_cpu:rate5m{{{here}}}")
+                growing = prometheus.query(f"instance:vmad_seconds_to_limit:min{{{here}}}")
+                pending = prometheus.query(f'ALERTS{{alertname="VmadConfigRefused", {here}}}')
+                return bool(scanned and recorded and growing and pending)
+
+            wait_for("scrapes and evaluations", evaluated)
+            yield scene
+
+
+def test_prometheus_evaluates_every_rule_without_an_error(scene: Scene) -> None:
+    groups = scene.prometheus.api("rules")["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+
+    assert {rule["name"] for rule in rules} == {r.name for g in GROUPS for r in g.rules}
+    assert [rule for rule in rules if rule.get("lastError")] == []
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_both_sides_of_every_condition_have_data(scene: Scene, alert: Alert) -> None:
+    for condition in alert.conditions:
+        for side in condition.expressions:
+            assert scene.asked(side), side
+
+
+@pytest.mark.parametrize("rule", FLEET.rules, ids=lambda rule: rule.name)
+def test_every_recording_has_data(scene: Scene, rule: Recording) -> None:
+    assert scene.asked(rule.name)
+
+
+@pytest.mark.parametrize("query", list(panel_queries()), ids=str)
+def test_every_panel_has_data(scene: Scene, query: PanelQuery) -> None:
+    assert scene.asked(query.expr)
+
+
+def test_a_metric_that_is_not_there_has_no_data(scene: Scene) -> None:
+    assert scene.asked("vmad_group_limit_ration") == []
+
+
+@pytest.mark.parametrize("rule", FLEET.rules, ids=lambda rule: rule.name)
+def test_a_recording_keeps_to_its_number_of_series(scene: Scene, rule: Recording) -> None:
+    counted = scene.prometheus.query(f"count by (job, instance) ({rule.name})")
+
+    assert len(counted) >= 1
+    assert all(int(each["value"][1]) <= rule.at_most for each in counted)
+
+
+def test_a_host_with_many_groups_costs_a_fleet_no_more_than_stated(scene: Scene) -> None:
+    counted = scene.prometheus.query('count by (job) ({__name__=~"instance:vmad_.+"})')
+    scraped = scene.prometheus.query('scrape_samples_scraped{job="crowded-vmad"}')
+
+    assert int(scraped[0]["value"][1]) > 1_000
+    assert {each["metric"]["job"] for each in counted} == {"vmad", "crowded-vmad"}
+    assert all(int(each["value"][1]) <= SERIES_PER_HOST for each in counted)
