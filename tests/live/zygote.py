@@ -38,6 +38,8 @@ class _Forked:
         self.pid = int(self.stdout.readline())
 
     def kill(self) -> None:
+        if self._socket.fileno() < 0:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self._socket.shutdown(socket.SHUT_RDWR)  # ends the fork child that goes on in its place

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vmad.errors import EvidenceUnavailable
 from vmad.model.table import VMA_ROW, Rows
-from vmad.sources.bpf.layout import ENTRY, HEADER, Control, Status
+from vmad.sources.bpf.layout import ENTRY, HEADER, Control, Status, Steady
 from vmad.sources.bpf.libbpf import BpfObject
 from vmad.sources.bpf.open_coded import Entries, Headers
 
@@ -68,6 +68,7 @@ class TaskVmaWalk:
             else:
                 result[position] = header
             result[position]["position"] = position
+        result["status"][_cut_short(result)] = Status.GONE
         yield result, entries
 
     def rows(self, wanted: npt.NDArray[np.void]) -> tuple[Rows, np.void]:
@@ -77,7 +78,7 @@ class TaskVmaWalk:
         end = len(text) - HEADER.itemsize  # the header comes last
         if end >= 0:
             header = np.frombuffer(text, dtype=HEADER, offset=end)[0]
-            if header["start_boottime"] == wanted["start_boottime"][0]:
+            if header["start_boottime"] == wanted["start_boottime"][0] and not _cut_short(header):
                 return np.frombuffer(text[:end], dtype=VMA_ROW), header
         header = np.zeros(1, dtype=HEADER)[0]
         header["status"] = Status.GONE
@@ -95,6 +96,15 @@ class TaskVmaWalk:
         """Unload."""
         self._everybody.close()
         self._object.close()
+
+
+def _cut_short(headers: Headers | np.void) -> npt.NDArray[np.bool_]:
+    """Which walks ended before their address space did: the kernel leaves one that exits or execs.
+
+    Not to be told where the VMAs changed meanwhile, or without mm_lock_seq.
+    """
+    still = headers["steady"] == Steady.YES
+    return np.asarray(still & (headers["walked"] != headers["map_count"]))
 
 
 def _records(text: bytes) -> tuple[Headers, Entries]:
