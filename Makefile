@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 # make run    set up what is missing, then the daemon on 127.0.0.1:19797
 # make test   set up what is missing, then every test
+# make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
@@ -17,6 +18,10 @@ setup-test:
 
 test: setup-test lint
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+test-vm: setup-test
+	@PYTHON=$(PYTHON) deploy/setup.sh vm
+	.venv/bin/python -m vmad.lab matrix $(if $(KERNELS),--kernels "$(KERNELS)") $(MATRIX_ARGS)
 
 lint: setup-test
 	.venv/bin/ruff check .
@@ -36,4 +41,4 @@ clean:
 	rm -rf .venv build bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	$(MAKE) --silent -C vmad/sources/bpf clean
 
-.PHONY: run setup setup-test test lint docs bench clean
+.PHONY: run setup setup-test test test-vm lint docs bench clean

@@ -4,6 +4,7 @@
 #
 #   deploy/setup.sh run    what `vmad serve` needs
 #   deploy/setup.sh test   and what the tests need
+#   deploy/setup.sh vm     and what the lab needs to boot other kernels
 #
 # Says what it installs before it does, and does nothing where all is there already.
 set -eu
@@ -19,9 +20,17 @@ wanted='clang:clang llvm:llvm-strip libbpf1:libbpf.so.1 libbpf-dev:bpf/bpf_helpe
 if [ "$mode" = test ]; then
 	wanted="$wanted gcc:cc libc6-dev:stdlib.h openssl:openssl util-linux:setpriv libcap2-bin:capsh"
 fi
+if [ "$mode" = vm ]; then
+	wanted="$wanted qemu-system-x86:qemu-system-x86_64 gcc:cc libc6-dev:stdlib.h"
+	wanted="$wanted debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
+	# a package of its own since Debian 13; before, qemu-system-common has it
+	[ -e /usr/lib/qemu/virtiofsd ] || ! apt-cache show virtiofsd >/dev/null 2>&1 ||
+		wanted="$wanted virtiofsd:/usr/libexec/virtiofsd"
+fi
 
 there() {
 	case $1 in
+	/*) [ -e "$1" ] ;;
 	*.so.*) /sbin/ldconfig -p | grep -q "$1" ;;
 	*.h) [ -e "/usr/include/$1" ] ;;
 	*) command -v "$1" >/dev/null ;;
@@ -67,7 +76,7 @@ fi
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
 	fail "$python is $("$python" -V 2>&1); Python 3.11 or later is needed (set PYTHON=)"
 extras=
-[ "$mode" = test ] && extras='[dev]'
+[ "$mode" = run ] || extras='[dev]'
 stamp=.venv/vmad-setup-$mode
 state=$(cat pyproject.toml deploy/setup.sh | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
