@@ -300,7 +300,7 @@ def test_max_map_count_is_the_sysctl(source: ProcfsSource) -> None:
 def test_a_process_that_executes_another_program_in_the_middle_is_gone(target: Target) -> None:
     target.build("guard_pages", pairs=3000)
     process = identity(target.pid)
-    reader = MapsReader([process], lambda _: True)
+    reader = MapsReader([process])
     buffer = new_buffer(40 << 10)
     first = reader.fill(buffer, lambda _: None)
     assert first.segments

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +63,30 @@ class ProcessList:
             rows.append((pid, stat.start_time, 0, -1, -1, pages, stat.comm))
         self._known, self._kernel_threads = known, kernel_threads
         return np.array(rows, CENSUS_ROW)
+
+    def replaced(self, processes: Iterable[ProcessId]) -> list[ProcessId]:
+        """Those whose pid is not theirs (any more), dead or alive. One listing for all.
+
+        Raises OSError when /proc itself cannot be listed.
+        """
+        with os.scandir(self._proc) as entries:
+            shown = {int(e.name): e.inode() for e in entries if e.name.isdigit()}
+        suspects = []
+        for process in processes:
+            known = self._known.get(process.pid)
+            if (
+                known is None
+                or known.start_time != process.start_time
+                or shown.get(process.pid) != known.inode
+            ):
+                suspects.append(process)
+        return [process for process in suspects if not self._surely_same(process)]
+
+    def _surely_same(self, process: ProcessId) -> bool:
+        try:
+            return self.is_same(process)
+        except OSError:  # gone
+            return False
 
     def is_same(self, process: ProcessId) -> bool:
         """Whether the pid belongs to that process now, dead or alive. Raises OSError when gone."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,6 @@ from vmad.sources.procfs.text import PAD, Bytes
 
 #: below this much room a buffer counts as full: read(2) of maps returns up to a page at a time
 _ROOM = 16 << 10
-_GATE_LINE = b"[vsyscall]\n"
 _NEWLINE = 10
 
 
@@ -49,6 +48,17 @@ class Filled:
     more: bool = True
 
 
+def gate_line(proc: str = "/proc") -> bytes | None:
+    """The line of the vsyscall page, which ends the maps of every 64-bit process (x86-64).
+
+    No process can bring it about: the address is the kernel's. None where maps has no such line
+    (other architectures, vsyscall=none).
+    """
+    with open(f"{proc}/self/maps", "rb") as file:
+        last = file.read().splitlines(keepends=True)[-1]
+    return last if last.startswith(b"ffffffffff600000-") else None
+
+
 def new_buffer(size: int = 1 << 20) -> Bytes:
     """A buffer for ``size`` bytes of text: temporaries stay small, NumPy calls per line few."""
     return np.zeros(size + 2 * PAD, np.uint8)
@@ -57,8 +67,8 @@ def new_buffer(size: int = 1 << 20) -> Bytes:
 class MapsReader:
     """Reads the maps of ``processes`` in order, one buffer per :meth:`fill`.
 
-    ``is_same(process)`` says, after a process was read, whether its pid is still its own. Runs in
-    a bounded worker: after a Stuck neither the reader nor its last buffer may be used again.
+    Whether the pids are still theirs is for the caller to find out afterwards. Runs in a bounded
+    worker: after a Stuck neither the reader nor its last buffer may be used again.
     """
 
     _buffer: Bytes
@@ -68,11 +78,11 @@ class MapsReader:
     def __init__(
         self,
         processes: Sequence[ProcessId],
-        is_same: Callable[[ProcessId], bool],
+        gate: bytes | None = None,
         proc: str = "/proc",
     ) -> None:
         self._processes = processes
-        self._is_same = is_same
+        self._gate = gate
         self._proc = proc
         self._next = 0
         self._fd = -1
@@ -117,18 +127,20 @@ class MapsReader:
                     whole = self._is_whole(begin, at)
                     break
                 at += got
+                if self._gate and self._view[at - len(self._gate) : at] == self._gate:
+                    whole = True  # nothing follows: the read that says so is saved
+                    break
                 tick(process)
             else:
                 return self._cut(index, begin, at, bool(carried), filled)
-            same = self._is_same(process)
         except OSError as error:
             self._done()
             filled.unread.append((index, why_unread(error), error.strerror or str(error)))
             return begin
         self._done()
-        if not (same and whole):
+        if not whole:
             detail = "exited or executed another program while it was read"
-            filled.unread.append((index, Unread.GONE, detail if same else "its pid was reused"))
+            filled.unread.append((index, Unread.GONE, detail))
             return begin
         filled.segments.append(Segment(index, begin, at, bool(carried)))
         filled.ended.append(index)
@@ -142,14 +154,12 @@ class MapsReader:
         """Whether the text ended because maps did, not because the address space went away.
 
         Once the mm has no user left, reading it says "end of file" (m_start, fs/proc/task_mmu.c).
-        A text that ends in the gate line is whole (x86-64); else ask for the first line again.
+        So ask for the first line again.
         """
         if begin == end:
             return False
         if self._view[end - 1] != _NEWLINE:
             raise OSError(errno.EBADMSG, "maps does not end with a line")
-        if self._view[end - len(_GATE_LINE) : end] == _GATE_LINE:
-            return True
         return len(os.pread(self._fd, 1, 0)) == 1
 
     def _cut(self, index: int, begin: int, end: int, repeated: bool, filled: Filled) -> int:

@@ -23,7 +23,7 @@ from vmad.sources.procfs.allocator import keep_freed_memory
 from vmad.sources.procfs.anon_names import anon_names_exist
 from vmad.sources.procfs.census import ProcessList
 from vmad.sources.procfs.pairs import facts_of_keys
-from vmad.sources.procfs.reader import Filled, MapsReader, new_buffer
+from vmad.sources.procfs.reader import Filled, MapsReader, gate_line, new_buffer
 from vmad.sources.procfs.rights import explained, missing_right
 from vmad.sources.procfs.table import table_of
 from vmad.sources.procfs.tally import Tallies, Tally
@@ -61,6 +61,7 @@ class ProcfsSource:
         self.max_map_count = self._read_max_map_count()
         self._processes = ProcessList(proc)
         self._is_same = self._processes.is_same
+        self._gate = gate_line(proc)
         self._reads = BoundedReads(workers, deadline)
         self._names_exist = anon_names_exist()
         self._numa = os.path.exists(f"{proc}/self/numa_maps")
@@ -108,6 +109,10 @@ class ProcfsSource:
         asked = list(processes)
         tallies = Tallies(self._devices, self._names_exist)
         unread = self._read_all(asked, tallies)
+        read = {process: index for index, process in enumerate(asked) if index not in unread}
+        for process in self._processes.replaced(read):
+            unread[read[process]] = (Unread.GONE, "it exited, and its pid may have been reused")
+            tallies.forget(read[process])
         self._sample_pages(asked, tallies)
         for index, process in enumerate(asked):
             why = unread.get(index)
@@ -131,7 +136,7 @@ class ProcfsSource:
             ended: set[int] = set()
             detail = f"no answer for {self._reads.deadline:g} s: is its mmap_lock held?"
             try:
-                for buffer, filled in self._buffers(MapsReader(batch, self._is_same, self._proc)):
+                for buffer, filled in self._buffers(MapsReader(batch, self._gate, self._proc)):
                     for segment in filled.segments:
                         segment.process = todo[segment.process]
                     tallies.add(buffer, filled.segments)
