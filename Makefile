@@ -28,10 +28,13 @@ lint: setup-test
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# pages that code writes; tests hold the committed ones against it
-docs: setup
+# files that code writes; tests hold the committed ones against it
+docs: setup-test
 	.venv/bin/python -m vmad.export.metric_catalogue > docs/metrics.md
 	.venv/bin/python -m vmad.rules.reasons_page > docs/reasons.md
+	.venv/bin/python -m vmad.operations.runbook docs/runbook.md
+	.venv/bin/python -m vmad.operations.rule_files deploy/prometheus/rules
+	.venv/bin/python -m vmad.operations.dashboards.files deploy/grafana
 
 bench: setup-test
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
