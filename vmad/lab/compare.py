@@ -125,11 +125,13 @@ def summary_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The runs of one kernel, reduced to medians and spreads."""
     figures = {
         "VMAs at the peak": figure(max(s[1] for s in run["samples"]) for run in runs),
+        "VMAs when judged nearest to the peak": figure(_of(run, "peak", "vmas") for run in runs),
         "VMAs at the end": figure(_of(run, "end", "vmas") for run in runs),
-        "of all processes at once": figure(max(s[2] for s in run["samples"]) for run in runs),
+        "VMAs of all processes at once": figure(max(s[2] for s in run["samples"]) for run in runs),
         "processes at once": figure(max(s[3] for s in run["samples"]) for run in runs),
         "run time, s": figure(run["run_seconds"] for run in runs),
         "pairs at the peak": figure(sum(_pairs(run, "peak").values()) for run in runs),
+        "samples taken": figure(len(run["samples"]) for run in runs),
     }
     recoverable = {
         f"{rules} rules, at the {when}": figure(
@@ -180,7 +182,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kernels", required=True, metavar="A,B", help="kernels to compare")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="runs of each kernel")
     parser.add_argument(
-        "--seconds", type=int, default=60, metavar="N", help="of the workload (default %(default)s)"
+        "--seconds",
+        type=int,
+        default=60,
+        metavar="N",
+        help="of work, on two cores without KVM, about (default %(default)s)",
     )
     parser.add_argument("--memory", default=None, metavar="SIZE", help="default: the workload's")
     parser.add_argument("--cpus", type=int, default=Machine.cpus, help="default %(default)s")

@@ -31,7 +31,7 @@ from vmad.sources.source import Source
 CALLS = ("mmap", "munmap", "mprotect", "mremap", "brk", "madvise")
 SAMPLE_SECONDS = 0.1
 #: judged anew when the biggest process has grown by this factor, and after so many seconds
-GROWTH, JUDGE_SECONDS = 1.05, 2.0
+GROWTH, JUDGE_SECONDS = 1.02, 2.0
 GROUP = Path("/sys/fs/cgroup/vmad-workload")
 END = Path("/tmp/vmad-lab-end")
 
@@ -124,13 +124,18 @@ def lay_over(tree: str) -> None:
             raise OSError(error, f"cannot lay {lower} over /{name}: {os.strerror(error)}")
 
 
-def started(argv: Sequence[str], environment: dict[str, str]) -> tuple[int, int]:
-    """A child in the workload's group that will exec once its gate is written to."""
+def started(argv: Sequence[str], environment: dict[str, str]) -> tuple[int, int, int]:
+    """A child in the workload's group: its pid, its gate, and what ends when it has executed.
+
+    It waits until the gate is written to.
+    """
     gate, opens = os.pipe()
+    executed, until_exec = os.pipe()
     pid = os.fork()
     if pid:
         os.close(gate)
-        return pid, opens
+        os.close(until_exec)
+        return pid, opens, executed
     os.close(opens)
     os.setsid()
     (GROUP / "cgroup.procs").write_text("0")
@@ -152,7 +157,7 @@ def run(wanted: dict[str, Any]) -> dict[str, Any]:
     except EvidenceUnavailable:
         source = open_source("procfs", None)
     GROUP.mkdir()
-    pid, gate = started(wanted["argv"], wanted["environment"])
+    pid, gate, executed = started(wanted["argv"], wanted["environment"])
     while str(pid) not in (GROUP / "cgroup.procs").read_text().split():
         time.sleep(0.001)
     calls = SystemCallCounts(pid, CALLS)
@@ -162,6 +167,7 @@ def run(wanted: dict[str, Any]) -> dict[str, Any]:
     at_end: dict[str, Any] | None = None
     made: dict[str, int] = {}
     os.write(gate, b"x")
+    os.read(executed, 1)  # at its end since it is closed by exec: this program's VMAs are gone
     began = time.monotonic()
     status: int | None = None
     while status is None:

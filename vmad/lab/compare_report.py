@@ -44,7 +44,8 @@ def html(document: Mapping[str, Any]) -> str:
         f"{escape(document['machine'])}, {escape(document['made_at'])}</p>",
         _figures(kernels, summary, several),
         "<h2>VMAs over time</h2>",
-        '<p class="dim">Of the process that has most at that moment, sampled every 100 ms.</p>',
+        '<p class="dim">Of the process that has most at that moment, sampled every 100 ms as far '
+        "as the guest keeps up.</p>",
         line_plot(names, _lines(kernels, document["runs"]), label="VMAs over time"),
     ]
     for when, heading in (("peak", "Pairs at the peak"), ("end", "Pairs at the end")):

@@ -6,10 +6,10 @@ import java.util.Random;
 
 /** Keeps a collector busy: threads that allocate and keep a share of what they allocate. */
 public class Churn {
-    private static void churn(long ends, int seed) {
+    private static void churn(long blocks, int seed) {
         Random random = new Random(seed);
         ArrayList<byte[]> kept = new ArrayList<>();
-        while (System.nanoTime() < ends) {
+        for (long made = 0; made < blocks; made++) {
             byte[] block = new byte[16 + random.nextInt(1 << (4 + random.nextInt(14)))];
             block[0] = 1;
             if (kept.size() < 2000) {
@@ -21,12 +21,11 @@ public class Churn {
     }
 
     public static void main(String[] words) throws Exception {
-        double seconds = Double.parseDouble(System.getenv("VMAD_LAB_SECONDS"));
-        long ends = System.nanoTime() + (long) (seconds * 1e9);
+        long blocks = 10_000L * Integer.parseInt(System.getenv("VMAD_LAB_SECONDS"));
         Thread[] threads = new Thread[4];
         for (int i = 0; i < threads.length; i++) {
             int seed = i;
-            threads[i] = new Thread(() -> churn(ends, seed));
+            threads[i] = new Thread(() -> churn(blocks, seed));
             threads[i].start();
         }
         for (Thread thread : threads) {

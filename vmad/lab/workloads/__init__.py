@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The workloads that ship with the lab: what each needs, and the command that runs it in a guest.
 
-All of them run for VMAD_LAB_SECONDS, then make the file that VMAD_LAB_END names and stand still
-until it is gone, so that the address space is looked at before it is torn down.
+VMAD_LAB_SECONDS is how much work to do: about so many seconds of it on two cores without KVM. Done,
+they make the file that VMAD_LAB_END names and stand still until it is gone, so that the address
+space is looked at before it is torn down.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-# Headless Chromium on local pages that allocate, until the time is up. $1: the directory of pages.
+# Headless Chromium on a page that allocates, for so many seconds: of all the workloads this one
+# does as much as it can in its time, not a set amount of work. $1: the directory of the page.
 set -eu
 dir=$(mktemp -d)
 ends=$(($(date +%s) + VMAD_LAB_SECONDS))
 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run \
-	--disable-background-networking --user-data-dir="$dir" --remote-debugging-pipe \
-	"file://$1/allocate.html" 3</dev/zero 4>/dev/null >/dev/null 2>&1 &
+	--disable-background-networking --user-data-dir="$dir" --remote-debugging-port=0 \
+	"file://$1/allocate.html" >/dev/null 2>&1 &
 browser=$!
 while [ "$(date +%s)" -lt "$ends" ] && kill -0 "$browser" 2>/dev/null; do sleep 0.2; done
 : >"$VMAD_LAB_END"

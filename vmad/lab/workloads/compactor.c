@@ -86,13 +86,12 @@ static void compact(void)
 
 int main(void)
 {
-	double ends = deadline();
-	unsigned int number = 0, rounds = 0;
+	unsigned int number = 0, rounds = seconds_worth() / 4 + 1;
 
 	arena = mmap(NULL, (size_t)SLOTS * REGION, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	must(arena != MAP_FAILED, "mmap of the arena");
-	do {
+	for (unsigned int round = 0; round < rounds; round++) {
 		shuffle();
 		for (unsigned int i = 0; i < SLOTS; i++)
 			if (!owner[order[i]])
@@ -101,8 +100,7 @@ int main(void)
 			if (pick(2))
 				give_back(i);
 		compact();
-		rounds++;
-	} while (now() < ends);
+	}
 	hold_at_the_end();
 	printf("%u rounds, %u regions\n", rounds, number);
 	return 0;

@@ -7,8 +7,7 @@ socket=$dir/redis
 redis-server --port 0 --unixsocket "$socket" --save '' --dir "$dir" --daemonize no >/dev/null &
 server=$!
 until redis-cli -s "$socket" ping >/dev/null 2>&1; do sleep 0.1; done
-ends=$(($(date +%s) + VMAD_LAB_SECONDS))
-while [ "$(date +%s)" -lt "$ends" ]; do
+for round in $(seq $((VMAD_LAB_SECONDS / 5 + 1))); do
 	redis-cli -s "$socket" bgsave >/dev/null || true
 	redis-benchmark -s "$socket" -q -n 2000 -c 10 -P 10 -r 100000 -d 512 \
 		-t set,lpush,hset,zadd >/dev/null

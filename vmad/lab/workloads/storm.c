@@ -10,8 +10,6 @@
 
 enum { THREADS = 4, SLOTS = 4000 };
 
-static double ends;
-
 static size_t block_size(unsigned int *state)
 {
 	unsigned int power = 4 + rand_r(state) % 17; /* small ones as often as large ones */
@@ -33,7 +31,7 @@ static void *storm(void *argument)
 	char **blocks = calloc(SLOTS, sizeof(*blocks));
 	unsigned long calls = 0;
 
-	while (now() < ends) {
+	for (unsigned int round = 0; round < seconds_worth() * 2; round++) {
 		live = SLOTS / 8 + rand_r(&state) % (SLOTS * 7 / 8);
 		for (int i = 0; i < SLOTS; i++, calls++) {
 			unsigned int at = rand_r(&state) % SLOTS;
@@ -60,7 +58,6 @@ int main(void)
 	pthread_t threads[THREADS];
 	unsigned long calls = 0;
 
-	ends = deadline();
 	for (size_t i = 0; i < THREADS; i++)
 		if (pthread_create(&threads[i], NULL, storm, (void *)i))
 			return 1;

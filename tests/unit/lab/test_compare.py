@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Runs become medians with spreads, and a page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from vmad.lab.cache import Cache
+from vmad.lab.compare import compare, figure, summary_of
+from vmad.lab.compare_report import html
+from vmad.lab.errors import LabError
+from vmad.lab.workloads import WORKLOADS, prepared
+
+
+def run(kernel: str, peak: int, relaxed: int | None = 7) -> dict[str, Any]:
+    look = {
+        "seconds": 1.0,
+        "pid": 9,
+        "comm": "storm",
+        "vmas": peak,
+        "pairs": [
+            ["stock", "blocked", "anon_vma_differs", peak - 10],
+            ["stock", "mergeable", "latent", 2],
+            ["relaxed", "mergeable", "latent", peak - 8],
+        ],
+        "recoverable": {"stock": 2, "relaxed": relaxed},
+    }
+    return {
+        "kernel": kernel,
+        "release": f"{kernel}.0",
+        "evidence": "kernel",
+        "run_seconds": 2.0,
+        "samples": [[0.0, 5, 6, 2], [0.1, peak, peak + 9, 2], [0.2, 20, 20, 1]],
+        "peak": look,
+        "end": look,
+        "end_is_exact": True,
+        "calls": {"mmap": peak * 2, "brk": 1},
+    }
+
+
+def document(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    kernels = list(dict.fromkeys(each["kernel"] for each in runs))
+    return {
+        "workload": "storm",
+        "command": "storm <b>",
+        "repeat": len(runs) // len(kernels),
+        "kernels": kernels,
+        "machine": "2 CPUs",
+        "made_at": "now",
+        "summary": {k: summary_of([r for r in runs if r["kernel"] == k]) for k in kernels},
+        "runs": runs,
+    }
+
+
+def test_summary_is_the_median_with_its_spread() -> None:
+    summary = summary_of([run("6.1", peak) for peak in (100, 300, 200)])
+    assert summary["figures"]["VMAs at the peak"] == (200, 100, 300)
+    assert summary["calls"]["mmap"] == (400, 200, 600)
+    assert summary["peak_pairs"]["anon_vma_differs"] == (190, 90, 290)
+    assert summary["peak_pairs"]["mergeable: latent"] == (2, 2, 2)
+
+
+def test_what_one_run_does_not_know_the_summary_does_not_know() -> None:
+    summary = summary_of([run("5.10", 100), run("5.10", 100, relaxed=None)])
+    assert summary["recoverable"]["relaxed rules, at the peak"] is None
+    assert figure([]) is None
+
+
+def test_reason_that_one_run_lacks_counts_as_none_of_it() -> None:
+    bare = run("6.1", 50)
+    bare["peak"] = {**bare["peak"], "pairs": []}
+    assert summary_of([run("6.1", 50), bare])["peak_pairs"]["anon_vma_differs"] == (20, 0, 40)
+
+
+def test_run_that_was_never_judged_has_a_page_too() -> None:
+    page = html(document([run("6.1", 100), {**run("7.3", 50), "peak": None, "end": None}]))
+    assert "not known" in page
+
+
+def test_page_needs_nothing_but_itself() -> None:
+    page = html(document([run("6.1", 100), run("7.3", 50), run("6.1", 120), run("7.3", 40)]))
+    assert page.startswith("<!DOCTYPE html>")
+    assert not re.search(r"<script|<link|<img|src=|@import|url\(", page)
+    assert "storm &lt;b&gt;" in page
+    assert "7.3 / 6.1" in page
+    assert page.count("<polyline") == 4
+
+
+def test_any_command_is_a_workload(tmp_path: Any) -> None:
+    assert prepared(Cache(tmp_path), ["sleep", "1"]).argv == ("sleep", "1")
+
+
+def test_shipped_workload_takes_no_words(tmp_path: Any) -> None:
+    with pytest.raises(LabError, match="takes no words"):
+        prepared(Cache(tmp_path), ["compactor", "fast"])
+
+
+def test_compiled_workload_is_kept(tmp_path: Any) -> None:
+    cache = Cache(tmp_path)
+    first = prepared(cache, ["compactor"])
+    made = (tmp_path / "workloads").stat().st_mtime_ns
+    assert prepared(cache, ["compactor"]) == first
+    assert (tmp_path / "workloads").stat().st_mtime_ns == made
+
+
+def test_the_six_kinds_of_workloads_are_there() -> None:
+    kinds = {name.split("-")[0] for name in WORKLOADS}
+    assert kinds == {"compactor", "jemalloc", "redis", "compilation", "chromium", "jvm"}
+
+
+def test_no_guest_is_started_for_a_workload_that_cannot_be(monkeypatch: Any, tmp_path: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(LabError, match="takes no words"):
+        compare(["6.1"], ["compactor", "fast"], seconds=1)
