@@ -12,7 +12,8 @@ ELSEWHERE = ARENA + (1 << 24)
 
 _MAYMOVE_FIXED, _DONTUNMAP = 3, 4
 _WRITE = 2
-_SR, _RR, _LO, _LF, _AC = 1 << 15, 1 << 16, 1 << 13, 1 << 19, 1 << 20
+_SR, _RR, _LO = 1 << 15, 1 << 16, 1 << 13
+_UFFD_FLAGS = 1 << 9 | 1 << 12
 
 #: flags that an madvise can set (advice, raw bit) on the side that lacks them
 _SETTABLE = {
@@ -38,6 +39,8 @@ def cure(reasons: tuple[str, ...], facts: int, a: VmaFields, b: VmaFields) -> Pr
         return _flag_cure(reason.removeprefix("vm_flags:"), a, b)
     if reason == "mempolicy":
         return tuple(Op(Kind.MBIND, 0, each[0], each[1] - each[0]) for each in (a, b))
+    if (a[2] | b[2]) & _UFFD_FLAGS:
+        return None  # what is left moves VMAs, and mremap drops a userfaultfd without EVENT_REMAP
     if reason.startswith("anon_vma_"):
         if (a[2] | b[2]) & _LO:
             return None  # MREMAP_DONTUNMAP drops VM_LOCKED as well

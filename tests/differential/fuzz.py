@@ -56,6 +56,7 @@ class State:
     merged: dict[str, int] = field(default_factory=dict)
     cured: dict[str, int] = field(default_factory=dict)
     disagreements: int = 0
+    not_removed: int = 0  #: pairs that stayed apart though their only reason was taken away
 
     def add(self, chunk: int, result: dict[str, Any]) -> None:
         """Count one chunk in."""
@@ -85,7 +86,7 @@ def run_chunk(trial: Trial, seed: int, chunk: int, found: Path) -> dict[str, Any
     reasons: Counter[str] = Counter()
     every: Counter[str] = Counter()
     merged: Counter[str] = Counter()
-    pairs = not_reproduced = disagreements = 0
+    pairs = not_reproduced = disagreements = not_removed = 0
     procfs = trial.procfs
     trial.procfs_pairs = trial.procfs_unknown = trial.not_tried = 0
     trial.cured.clear()
@@ -94,16 +95,19 @@ def run_chunk(trial: Trial, seed: int, chunk: int, found: Path) -> dict[str, Any
         trial.procfs = procfs if number % PROCFS_EVERY == 0 else None
         try:
             answered = trial.answers(program, choose_a)
-            if number % CURE_EVERY == 0:
-                trial.cure_pairs(program, answered)
         except NotReproduced:
             not_reproduced += 1
             continue
         except Disagrees as error:
             disagreements += 1
-            text = f"seed {seed} program {number}\n{error}\n"
-            (found / f"disagreement-{seed}-{number}.txt").write_text(text, encoding="utf-8")
+            keep(found / f"disagreement-{seed}-{number}.txt", seed, number, error)
             continue
+        try:
+            if number % CURE_EVERY == 0:
+                trial.cure_pairs(program, answered)
+        except Disagrees as error:
+            not_removed += 1
+            keep(found / f"not-removed-{seed}-{number}.txt", seed, number, error)
         pairs += len(answered)
         for each in answered:
             judgement = each.pair.judgement
@@ -125,7 +129,13 @@ def run_chunk(trial: Trial, seed: int, chunk: int, found: Path) -> dict[str, Any
         "merged": dict(merged),
         "cured": dict(trial.cured),
         "disagreements": disagreements,
+        "not_removed": not_removed,
     }
+
+
+def keep(path: Path, seed: int, number: int, error: Disagrees) -> None:
+    """Write down what was found."""
+    path.write_text(f"seed {seed} program {number}\n{error}\n", encoding="utf-8")
 
 
 def work(seed: int, found: Path) -> None:
@@ -205,7 +215,8 @@ def report(state: State) -> str:
     """The distribution, for people."""
     lines = [
         f"kernel {state.kernel}, seed {state.seed}: {state.pairs:,} pairs of {state.programs:,} "
-        f"programs, {state.disagreements} disagreements, {state.seconds:,.0f} s of work",
+        f"programs, {state.disagreements} disagreements, {state.not_removed} reasons that were "
+        f"not the cause, {state.seconds:,.0f} s of work",
         f"not reproduced: {state.not_reproduced:,} programs; "
         f"no free hint: {state.not_tried:,} pairs",
     ]
@@ -242,7 +253,7 @@ def main() -> int:
     state = load(arguments.state, arguments.seed)
     drive(state, arguments.state, arguments.pairs, arguments.workers)
     print(report(state))
-    return 1 if state.disagreements else 0
+    return 1 if state.disagreements or state.not_removed else 0
 
 
 def show(seed: int, number: int) -> int:

@@ -100,7 +100,9 @@ class Session:
         self.gave_up = False
         self._joined = (0, 0)
         with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, 0, -20)  # the target waits for us
+            # the target waits for us: a thread of it that we have let go must not run before the
+            # others are let go too. Every stop is bounded, and between stops we sleep.
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
     def ask(self, boundaries: Sequence[int], cancelled: Callable[[], bool]) -> Iterator[Stop]:
         """Ask about each boundary; one Stop after the other, the target running in between."""
@@ -124,6 +126,7 @@ class Session:
         if not self.target.still_the_same():
             raise TargetGone(f"process {self.target.pid} is gone")
         self._await_sleepers()
+        self._move_near()
         threads = Threads(self.target)
         answers: list[Answer] = []
         count = 0
@@ -205,6 +208,18 @@ class Session:
                 return answer
             before = after
         return answer
+
+    def _move_near(self) -> None:
+        """Run on the processor of the thread that will most likely be borrowed.
+
+        Each call in the target is a change from us to it and back: on one processor that takes
+        a few µs, between two of a virtual machine an interrupt each way (measured: 93 µs).
+        """
+        with suppress(OSError, ValueError, IndexError):
+            with open(f"/proc/{self.target.pid}/stat", "rb") as file:
+                text = file.read()
+            processor = int(text[text.rindex(b")") + 2 :].split()[36])
+            os.sched_setaffinity(0, {processor})
 
     def _await_sleepers(self) -> None:
         """Wait a little for threads in uninterruptible sleep, before anything is stopped."""

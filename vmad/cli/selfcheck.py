@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""``vmad selfcheck``: are the verdicts true on this very kernel? Ask it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from contextlib import ExitStack
+
+from vmad.cli.options import add_format_option
+from vmad.errors import EvidenceUnavailable
+from vmad.model.kernel import running_kernel
+from vmad.model.verdict import Verdict
+from vmad.selfcheck.check import Checked, check_all
+from vmad.sources.choose import open_source
+from vmad.sources.source import Source
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "selfcheck",
+        help="check the rules against this kernel with real pairs",
+        description="Build each condition of the catalogue in a child of its own, judge it by "
+        "every evidence that works here, and ask the kernel. Takes some seconds and touches no "
+        "other process. Exit status 1 on any disagreement.",
+    )
+    add_format_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check all and print. Returns 1 on any disagreement."""
+    began = time.monotonic()
+    kernel = running_kernel()
+    with ExitStack() as stack:
+        sources: list[Source] = []
+        note = ""
+        for evidence in ("kernel", "procfs"):
+            try:
+                source = open_source(evidence, None)
+            except EvidenceUnavailable as error:
+                note = f"Without kernel evidence: {error}."
+                continue
+            stack.callback(source.close)
+            sources.append(source)
+        checked = list(check_all(sources))
+    names = [source.evidence.value for source in sources]
+    wrong = [each for each in checked if each.wrong]
+    asked = [each for each in checked if each.merged is not None]
+    took = time.monotonic() - began
+    if arguments.format == "json":
+        print(json.dumps(_document(kernel.release, names, checked, took)))
+        return 1 if wrong else 0
+    width = max(len(each.name) for each in checked)
+    print(
+        f"{'condition':{width}}  {'kernel does':11}  "
+        + "  ".join(f"{n:28}" for n in names).rstrip()
+    )
+    for each in checked:
+        print(_line(each, width, names))
+        for text in each.wrong:
+            print(f"{'':{width}}  DISAGREES: {text}")
+    if note:
+        print(note)
+    print(
+        f"{len(asked)} conditions asked of kernel {kernel.release} in {took:.1f} s, "
+        f"{len(checked) - len(asked)} not to be had here: {len(wrong)} disagreements."
+    )
+    return 1 if wrong else 0
+
+
+def _line(each: Checked, width: int, names: list[str]) -> str:
+    if each.merged is None:
+        return f"{each.name:{width}}  {each.note or 'no free hint to ask with'}"
+    answer = "merges" if each.merged else "stays apart"
+    told = []
+    for name in names:
+        judgement = each.judgements[name]
+        blocked = judgement.verdict is Verdict.BLOCKED
+        told.append(f"{judgement.reasons[0] if blocked else judgement.verdict.value:28}")
+    return f"{each.name:{width}}  {answer:11}  {'  '.join(told)}".rstrip()
+
+
+def _document(
+    release: str, names: list[str], checked: list[Checked], took: float
+) -> dict[str, object]:
+    return {
+        "schema": "vmad.selfcheck/1",
+        "kernel": {"release": release},
+        "evidences": names,
+        "took_seconds": round(took, 3),
+        "conditions": [
+            {
+                "name": each.name,
+                "merged": each.merged,
+                "note": each.note,
+                "disagreements": each.wrong,
+                **{
+                    name: {"verdict": judgement.verdict.value, "reasons": list(judgement.reasons)}
+                    for name, judgement in each.judgements.items()
+                },
+            }
+            for each in checked
+        ],
+        "disagreements": sum(bool(each.wrong) for each in checked),
+    }
