@@ -95,8 +95,9 @@ def run_chunk(trial: Trial, seed: int, chunk: int, found: Path) -> dict[str, Any
         trial.procfs = procfs if number % PROCFS_EVERY == 0 else None
         try:
             answered = trial.answers(program, choose_a)
-        except NotReproduced:
+        except NotReproduced as error:
             not_reproduced += 1
+            keep(found / f"not-reproduced-{seed}-{number}.txt", seed, number, error)
             continue
         except Disagrees as error:
             disagreements += 1
@@ -133,7 +134,7 @@ def run_chunk(trial: Trial, seed: int, chunk: int, found: Path) -> dict[str, Any
     }
 
 
-def keep(path: Path, seed: int, number: int, error: Disagrees) -> None:
+def keep(path: Path, seed: int, number: int, error: Exception) -> None:
     """Write down what was found."""
     path.write_text(f"seed {seed} program {number}\n{error}\n", encoding="utf-8")
 

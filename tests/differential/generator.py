@@ -46,8 +46,17 @@ _TABLE = tuple(kind for kind, weight in WEIGHTS for _ in range(weight))
 def random_program(pick: Pick) -> Program:
     """A program that leaves some VMAs in the arena; any of its calls may fail."""
     ops = [op(Kind.MMAP, 0, ARENA_PAGES // 2, arg=R | W | (PRIVATE | FIXED | ANON) << 8)]
-    ops += [random_op(pick) for _ in range(3 + pick(40))]
+    for _ in range(3 + pick(40)):
+        ops.append(random_op(pick))
+        if ops[-1].kind == Kind.UFFD_REGISTER and pick(4) == 3:
+            ops.append(_beside(ops[-1]))
     return tuple(ops)
+
+
+def _beside(registered: Op) -> Op:
+    """The range above, registered alike with another userfaultfd: only the contexts differ."""
+    above = registered.addr + registered.len
+    return registered._replace(addr=above, extra=(registered.extra + 1) % 3)
 
 
 def random_op(pick: Pick) -> Op:
