@@ -7,6 +7,8 @@ beside it a page of metrics with as many groups and reasons as a host can have.
 
 from __future__ import annotations
 
+import re
+import resource
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,15 +43,16 @@ groups:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Prometheus, and the instance label of the real daemon."""
+    """Prometheus, the instance label of the real daemon, and the pid of what it watches."""
 
     prometheus: Prometheus
     instance: str
+    pid: int
 
     def asked(self, expr: str) -> list[dict[str, Any]]:
         """The daemon's series of an expression, with what a few seconds cannot have cut short."""
         filled = filled_in(expr, job="vmad", instance=self.instance, group=LOAD, window="30s")
-        found = self.prometheus.query(filled.replace("offset 1d", "offset 2s"))
+        found = self.prometheus.query(re.sub(r"offset \w+", "offset 2s", filled))
         return [each for each in found if each["metric"].get("job", "vmad") == "vmad"]
 
 
@@ -92,7 +95,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, crowded: str) -> Iterator[Sc
         daemon.reload()
         targets = {"vmad": daemon.address, "crowded-vmad": crowded}
         with Prometheus(directory, targets, [RULES / name for name in FILES]) as prometheus:
-            scene = Scene(prometheus, daemon.address)
+            scene = Scene(prometheus, daemon.address, target.pid)
             here = f'instance="{daemon.address}"'
 
             def evaluated() -> bool:
@@ -130,6 +133,14 @@ def test_every_recording_has_data(scene: Scene, rule: Recording) -> None:
 @pytest.mark.parametrize("query", list(panel_queries()), ids=str)
 def test_every_panel_has_data(scene: Scene, query: PanelQuery) -> None:
     assert scene.asked(query.expr)
+
+
+def test_the_address_space_is_what_the_kernel_says(scene: Scene) -> None:
+    pages = int(Path(f"/proc/{scene.pid}/statm").read_text().split()[0])
+    wanted = pages * resource.getpagesize()
+    size = f'vmad_group_address_space_bytes{{group="{LOAD}"}} == {wanted}'
+
+    wait_for("the size of the load", lambda: scene.asked(size))
 
 
 def test_a_metric_that_is_not_there_has_no_data(scene: Scene) -> None:

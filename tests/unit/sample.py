@@ -74,6 +74,7 @@ def process(
         pairs=pair_counts or {},
         recoverable=recoverable or {"stock": 0, "relaxed": 0},
         walked_at=NOW - 2.0,
+        size=map_count * 65_536 if map_count is not None else None,
     )
 
 
@@ -91,6 +92,7 @@ def group_of(name: str, members: Iterable[JudgedProcess]) -> GroupStats:
     waters = [member.high_water for member in members if member.high_water is not None]
     times = [m.seconds_to_limit for m in members if m.seconds_to_limit is not None]
     rates = [member.rate for member in members if member.rate is not None]
+    sizes = [member.size for member in members if member.size is not None]
     return GroupStats(
         name=name,
         processes=len(members),
@@ -103,6 +105,7 @@ def group_of(name: str, members: Iterable[JudgedProcess]) -> GroupStats:
         kinds=tuple(map(sum, zip(*(m.kinds for m in members), strict=True))),
         pairs=dict(pair_sum),
         recoverable=recoverable_of(members),
+        size_sum=sum(sizes) if sizes else None,
     )
 
 

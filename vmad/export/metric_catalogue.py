@@ -74,6 +74,9 @@ GROUPS = Section(
                "Seconds until the first process of the group reaches the limit at its present "
                "rate; absent while none grows.",
                "Alert when it is below the time that a person needs to act."),
+        Metric("vmad_group_address_space_bytes", "gauge", _GROUP, "bytes",
+               "Size of all address spaces of the group together, reserved memory included.",
+               "VMAs that grow while it does not: memory that is there is cut into pieces."),
         Metric("vmad_group_areas", "gauge", ("group", "kind"), "VMAs",
                "VMAs of the group by kind.",
                "Many incidents are not anonymous at all: look at file_deleted and shared_memory "

@@ -95,6 +95,7 @@ class VmadCollector(Collector):
         put("vmad_group_limit_ratio", group.ratio, name)
         put("vmad_group_memory_map_areas_growth_per_second", group.rate, name)
         put("vmad_group_seconds_to_limit", group.seconds_to_limit, name)
+        put("vmad_group_address_space_bytes", group.size_sum, name)
         if group.kinds is not None:
             for kind in Kind:
                 put("vmad_group_areas", group.kinds[kind], name, KIND_NAMES[kind])

@@ -11,6 +11,7 @@ _TO_LIMIT = f"> on ({HOST}) group_left ()"
 _WORTH = Condition(_RATIO, ">", "0.5")
 
 _AREAS = "vmad_group_memory_map_areas"
+_SIZE = "vmad_group_address_space_bytes"
 _STOCK = 'vmad_group_recoverable_areas{rules="stock"}'
 _RELAXED = 'vmad_group_recoverable_areas{rules="relaxed"}'
 
@@ -87,6 +88,19 @@ LIMIT = RuleGroup(
             "A process of this group has been at {{ $value | humanizePercentage }} of "
             "vm.max_map_count within the last day and is below 80 % now. A graph of its count may "
             "not show it: it was sampled every second, not at scrapes.",
+        ),
+        Alert(
+            "VmadFragmenting",
+            "warning",
+            (
+                Condition(f"{_AREAS} / ({_AREAS} offset 1h)", ">", "1.25"),
+                Condition(f"{_SIZE} / ({_SIZE} offset 1h)", "<", "1.05"),
+                Condition(_RATIO, ">", "0.2"),
+            ),
+            "15m",
+            "The memory of {{ $labels.group }} on {{ $labels.instance }} is being cut into pieces",
+            "Within an hour its VMAs have become {{ $value | humanize }} times as many, while its "
+            "address space has grown by less than 5 %: what was one VMA is now several.",
         ),
         Alert(
             "VmadLimitLowered",

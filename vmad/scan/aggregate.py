@@ -108,6 +108,7 @@ def group_of(name: str, members: Sequence[Member]) -> GroupStats:
     walked = any(process.walked_at is not None for process in singles)
     counts = _known(process.map_count for process in singles)
     rates = _known(process.rate for process in singles)
+    sizes = _known(process.size for process in singles)
     return GroupStats(
         name=name,
         processes=len(members),
@@ -120,6 +121,7 @@ def group_of(name: str, members: Sequence[Member]) -> GroupStats:
         kinds=sums.kinds if walked else None,
         pairs=sums.pairs if walked else None,
         recoverable=sums.recoverable if walked else None,
+        size_sum=sum(sizes) if sizes else None,
     )
 
 

@@ -17,7 +17,7 @@ UNDECIDED: Recoverable = {"stock": None, "relaxed": None}
 
 class Counted(NamedTuple):
     """What changes without a walk. ``map_count`` and ``high_water`` are -1 where unknown, ``rate``
-    (VMAs per second) and ``seconds_to_limit`` NaN.
+    (VMAs per second) and ``seconds_to_limit`` NaN. ``size`` is in bytes, negative where unknown.
     """
 
     map_count: int
@@ -25,6 +25,7 @@ class Counted(NamedTuple):
     rate: float
     seconds_to_limit: float
     limit: int | None
+    size: int = -1
 
 
 def counted_process(process: ProcessId, comm: str, group: str, counted: Counted) -> JudgedProcess:
@@ -37,6 +38,7 @@ def counted_process(process: ProcessId, comm: str, group: str, counted: Counted)
         kinds=(0,) * KIND_COUNT,
         pairs={},
         recoverable=UNDECIDED,
+        size=counted.size if counted.size >= 0 else None,
     )
 
 
@@ -59,6 +61,7 @@ def walked_process(
         pairs,
         {"stock": summary.recoverable_stock, "relaxed": summary.recoverable_relaxed},
         walked_at,
+        counted.size if counted.size >= 0 else None,
     )
 
 
@@ -66,7 +69,7 @@ def _shown(
     counted: Counted,
 ) -> tuple[int | None, float | None, int | None, float | None, float | None]:
     """map_count, ratio, high_water, rate, seconds_to_limit; None where unknown (NaN)."""
-    count, high, rate, seconds, limit = counted
+    count, high, rate, seconds, limit, _ = counted
     return (
         count if count >= 0 else None,
         count / limit if count >= 0 and limit else None,

@@ -27,6 +27,7 @@ from vmad.scan.groups import GroupRules
 from vmad.scan.history import History
 from vmad.scan.judged_process import Counted, counted_process, walked_process
 from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.sources.counting import page_shift_of
 from vmad.sources.identity import IdentityReader
 from vmad.sources.source import Census, Source, missed_by
 
@@ -270,22 +271,27 @@ class Scanner:
         high_water = history.high_water.tolist()
         rates = history.rate.tolist()
         seconds = history.seconds_to(limit).tolist()
+        # a process whose size changed is walked, and so shown anew, in this scan or the next
+        sizes = (census["total_vm"] << page_shift_of(self.source)).tolist()
+
+        def now(row: int) -> Counted:
+            high, rate, left = high_water[row], rates[row], seconds[row]
+            return Counted(counts[row], high, rate, left, limit, sizes[row])
+
         for row, process in enumerate(ids):
             held = known(process)
             if held is not None:
                 if held.member is None:
-                    now = Counted(counts[row], high_water[row], rates[row], seconds[row], limit)
                     walk = held.summary
-                    judged = walked_process(walk, held.group, now, held.pairs, held.walked_at)
+                    judged = walked_process(walk, held.group, now(row), held.pairs, held.walked_at)
                     held.member = Member(judged, walk.mm)
                 yield held.member
                 continue
             unread = self._unreadable.get(process)
             if counts[row] >= 0 and unread is not None and unread.why is not Unread.GONE:
                 # its mmap_lock is contended, say: how near it is to the limit is known
-                now = Counted(counts[row], high_water[row], rates[row], seconds[row], limit)
                 group = self._name_of(unread.id, unread.comm)
-                judged = counted_process(unread.id, unread.comm, group, now)
+                judged = counted_process(unread.id, unread.comm, group, now(row))
                 yield Member(judged, int(census["mm"][row]))
 
     def _ids_of(self, census: Census) -> list[_Key]:

@@ -38,6 +38,7 @@ class JudgedProcess:
     pairs: Mapping[PairKey, int]
     recoverable: Recoverable
     walked_at: float | None = None
+    size: int | None = None  #: of the whole address space, bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class GroupStats:
     kinds: tuple[int, ...] | None
     pairs: Mapping[PairKey, int] | None
     recoverable: Recoverable | None
+    size_sum: int | None = None  #: of all address spaces, bytes
 
 
 @dataclass(frozen=True, slots=True)

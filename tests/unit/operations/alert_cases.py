@@ -102,6 +102,18 @@ CASES = (
         _group("0.95x5", highwater="64000x5"),
     ),
     Case(
+        "VmadFragmenting", "half as many again in an hour, of the same memory", True, 90,
+        {'vmad_group_memory_map_areas{group="db"}': "20000+200x100",
+         'vmad_group_address_space_bytes{group="db"}': "8e10x100",
+         'vmad_group_limit_ratio{group="db"}': "0.3+0.003x100"}, _DB,
+    ),
+    Case(
+        "VmadFragmenting", "memory grows with it", False, 90,
+        {'vmad_group_memory_map_areas{group="db"}': "20000+200x100",
+         'vmad_group_address_space_bytes{group="db"}': "8e10+8e8x100",
+         'vmad_group_limit_ratio{group="db"}': "0.3+0.003x100"},
+    ),
+    Case(
         "VmadLimitLowered", "from 262,144 to 65,530", True, 12,
         {"vmad_memory_map_areas_limit": f"262144x9 {LIMIT}x20"},
     ),

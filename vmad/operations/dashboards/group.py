@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from vmad.operations.dashboards.frame import choice, dashboard
 from vmad.operations.dashboards.host import WHERE
 from vmad.operations.dashboards.looks import (
+    BYTES,
     PER_SECOND,
     RATIO,
     RATIO_STEPS,
@@ -76,6 +77,10 @@ def _how_near(made: Dashboard) -> Dashboard:
         .with_panel(
             graph("All VMAs by kind", "All processes of the group together.",
                   [Query(f"vmad_group_areas{_GROUP}", "{{kind}}")], VMAS, stacked=True)
+        )
+        .with_panel(
+            graph("Address space", "VMAs that grow while it does not: memory is cut into pieces.",
+                  [Query(f"vmad_group_address_space_bytes{_GROUP}", "address space")], BYTES)
         )
         .with_panel(
             graph("Number of processes", "Tells growth in numbers from growth of one process.",

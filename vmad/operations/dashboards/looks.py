@@ -16,6 +16,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 RATIO = "percentunit"
 VMAS = "locale"  #: whole numbers with the reader's thousands separators
+BYTES = "bytes"
 PER_SECOND = "suffix:/s"
 SECONDS = "s"
 
