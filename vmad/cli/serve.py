@@ -49,6 +49,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
+    # numpy's linear algebra, unused here, would keep a thread and its buffers for each core
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from vmad.config.values import Listen  # noqa: PLC0415
     from vmad.daemon.service import Options, Service  # noqa: PLC0415  imports everything
 

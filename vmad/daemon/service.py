@@ -2,15 +2,12 @@
 """The daemon: two loops, a web server, and signals.
 
 The main thread only waits for signals: SIGTERM and SIGINT end it, SIGHUP reads the configuration
-again. They are blocked and waited for instead of being handled, since a handler may run between
-any two steps of the main thread and so must not take a lock. The watchdog is fed only while scans
-come to an end.
+again. The watchdog is fed only while scans come to an end.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import threading
@@ -24,6 +21,7 @@ from vmad.daemon.content import DaemonContent
 from vmad.daemon.evidence import open_evidence
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
 from vmad.daemon.rounds import Rounds
+from vmad.daemon.signals import Signals
 from vmad.errors import BadConfig
 from vmad.export.quantities import counted
 from vmad.model.process import Unread
@@ -36,7 +34,7 @@ log = logging.getLogger("vmad")
 
 #: share of the budget that reading process events may take
 EVENTS_SHARE = 0.25
-ENDING = {signal.SIGTERM, signal.SIGINT}
+ENDING = frozenset((signal.SIGTERM, signal.SIGINT))
 #: keys that are read at the start alone
 AT_START = ("evidence", "deadline", "page_budget")
 
@@ -55,12 +53,13 @@ class Service:
     """One daemon. ``run`` returns the exit status.
 
     Until then SIGTERM and SIGINT have their default effect, which is prompt too. To be made and
-    run in the main thread, before there are others. Raises BadConfig, EvidenceUnavailable.
+    run in the main thread. Raises BadConfig, EvidenceUnavailable.
     """
 
     def __init__(self, options: Options, proc: str = "/proc") -> None:
+        self._signals = Signals()
         # the default would end a daemon that is told to reload while it starts
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        self._signals.take((signal.SIGHUP,))
         self._options = options
         self._config = self._load()
         self._exit_status = 0
@@ -103,8 +102,8 @@ class Service:
             timeout=web.timeout,
             web_config=self._options.web_config,
         )
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         server.start()
+        self._signals.take(ENDING)
         announce(server.addresses)
         for name, problem in self._opened.problems.items():
             if problem is not None:
@@ -130,15 +129,15 @@ class Service:
         except Exception:
             log.exception("this should not happen; please report it")
             self._exit_status = 1
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._signals.send(signal.SIGTERM)
 
     def _wait(self) -> None:
         """Until the daemon is to end."""
         while True:
-            number = _next_signal({*ENDING, signal.SIGHUP}, self._watchdog.period)
-            if number in ENDING:
+            came = self._signals.wait(self._watchdog.period)
+            if came & ENDING:
                 return
-            if number == signal.SIGHUP:
+            if signal.SIGHUP in came:
                 self.reload()
             self._watchdog.feed()
 
@@ -218,14 +217,6 @@ class Service:
             walk=self._scanner.source.health().walk,
             sources=sources,
         )
-
-
-def _next_signal(awaited: set[signal.Signals], seconds: float | None) -> int | None:
-    """The next of these (blocked) signals; None when none came in time."""
-    if seconds is None:
-        return signal.sigwait(awaited)
-    found = signal.sigtimedwait(awaited, seconds)
-    return None if found is None else found.si_signo
 
 
 def _warn_of_missing_rights(snapshot: HostSnapshot) -> None:

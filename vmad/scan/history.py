@@ -22,6 +22,8 @@ Booleans = npt.NDArray[np.bool_]
 #: growth is measured over this many seconds, from the oldest of ANCHORS counts kept of them
 GROWTH_WINDOW = 60.0
 ANCHORS = 6
+#: a rate over less is noise: every program maps its libraries in its first tenth of a second
+SHORTEST_WINDOW = 2.0
 
 #: in the columns of the last walk and of what was shown: none yet; -1 is a census's "unknown"
 NEVER = -2
@@ -75,7 +77,9 @@ class History:
 
     @property
     def rate(self) -> Floats:
-        """Growth in VMAs per second over the last GROWTH_WINDOW seconds, NaN unknown."""
+        """Growth in VMAs per second over the last GROWTH_WINDOW seconds; NaN unknown, as over the
+        first SHORTEST_WINDOW of a process.
+        """
         return self._columns["rate"]
 
     def sample(self, census: Census, now: float) -> Change:
@@ -193,14 +197,14 @@ def _make_room(columns: npt.NDArray[np.void], rows: Booleans) -> None:
 
 
 def _rate(columns: npt.NDArray[np.void], counts: Integers, now: float) -> Floats:
-    """From the oldest anchor that is there to now; NaN without one or without time between."""
+    """From the oldest anchor that is there to now; NaN without one or with too little between."""
     have = columns["anchor_count"] >= 0
     oldest = have.sum(axis=1) - 1
     rows = np.arange(len(columns))
     usable = oldest >= 0
     oldest[~usable] = 0
     elapsed = now - columns["anchor_time"][rows, oldest]
-    usable &= (elapsed > 0) & (counts >= 0)
+    usable &= (elapsed >= SHORTEST_WINDOW) & (counts >= 0)
     result = np.full(len(columns), np.nan)
     np.divide(counts - columns["anchor_count"][rows, oldest], elapsed, out=result, where=usable)
     return result

@@ -85,6 +85,17 @@ def test_rate_of_a_newcomer_counts_from_its_first_sample() -> None:
     assert by_pid(history, history.rate)[2] == pytest.approx(30)
 
 
+def test_loading_of_libraries_is_no_growth() -> None:
+    """30 VMAs at the exec, 300 a tenth of a second later: not 2,700 per second."""
+    history = History()
+    sampled(history, 0, Imagined(7, 30))
+    sampled(history, 0.1, Imagined(7, 300))
+    assert np.isnan(history.rate).all()
+    sampled(history, 5, Imagined(7, 300))
+
+    assert by_pid(history, history.rate) == {7: 54}
+
+
 def test_one_sample_tells_no_rate() -> None:
     history = History()
     sampled(history, 0, Imagined(7))

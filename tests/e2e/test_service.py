@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The daemon as a service: signals, the service manager, the budget, and bad starts."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.daemons import VMAD, Daemon, Manager, wait_for
+from tests.e2e.rights import as_nobody
+from tests.live.targets import Target
+
+QUICK = "scan:\n  interval: 1s\n  budget: 50%\n"
+#: every scan full and one after the other: most of its time the daemon is in a scan
+BUSY = "scan:\n  interval: 1s\n  full_every: 1\n  evidence: {evidence}\n  budget: 100%\n"
+EVIDENCES = [pytest.param("kernel", marks=pytest.mark.bpf), "procfs"]
+
+
+def refused(*words: str, prefix: tuple[str, ...] = ()) -> tuple[int, list[str]]:
+    """Exit status and stderr of a daemon that does not start."""
+    ran = subprocess.run(
+        [*prefix, VMAD, "serve", *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.stdout == ""
+    return ran.returncode, ran.stderr.splitlines()
+
+
+def open_to_everybody(tmp_path: Path) -> None:
+    """pytest keeps its directories to their owner."""
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_mode & 0o005 != 0o005:
+            directory.chmod(0o755)
+
+
+# --- stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_within_a_second(tmp_path: Path, number: signal.Signals) -> None:
+    with Daemon(tmp_path, QUICK).ready() as daemon:
+        status, seconds = daemon.stop(number)
+
+    assert status == 0
+    assert seconds < 1
+
+
+@pytest.mark.parametrize("evidence", EVIDENCES)
+def test_stops_within_a_second_in_the_middle_of_a_scan(
+    tmp_path: Path, victim: Target, evidence: str
+) -> None:
+    victim.build("guard_pages", pairs=12_000)
+    with Daemon(tmp_path, BUSY.format(evidence=evidence)).ready() as daemon:
+        status, seconds = daemon.stop()
+
+    assert (status, seconds < 1) == (0, True)
+
+
+def test_stops_within_a_second_before_the_first_scan_is_complete(
+    tmp_path: Path, victim: Target
+) -> None:
+    victim.build("guard_pages", pairs=12_000)
+    with Daemon(tmp_path, BUSY.format(evidence="auto")) as daemon:
+        daemon.logged("listening on")
+        status, seconds = daemon.stop()
+
+    assert (status, seconds < 1) == (0, True)
+
+
+def test_stops_within_a_second_though_clients_hang(tmp_path: Path) -> None:
+    with Daemon(tmp_path, QUICK).ready() as daemon:
+        host, _, port = daemon.address.partition(":")
+        silent = socket.create_connection((host, int(port)))
+        halfway = socket.create_connection((host, int(port)))
+        halfway.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.connect((host, int(port)))
+        deaf.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        daemon.get("/metrics")  # they have all been accepted
+        status, seconds = daemon.stop()
+        for client in (silent, halfway, deaf):
+            client.close()
+
+    assert (status, seconds < 1) == (0, True)
+
+
+def test_stops_at_once_while_it_starts(tmp_path: Path) -> None:
+    """Importing and loading BPF: the signal's default action, as systemd expects it."""
+    for _ in range(3):
+        with Daemon(tmp_path, QUICK) as daemon:
+            status, seconds = daemon.stop()
+        assert status in (0, -signal.SIGTERM)
+        assert seconds < 1
+
+
+# --- the service manager
+
+
+def test_manager_hears_ready_after_the_first_scan_then_the_watchdog_then_stopping(
+    tmp_path: Path,
+) -> None:
+    with (
+        Manager(tmp_path) as manager,
+        Daemon(tmp_path, QUICK, environment=manager.environment(watchdog_seconds=1.5)) as daemon,
+    ):
+        ready = manager.until("READY=1")[-1]
+        assert daemon.status("/-/ready") == 200
+        assert daemon.value("vmad_scans_total", kind="full") == 1
+        assert "processes" in ready[1]
+        manager.until("WATCHDOG=1")
+
+        daemon.reload()
+        (reloading,) = [one for one in manager.until("READY=1") if "RELOADING=1" in one]
+        assert reloading[1].startswith("MONOTONIC_USEC=")
+        daemon.stop()
+        manager.until("STOPPING=1")
+
+
+# --- reloading
+
+
+def test_reload_takes_a_good_configuration_and_refuses_a_bad_one(
+    tmp_path: Path, victim: Target
+) -> None:
+    hour = "scan:\n  interval: 1h\n  budget: 50%\n"
+    with Daemon(tmp_path, hour).ready() as daemon:
+        assert daemon.value("vmad_config_last_reload_successful") is None
+
+        daemon.configure(hour + "grups: []\n")
+        daemon.reload()
+        line = daemon.logged(r"refused, the old one stays: (.*)")[1]
+        assert line.startswith(f"{daemon.config}:4: ")
+        assert "grups" in line
+        # at the next scrape, though the next scan is an hour away
+        assert daemon.value("vmad_config_last_reload_successful") == 0
+        assert daemon.value("vmad_config_last_reload_success_timestamp_seconds") is None
+        assert daemon.value("vmad_group_processes", group="comm/vmad-victim") == 1
+
+        daemon.configure(hour + "groups:\n  - match: {comm: vmad-victim}\n    name: renamed\n")
+        daemon.reload()
+        daemon.wait_for_value("vmad_group_processes", lambda n: n == 1, group="renamed")
+        assert daemon.value("vmad_config_last_reload_successful") == 1
+        assert (daemon.value("vmad_config_last_reload_success_timestamp_seconds") or 0) > 1e9
+
+
+def test_reload_switches_process_events_off_and_on(tmp_path: Path) -> None:
+    with Daemon(tmp_path, QUICK).ready() as daemon:
+        daemon.wait_for_value("vmad_event_source_up", lambda up: up == 1)
+        daemon.configure(QUICK + "  events: false\n")
+        daemon.reload()
+        daemon.wait_for_value("vmad_event_source_up", lambda up: up == 0)
+        daemon.configure(QUICK)
+        daemon.reload()
+        daemon.wait_for_value("vmad_event_source_up", lambda up: up == 1)
+
+
+def test_reload_while_it_starts_does_not_end_it(tmp_path: Path) -> None:
+    with Daemon(tmp_path, QUICK) as daemon:
+        daemon.logged("listening on")
+        daemon.reload()
+        daemon.reload()
+        daemon.ready()
+        daemon.logged("configuration reloaded")
+        assert daemon.stop()[0] == 0
+
+
+def test_keys_that_are_read_at_the_start_are_named_when_they_change(tmp_path: Path) -> None:
+    with Daemon(tmp_path, QUICK).ready() as daemon:
+        daemon.configure(QUICK + "  deadline: 3s\nweb:\n  max_connections: 5\n")
+        daemon.reload()
+        daemon.logged("changes under web take effect at the next start")
+        daemon.logged(r"a change of scan\.deadline takes effect at the next start")
+
+
+# --- process events
+
+
+def test_lost_events_are_counted_at_the_next_scrape_and_healed_by_a_full_scan(
+    tmp_path: Path,
+) -> None:
+    from tests.live.test_events import poison  # noqa: PLC0415
+
+    with Daemon(tmp_path, "scan:\n  interval: 30s\n  budget: 50%\n").ready() as daemon:
+        daemon.wait_for_value("vmad_event_source_up", lambda up: up == 1)
+        full = daemon.value("vmad_scans_total", kind="full") or 0
+        poison()
+        daemon.wait_for_value("vmad_event_overruns_total", lambda number: number >= 1)
+        daemon.wait_for_value("vmad_scans_total", lambda now: now > full, kind="full")
+        daemon.wait_for_value("vmad_event_source_up", lambda up: up == 1)
+
+
+# --- the budget
+
+
+def test_tiny_budget_stretches_the_interval(tmp_path: Path) -> None:
+    config = "scan:\n  interval: 1s\n  budget: 0.01%\n"
+    with Daemon(tmp_path, config).ready() as daemon:
+        stretched = daemon.wait_for_value(
+            "vmad_scan_interval_seconds", lambda seconds: seconds > 1.5, kind="effective"
+        )
+        scans = daemon.value("vmad_scans_total", kind="incremental")
+        page = daemon.get("/").decode()
+
+        assert daemon.value("vmad_scan_interval_seconds", kind="configured") == 1
+        assert daemon.value("vmad_cpu_budget_ratio") == 0.0001
+        assert "for the budget" in page
+        assert stretched > 1.5
+        assert (scans or 0) <= 5
+
+
+# --- what keeps it from starting
+
+
+def test_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, lines = refused("--web.listen-address", f"127.0.0.1:{port}")
+
+    assert (status, len(lines)) == (1, 1)
+    assert str(port) in lines[0]
+
+
+def test_bad_configuration_is_a_line_with_file_and_line(tmp_path: Path) -> None:
+    config = tmp_path / "vmad.yml"
+    config.write_text("scan:\n  interval: never\n")
+    status, lines = refused("--config", str(config))
+
+    assert (status, len(lines)) == (2, 1)
+    assert f"{config}:2: " in lines[0]
+
+
+def test_missing_configuration_is_one_line(tmp_path: Path) -> None:
+    status, lines = refused("--config", str(tmp_path / "none.yml"))
+
+    assert (status, len(lines)) == (2, 1)
+    assert "none.yml" in lines[0]
+
+
+def test_evidence_that_was_asked_for_and_cannot_be_had_is_one_line() -> None:
+    status, lines = refused("--evidence", "kernel", prefix=tuple(as_nobody()))
+
+    assert (status, len(lines)) == (1, 1)
+    assert "CAP_BPF and CAP_PERFMON" in lines[0]
+
+
+def test_without_rights_it_serves_what_it_may_see_and_says_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    open_to_everybody(tmp_path)
+    with Daemon(tmp_path, QUICK, prefix=as_nobody()).ready() as daemon:
+        assert daemon.value("vmad_source_up", source="kernel") == 0
+        assert daemon.value("vmad_source_up", source="procfs") == 1
+        assert (daemon.value("vmad_processes_read") or 0) >= 1
+        assert (daemon.value("vmad_processes_unreadable", reason="permission") or 0) >= 1
+        assert "needs CAP_BPF and CAP_PERFMON" in daemon.logged("evidence kernel cannot .*")[0]
+        assert "needs CAP_SYS_PTRACE" in daemon.logged("may not be read: .*")[0]
+        page = daemon.get("/").decode()
+        assert "CAP_BPF and CAP_PERFMON" in page
+        # it goes on so, and does not try in vain what it may not
+        failed = daemon.value("vmad_reads_failed_total", reason="permission")
+        daemon.wait_for_value("vmad_scans_total", lambda scans: scans >= 2, kind="incremental")
+        assert failed is not None
+
+
+@pytest.mark.bpf
+def test_two_capabilities_are_enough_to_see_everybody(tmp_path: Path, victim: Target) -> None:
+    open_to_everybody(tmp_path)
+    with Daemon(tmp_path, QUICK, prefix=as_nobody("bpf", "perfmon")).ready() as daemon:
+        assert daemon.value("vmad_group_processes", group="comm/vmad-victim") == 1
+        assert daemon.value("vmad_processes_unreadable", reason="permission") == 0
+        assert wait_for("JSON", lambda: daemon.json(f"/api/v1/explain/{victim.pid}"))
