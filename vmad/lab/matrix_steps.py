@@ -159,9 +159,9 @@ class _Outcomes:
         if report.outcome != "passed":
             self.failures.append(f"{report.nodeid} {report.outcome}\n{report.longreprtext}")
 
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
         """What is seen of this step when it has to be killed."""
-        print(f" {nodeid} after {time.monotonic() - self._began:.1f} s", flush=True)
+        print(f" {time.monotonic() - self._began:.1f} s: {nodeid} ", flush=True)
 
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
         """End after this test when the time is up."""
@@ -181,7 +181,7 @@ def live(part: Slice) -> StepResult:
         os.environ["VMAD_TEST_EVIDENCE"] = "procfs"
     outcomes = _Outcomes(part.live_seconds, part.seed)
     # Not below /tmp, which is a tmpfs in a guest: deleted files there are another kind of VMA.
-    words = ["-q", "-p", "no:cacheprovider", "--no-header", "--basetemp=/var/tmp/vmad-pytest"]
+    words = ["-q", "-s", "-p", "no:cacheprovider", "--basetemp=/var/tmp/vmad-pytest"]
     status = pytest.main([*words, *part.live], plugins=[outcomes])
     ran = sum(outcomes.counts.values())
     parts = [f"{count} {outcome}" for outcome, count in sorted(outcomes.counts.items())]
