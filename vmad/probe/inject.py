@@ -27,7 +27,7 @@ from ptrace.error import PtraceError
 from vmad.probe.calls import call, get_registers, set_registers
 from vmad.probe.frames import FRAME_SIZE, RED_ZONE, SYS_MADVISE, Chain, build_chain, signed
 from vmad.probe.gadget import Gadgets, read_memory, write_memory
-from vmad.probe.refusals import Refused, TargetGone
+from vmad.probe.refusals import LeftChanged, Refused, TargetGone
 from vmad.probe.toggle import Toggle
 from vmad.probe.tracing import (
     PTRACE_EVENT_STOP,
@@ -74,8 +74,12 @@ class Injection:
     def __exit__(self, *_: object) -> None:
         self.restore()
 
-    def toggle(self, toggle: Toggle, start: int, length: int) -> None:
-        """Set the hint away and back on a whole VMA. Raises Refused when the first call fails."""
+    def toggle(self, toggle: Toggle, start: int, length: int) -> str | None:
+        """Set the hint away and back on a whole VMA.
+
+        Returns why the kernel refused the first call, which then has changed nothing. Raises
+        Refused (no way to inject), LeftChanged (the second call failed).
+        """
         back = (start, length, toggle.back)
         try:
             if self._chain is None:
@@ -85,14 +89,17 @@ class Injection:
             assert self._chain is not None
             error = self._madvise(start, length, toggle.away, self._chain.address)
             if error:
-                raise Refused(f"madvise in the target failed: {os.strerror(error)}")
+                return f"madvise in the target failed: {os.strerror(error).lower()}"
             # 6.12 and later may give EAGAIN for want of memory and leave the hint set
             for _ in range(_TRIES):
                 error = self._madvise(start, length, toggle.back, self._chain.address + FRAME_SIZE)
                 if error not in (_EAGAIN, _ENOMEM):
                     break
             if error:
-                raise Refused(f"the hint of {start:#x} could not be restored: {os.strerror(error)}")
+                raise LeftChanged(
+                    f"the hint of {start:#x} could not be restored: {os.strerror(error)}"
+                )
+            return None
         except (PtraceError, ProcessLookupError, ChildProcessError) as error:
             if getattr(error, "errno", _ESRCH) in (None, _ESRCH):
                 raise TargetGone(f"thread {self.tid} was killed in the middle") from error

@@ -187,7 +187,11 @@ class Session:
             answer.verdict, answer.reasons = judgement.verdict.value, judgement.reasons
         ignored = SOFTDIRTY | (GUARD if self._rules.era.ignored_flags & GUARD else 0)
         for step in question.steps:
-            injection.toggle(step.toggle, step.start, step.length)
+            refused = injection.toggle(step.toggle, step.start, step.length)
+            if refused is not None:
+                answer.outcome, answer.why = "refused", refused
+                continue
+            answer.outcome, answer.why = "apart", ""
             answer.side, answer.toggle = step.side, str(step.toggle)
             after = self.sight.starting_in(before[0].start, before[-1].end)
             problems = unexpected(before, _clipped(after, before), ignored)

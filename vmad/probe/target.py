@@ -38,9 +38,7 @@ def examine(pid: int, proc: str = "/proc") -> Target:
         stat = read_stat(pid, proc)
         status = _fields(f"{proc}/{pid}/status")
         tasks = os.listdir(f"{proc}/{pid}/task")
-        seccomp = any(
-            _fields(f"{proc}/{pid}/task/{task}/status").get("Seccomp", "0") != "0" for task in tasks
-        )
+        seccomp = any(_filtered(f"{proc}/{pid}/task/{task}/status") for task in tasks)
     except (FileNotFoundError, ProcessLookupError) as error:
         raise TargetGone(f"no process {pid}") from error
     name = stat.comm.decode("utf-8", "surrogateescape")
@@ -119,6 +117,14 @@ def _refuse_32_bit(pid: int, name: str, proc: str) -> None:
         os.close(fd)
     if head[:4] == b"\x7fELF" and head[4] == _ELF32:
         raise Refused(f"process {pid} ({name}) is a 32-bit program", "only 64-bit ones are probed")
+
+
+def _filtered(path: str) -> bool:
+    """Whether a thread has a seccomp filter; one that has ended meanwhile has none."""
+    try:
+        return _fields(path).get("Seccomp", "0") != "0"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _fields(path: str) -> dict[str, str]:

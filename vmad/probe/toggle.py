@@ -12,10 +12,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from vmad.model.flags import VM_SPECIAL
+
 MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL = 0, 1, 2
 MADV_DONTDUMP, MADV_DODUMP = 16, 17
 
 VM_SEQ_READ, VM_RAND_READ, VM_DONTDUMP = 1 << 15, 1 << 16, 1 << 26
+#: MAP_DROPPABLE (6.11), always VM_DONTDUMP: MADV_DODUMP is EINVAL, as on VM_SPECIAL
+VM_DROPPABLE = 1 << 40
 _READ_AHEAD = VM_SEQ_READ | VM_RAND_READ
 
 #: the three read-ahead hints exclude each other; the order is the order of preference
@@ -52,6 +56,8 @@ def choose_toggle(flags: int, *neighbours: int) -> Toggle | None:
     for hint in _PREFERENCE:
         if hint not in taken:
             return Toggle(_BY_HINT[hint], _BY_HINT.get(now, MADV_NORMAL))
+    if flags & (VM_DROPPABLE | VM_SPECIAL):
+        return None
     # third choice: a core dump in between would miss, or contain, this memory
     dumped = flags & VM_DONTDUMP
     if all(each & VM_DONTDUMP == dumped for each in neighbours):

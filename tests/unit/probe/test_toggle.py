@@ -13,6 +13,7 @@ from vmad.probe.toggle import (
     MADV_RANDOM,
     MADV_SEQUENTIAL,
     VM_DONTDUMP,
+    VM_DROPPABLE,
     VM_RAND_READ,
     VM_SEQ_READ,
     Toggle,
@@ -54,6 +55,13 @@ def test_the_dump_hint_serves_when_the_read_ahead_hints_are_taken() -> None:
 
 def test_without_a_free_hint_there_is_no_toggle() -> None:
     assert choose_toggle(0, VM_RAND_READ, VM_SEQ_READ | VM_DONTDUMP) is None
+
+
+def test_droppable_memory_is_never_asked_by_the_dump_hint() -> None:
+    """MADV_DODUMP of it is EINVAL; found by random programs (seed 2, program 371)."""
+    droppable = VM_DROPPABLE | VM_DONTDUMP
+
+    assert choose_toggle(droppable, VM_RAND_READ, VM_SEQ_READ) is None
 
 
 @given(flags, st.lists(flags, max_size=2))
