@@ -92,7 +92,7 @@ def _sides(b: Seen, rules: StockRules) -> tuple[str, ...]:
     if b.facts is not None:
         judgement = rules.judge(b.facts)
         if judgement.verdict is Verdict.MERGEABLE:
-            return ("a",) if judgement.direction is Direction.A else ("b", "a")[:1]
+            return ("a",) if judgement.direction is Direction.A else ("b",)
     return ("b",) if rules.era.symmetric_anon_vma else ("b", "a")
 
 
