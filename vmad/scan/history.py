@@ -69,6 +69,7 @@ class History:
         self.census: Census | None = None
         self._columns = np.empty(0, dtype=_COLUMNS)
         self._next_anchor = 0.0
+        self._rate_due: float | None = None  #: monotonic seconds of the sample to look at
 
     @property
     def high_water(self) -> Integers:
@@ -80,6 +81,12 @@ class History:
         """Growth in VMAs per second over the last GROWTH_WINDOW seconds; NaN unknown, as over the
         first SHORTEST_WINDOW of a process.
         """
+        if self._rate_due is not None:
+            # worked out when somebody looks: scans do, the samples between them do not
+            assert self.census is not None
+            counts = self.census["map_count"]
+            self._columns["rate"] = _rate(self._columns, counts, self._rate_due)
+            self._rate_due = None
         return self._columns["rate"]
 
     def sample(self, census: Census, now: float) -> Change:
@@ -87,6 +94,7 @@ class History:
         change = self._align(census)
         counts = census["map_count"]
         columns = self._columns
+        self._rate_due = None
         np.maximum(columns["high_water"], counts, out=columns["high_water"])
         known = counts >= 0
         if known.any():
@@ -98,7 +106,7 @@ class History:
                 first_seen = known & (columns["anchor_count"][:, 0] < 0)
             columns["anchor_count"][first_seen, 0] = counts[first_seen]
             columns["anchor_time"][first_seen, 0] = now
-            columns["rate"] = _rate(columns, counts, now)
+            self._rate_due = now
         return change
 
     def _align(self, census: Census) -> Change:
@@ -109,16 +117,16 @@ class History:
             same = _same(before, census)
             if same.all():
                 return Change(np.empty(0, dtype=np.int64), 0)
-        columns = np.full(len(census), _BLANK)
-        known = np.zeros(len(census), dtype=np.bool_)
-        if before is not None and len(before) and len(census):
-            at = np.searchsorted(before["pid"], census["pid"])
-            at[at == len(before)] = 0
-            known = (before["pid"][at] == census["pid"]) & _same(before[at], census)
-            columns[known] = self._columns[at[known]]
-        gone = (0 if before is None else len(before)) - int(known.sum())
-        self._columns = columns
-        return Change(np.flatnonzero(~known), gone)
+        if before is None or not len(before):
+            self._columns = np.full(len(census), _BLANK)
+            return Change(np.arange(len(census)), 0)
+        at = np.searchsorted(before["pid"], census["pid"])
+        at[at == len(before)] = 0
+        arrived = np.flatnonzero(~_same(before, census, at))
+        # one gather of whole rows, then the few new ones: this runs every second
+        self._columns = self._columns[at]
+        self._columns[arrived] = _BLANK
+        return Change(arrived, len(before) - len(census) + len(arrived))
 
     def changed(self) -> Booleans:
         """Which processes may look otherwise than at their last walk; never walked ones do.
@@ -157,7 +165,7 @@ class History:
         """Rows whose count, high-water mark or rate is not what it was at the last call."""
         assert self.census is not None
         columns = self._columns
-        now = (self.census["map_count"], columns["high_water"], columns["rate"])
+        now = (self.census["map_count"], self.high_water, self.rate)
         names = ("shown_count", "shown_high_water", "shown_rate")
         moved = np.zeros(len(columns), np.bool_)
         for name, values in zip(names, now, strict=True):
@@ -179,13 +187,11 @@ class History:
         return result
 
 
-def _same(one: Census, other: Census) -> Booleans:
-    """Row by row: the same process with the same address space."""
-    result: Booleans = (
-        (one["pid"] == other["pid"])
-        & (one["start_time"] == other["start_time"])
-        & (one["mm"] == other["mm"])
-    )
+def _same(one: Census, other: Census, rows: npt.NDArray[np.intp] | slice = slice(None)) -> Booleans:
+    """Row by row, ``rows`` of ``one``: the same process with the same address space."""
+    result = np.ones(len(other), np.bool_)
+    for name in ("pid", "start_time", "mm"):
+        result &= one[name][rows] == other[name]
     return result
 
 
