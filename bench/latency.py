@@ -198,8 +198,9 @@ def _longest_hold(plan: Plan, target: Large, source: Source) -> Figure:
     )
 
 
-def _information(figure: Figure, name: str, what: str) -> Figure:
-    return replace(figure, name=f"hold-{name}", title=f"the same, {what}", asked=None)
+def _information(figure: Figure, name: str, what: str, note: str = "") -> Figure:
+    title, note = f"the same, {what}", figure.note or note
+    return replace(figure, name=f"hold-{name}", title=title, asked=None, note=note)
 
 
 def _threads(source: Source, target: ProcessId) -> tuple[list[int], int]:

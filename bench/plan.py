@@ -16,6 +16,8 @@ class Plan:
     small_processes: int = 500
     rounds: int = 15
     slow_rounds: int = 3
+    samples: int = 20
+    sample_pause: float = 1.0
     intervals: int = 10
     interval: float = 15.0
     million_processes: int = 20
@@ -40,6 +42,8 @@ QUICK = Plan(
     small_processes=10,
     rounds=2,
     slow_rounds=1,
+    samples=2,
+    sample_pause=0.05,
     intervals=2,
     interval=1.0,
     million_processes=2,
