@@ -157,6 +157,8 @@ def _take(row: Row, line: str, told: Callable[[str], None]) -> None:
     row.steps[name] = result
     word = "ok" if result["ok"] else "FAILED"
     told(f"{row.kernel}: {name} {word} after {result['seconds']:.0f} s  {result['summary']}")
+    if not result["ok"]:
+        told(result["detail"])
 
 
 def table(rows: Sequence[Row], steps: Sequence[str]) -> str:
