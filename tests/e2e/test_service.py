@@ -182,12 +182,15 @@ def test_keys_that_are_read_at_the_start_are_named_when_they_change(tmp_path: Pa
 def test_lost_events_are_counted_at_the_next_scrape_and_healed_by_a_full_scan(
     tmp_path: Path,
 ) -> None:
-    from tests.live.test_events import poison  # noqa: PLC0415
-
-    with Daemon(tmp_path, "scan:\n  interval: 30s\n  budget: 50%\n").ready() as daemon:
+    with Daemon(tmp_path, "scan:\n  interval: 60s\n  budget: 50%\n").ready() as daemon:
         daemon.wait_for_value("vmad_event_source_up", lambda up: up == 1)
         full = daemon.value("vmad_scans_total", kind="full") or 0
-        poison()
+        # more events than its socket holds, while it cannot read
+        daemon.process.send_signal(signal.SIGSTOP)
+        many = "i=0; while [ $i -lt 3000 ]; do /bin/true; i=$((i+1)); done"
+        subprocess.run(["sh", "-c", many], check=True)
+        daemon.process.send_signal(signal.SIGCONT)
+
         daemon.wait_for_value("vmad_event_overruns_total", lambda number: number >= 1)
         daemon.wait_for_value("vmad_scans_total", lambda now: now > full, kind="full")
         daemon.wait_for_value("vmad_event_source_up", lambda up: up == 1)

@@ -77,15 +77,13 @@ def test_exec_of_a_child_is_told_once(listener: Listener) -> None:
     assert listener.rescans == 0
 
 
-def test_poisoned_socket_is_made_anew_and_a_rescan_asked_for(listener: Listener) -> None:
+def test_message_that_is_no_event_does_no_harm(listener: Listener) -> None:
+    """pyroute2 by itself never recovers from it; the filter keeps it from the socket."""
     listener.start()
     poison()
-    assert listener.overrun.wait(60)
-    wait_for("recovery", lambda: listener.subject.peek().up)
     listener.hears_an_exec()
 
-    assert listener.subject.peek().overruns >= 1
-    assert listener.rescans >= 1
+    assert listener.subject.peek().overruns == 0
 
 
 def test_more_events_than_fit_are_an_overrun_and_heal(
