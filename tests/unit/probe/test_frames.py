@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the frames on the target's stack would restore."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+
+from vmad.probe.frames import FRAME_SIZE, RED_ZONE, SYS_MADVISE, Chain, build_chain
+
+RIP, RSP = 0x401000, 0x7FFF_0000_1000
+#: offsets in struct rt_sigframe: pretcode, ucontext up to its sigcontext
+SIGCONTEXT = 8 + 40
+ORDER = [
+    "r8",
+    "r9",
+    "r10",
+    "r11",
+    "r12",
+    "r13",
+    "r14",
+    "r15",
+    "rdi",
+    "rsi",
+    "rbp",
+    "rbx",
+    "rdx",
+    "rax",
+    "rcx",
+    "rsp",
+    "rip",
+    "eflags",
+]
+
+
+@dataclass(frozen=True)
+class Places:
+    call: int = 0x1000
+    sigreturn: int = 0x2000
+
+
+def registers(**changed: int) -> SimpleNamespace:
+    values = {name: number for number, name in enumerate(ORDER, 1)}
+    values |= {"rip": RIP, "rsp": RSP, "cs": 0x33, "ss": 0x2B, "orig_rax": (1 << 64) - 1}
+    return SimpleNamespace(**values | changed)
+
+
+def chain(thread: SimpleNamespace) -> Chain:
+    return build_chain(thread, 0xABCD, bytes(2696), Places(), (0x5000, 0x3000, 0))
+
+
+def restored(content: bytes, frame: int) -> dict[str, int]:
+    values = struct.unpack_from("<18Q", content, frame * FRAME_SIZE + SIGCONTEXT)
+    return dict(zip(ORDER, values, strict=True))
+
+
+def test_the_first_frame_takes_the_hint_back() -> None:
+    laid = chain(registers())
+    first = restored(laid.content, 0)
+
+    assert (first["rdi"], first["rsi"], first["rdx"]) == (0x5000, 0x3000, 0)
+    assert (first["rax"], first["rip"]) == (SYS_MADVISE, Places.call)
+    assert first["rsp"] == laid.address + FRAME_SIZE
+
+
+def test_the_second_frame_is_the_thread_as_it_was() -> None:
+    thread = registers()
+
+    assert restored(chain(thread).content, 1) == {name: getattr(thread, name) for name in ORDER}
+
+
+@pytest.mark.parametrize("result", [-512, -513, -514, -516])
+def test_an_interrupted_system_call_is_begun_again(result: int) -> None:
+    second = restored(chain(registers(rax=result + (1 << 64), orig_rax=230)).content, 1)
+
+    assert (second["rax"], second["rip"]) == (230, RIP - 2)
+
+
+def test_the_result_of_a_finished_system_call_stays() -> None:
+    second = restored(chain(registers(rax=5, orig_rax=0)).content, 1)
+
+    assert (second["rax"], second["rip"]) == (5, RIP)
+
+
+def test_the_red_zone_is_left_alone() -> None:
+    laid = chain(registers())
+
+    assert laid.address % 64 == 0
+    assert laid.address + len(laid.content) <= RSP - RED_ZONE
+
+
+def test_every_frame_returns_through_rt_sigreturn() -> None:
+    content = chain(registers()).content
+
+    for frame in (0, 1):
+        assert struct.unpack_from("<Q", content, frame * FRAME_SIZE)[0] == Places.sigreturn
