@@ -11,17 +11,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from kernel_walks import WALKS, open_kernel_source
 
-from vmad.model.kernel import running_kernel
-from vmad.rules.relaxed import RelaxedRules
-from vmad.rules.runs import merge_table
-from vmad.rules.stock import StockRules
 from vmad.sources.bpf.source import BpfSource
-
-KERNEL = running_kernel()
-
-#: what loads by release: the open-coded iterator is 6.7, but only from 6.10 in syscall programs
-WALKS = ("open-coded", "task_vma") if KERNEL.version >= (6, 10) else ("task_vma",)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -31,13 +23,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     out = [item for item in items if item.get_closest_marker("bpf")]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if not item.get_closest_marker("bpf")]
-
-
-def open_kernel_source(walk: str | None = None) -> BpfSource:
-    """As ``open_source("kernel", None)``, by a named walk."""
-    stock, relaxed = StockRules(KERNEL), RelaxedRules(KERNEL)
-    tables = merge_table(stock), merge_table(relaxed)
-    return BpfSource(KERNEL, stock.era.ignored_flags, tables, walk=walk)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import errno
 from dataclasses import dataclass, field
 from typing import Any
 
-from conftest import KERNEL
+from kernel_walks import KERNEL
 from targets import LayoutRefused, Made, Target
 
 from tests.unit.rules.strategies import pair

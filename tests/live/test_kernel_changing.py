@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import WALKS, open_kernel_source
+from kernel_walks import WALKS, open_kernel_source
 from targets import Made
 from zygote import ForkedTarget
 

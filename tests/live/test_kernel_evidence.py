@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import KERNEL
+from kernel_walks import KERNEL
 from targets import Target, start_time_of
 from zygote import ForkedTarget
 

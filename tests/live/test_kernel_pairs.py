@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import KERNEL, WALKS
 from kernel_pairs import CASES, MERGED, Case, built, facts_at
+from kernel_walks import KERNEL, WALKS
 from targets import Made, Target, start_time_of
 from zygote import ForkedTarget
 
