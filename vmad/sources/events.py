@@ -11,6 +11,7 @@ socket is made anew and the caller looks at every process again.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -20,6 +21,8 @@ from typing import Any
 
 from vmad.errors import EvidenceUnavailable
 from vmad.sources.event_filter import attach
+
+log = logging.getLogger("vmad")
 
 #: bytes; the kernel doubles it, then some 2,500 events fit: small enough for a limited cgroup
 RECEIVE_BUFFER = 1 << 20
@@ -102,6 +105,7 @@ class ProcessEvents:
         with self._lock:
             self._counts.overruns += 1
             self._counts.rescan = True
+        log.debug("process events lost: %s", why)
         self._is_down(reader, f"process events: {why}")
         self._on_overrun()
 
