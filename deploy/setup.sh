@@ -19,6 +19,7 @@ fail() { say "$*"; exit 1; }
 wanted='clang:clang llvm:llvm-strip libbpf1:libbpf.so.1 libbpf-dev:bpf/bpf_helpers.h'
 if [ "$mode" = test ]; then
 	wanted="$wanted gcc:cc libc6-dev:stdlib.h openssl:openssl util-linux:setpriv libcap2-bin:capsh"
+	wanted="$wanted groff-base:groff systemd:systemd-analyze"
 fi
 if [ "$mode" = vm ]; then
 	wanted="$wanted qemu-system-x86:qemu-system-x86_64 gcc:cc libc6-dev:stdlib.h"

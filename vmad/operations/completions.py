@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Completions for bash, made of what the commands say of themselves.
+
+``python -m vmad.operations.completions``; made when a package is built, as the man page is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmad.operations.command_line import Command, commands
+
+_PIDS = '$(compgen -W "$(cd /proc && echo [0-9]*)" -- "$word")'
+
+_HEAD = """\
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+# bash completion for vmad(1)
+_vmad() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}
+    COMPREPLY=()"""
+
+_TAIL = """\
+}
+complete -F _vmad vmad"""
+
+
+def bash() -> str:
+    """A script to be sourced."""
+    return "\n".join(_lines(commands())) + "\n"
+
+
+def _lines(known: tuple[Command, ...]) -> Iterator[str]:
+    names = " ".join(command.name for command in known)
+    yield _HEAD
+    yield '    if [ "$COMP_CWORD" = 1 ]; then'
+    yield f"        COMPREPLY=($(compgen -W '{names} --help --version' -- \"$word\"))"
+    yield "        return"
+    yield "    fi"
+    yield "    case $command in"
+    for command in known:
+        yield f"    {command.name})"
+        yield from _of(command)
+        yield "        ;;"
+    yield "    esac"
+    yield _TAIL
+
+
+def _of(command: Command) -> Iterator[str]:
+    options = [each for each in command.arguments if each.flags]
+    yield "        case $before in"
+    for option in options:
+        pattern = "|".join(option.flags)
+        if option.choices:
+            values = " ".join(option.choices)
+            yield f"        {pattern}) COMPREPLY=($(compgen -W '{values}' -- \"$word\")); return ;;"
+        elif option.is_file:
+            yield f'        {pattern}) COMPREPLY=($(compgen -f -- "$word")); return ;;'
+    yield "        esac"
+    flags = " ".join(flag for option in options for flag in option.flags)
+    positional = [each for each in command.arguments if not each.flags]
+    yield "        case $word in"
+    yield f"        -*) COMPREPLY=($(compgen -W '{flags}' -- \"$word\")) ;;"
+    if any(each.value == "PID" for each in positional):
+        yield f"        *) COMPREPLY=({_PIDS}) ;;"
+    elif any(each.is_file for each in positional):
+        yield '        *) COMPREPLY=($(compgen -f -- "$word")) ;;'
+    yield "        esac"
+
+
+if __name__ == "__main__":
+    print(bash(), end="")
