@@ -15,10 +15,13 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 920px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0.2rem; }
 h2 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
-p.dim, td.dim, small { color: var(--dim); }
+p.dim, td.dim { color: var(--dim); }
 table { border-collapse: collapse; }
-th, td { padding: 0.2rem 0.9rem 0.2rem 0; text-align: left; border-bottom: 1px solid var(--grid); }
+th, td { padding: 0.15rem 0.7rem 0.15rem 0; text-align: left; border-bottom: 1px solid var(--grid); }
 th + th, td + td { text-align: right; font-variant-numeric: tabular-nums; }
+div.wide { overflow-x: auto; }
+td { white-space: nowrap; }
+td + td.spread { text-align: left; font-size: 0.8rem; }
 svg { width: 100%; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
 svg .grid { stroke: var(--grid); }
@@ -62,7 +65,8 @@ def html(document: Mapping[str, Any]) -> str:
 def _figures(
     kernels: Sequence[str], summary: Mapping[str, Mapping[str, Any]], several: bool
 ) -> str:
-    heads = "".join(f"<th>{escape(kernel)}</th>" for kernel in kernels)
+    spread = "<th></th>" if several else ""
+    heads = "".join(f"<th>{escape(kernel)}</th>{spread}" for kernel in kernels)
     ratio = len(kernels) == 2
     if ratio:
         heads += f"<th>{escape(kernels[1])} / {escape(kernels[0])}</th>"
@@ -73,25 +77,26 @@ def _figures(
         cells = [_cell(value, several) for value in values]
         if ratio:
             cells.append(_ratio(values))
-        rows.append(f"<tr><td>{escape(name)}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
-    return f"<table>{''.join(rows)}</table>"
+        rows.append(f"<tr><td>{escape(name)}</td>{''.join(cells)}</tr>")
+    return f'<div class="wide"><table>{"".join(rows)}</table></div>'
 
 
 def _cell(value: Sequence[float] | None, several: bool) -> str:
     if value is None:
-        return '<span class="dim">not known</span>'
+        return '<td class="dim">not known</td>' + ("<td></td>" if several else "")
     median, lowest, highest = value
-    text = number(median)
+    text = f"<td>{number(median)}</td>"
     if several:
-        text += f" <small>{number(lowest)} to {number(highest)}</small>"
+        differ = f"{number(lowest)} to {number(highest)}" if lowest < highest else ""
+        text += f'<td class="dim spread">{differ}</td>'
     return text
 
 
 def _ratio(values: Sequence[Sequence[float] | None]) -> str:
     first, second = values
     if first is None or second is None or not first[0]:
-        return ""
-    return f"{second[0] / first[0]:.3f}"
+        return "<td></td>"
+    return f"<td>{second[0] / first[0]:.3f}</td>"
 
 
 def _lines(kernels: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[Line]:

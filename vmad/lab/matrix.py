@@ -113,6 +113,7 @@ def run_kernel(
             row.error = f"the guest's program ended with status {ending.status}"
     except LabError as error:
         row.error, row.console = str(error), error.console
+        told(f"{row.kernel}: {row.error}")
     row.said = bytes(stderr[-6000:]).decode(errors="replace")
     row.seconds, row.cpu_seconds = time.monotonic() - began, _cpu_seconds() - used
     return row
