@@ -17,7 +17,8 @@ h1 { font-size: 1.5rem; margin-bottom: 0.2rem; }
 h2 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
 p.dim, td.dim { color: var(--dim); }
 table { border-collapse: collapse; }
-th, td { padding: 0.15rem 0.7rem 0.15rem 0; text-align: left; border-bottom: 1px solid var(--grid); }
+th, td { padding: 0.15rem 0.7rem 0.15rem 0; text-align: left; }
+tr { border-bottom: 1px solid var(--grid); }
 th + th, td + td { text-align: right; font-variant-numeric: tabular-nums; }
 div.wide { overflow-x: auto; }
 td { white-space: nowrap; }

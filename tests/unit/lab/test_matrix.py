@@ -28,8 +28,8 @@ def test_row_is_good_only_when_every_step_passed() -> None:
 
 def test_table_shows_every_kernel_and_step_and_the_details_of_failures() -> None:
     rows = [
-        Row("5.10", "5.10.0-46", 5.0, 60.0, {"scan": STEP}),
-        Row("6.1", "", None, 9.0, {"live": {**STEP, "ok": False, "detail": "assert 1 == 2"}}),
+        Row("5.10", "5.10.0-46", 5.0, 60.0, steps={"scan": STEP}),
+        Row("6.1", steps={"live": {**STEP, "ok": False, "detail": "assert 1 == 2"}}),
     ]
     text = table(rows, ["scan", "live"])
     lines = text.splitlines()
