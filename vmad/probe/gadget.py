@@ -11,6 +11,8 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vmad.errors import VmadError
@@ -24,6 +26,7 @@ _SIGRETURN = re.compile(rb"(?:\x48\xc7\xc0|\xb8)\x0f\x00\x00\x00\x0f\x05", re.DO
 _SEARCHED = 256 << 20
 _PIECE = 4 << 20
 _OVERLAP = 16
+_TRIES, _PAUSE = 4, 0.01  #: seconds
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -87,7 +90,18 @@ def _transfer(call: ctypes._NamedFuncPointer, pid: int, here: int, there: int, s
 
 
 def find_gadgets(pid: int, proc: str = "/proc") -> Gadgets:
-    """Search the executable mappings. Raises NoGadget, OSError (maps or memory not readable)."""
+    """Search the executable mappings. Raises NoGadget, OSError (maps or memory not readable).
+
+    A process that was just starting another program may have nothing mapped yet: tried again.
+    """
+    for _ in range(_TRIES):
+        with suppress(NoGadget):
+            return _search(pid, proc)
+        time.sleep(_PAUSE)
+    return _search(pid, proc)
+
+
+def _search(pid: int, proc: str) -> Gadgets:
     call: tuple[int, bytes] | None = None
     back: tuple[int, bytes] | None = None
     left = _SEARCHED

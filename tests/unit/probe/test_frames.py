@@ -14,26 +14,8 @@ from vmad.probe.frames import FRAME_SIZE, RED_ZONE, SYS_MADVISE, Chain, build_ch
 RIP, RSP = 0x401000, 0x7FFF_0000_1000
 #: offsets in struct rt_sigframe: pretcode, ucontext up to its sigcontext
 SIGCONTEXT = 8 + 40
-ORDER = [
-    "r8",
-    "r9",
-    "r10",
-    "r11",
-    "r12",
-    "r13",
-    "r14",
-    "r15",
-    "rdi",
-    "rsi",
-    "rbp",
-    "rbx",
-    "rdx",
-    "rax",
-    "rcx",
-    "rsp",
-    "rip",
-    "eflags",
-]
+ORDER = [*(f"r{number}" for number in range(8, 16)), "rdi", "rsi", "rbp", "rbx", "rdx", "rax"]
+ORDER += ["rcx", "rsp", "rip", "eflags"]
 
 
 @dataclass(frozen=True)
