@@ -17,7 +17,9 @@ from vmad.model.table import VmaTable
 #: One row per process with an address space, ascending by pid.
 #:
 #: - start_time: clock ticks since boot; mm: opaque id of the address space (0 unknown)
-#: - map_count: the kernel's count, -1 unknown; lock_seq: mm_lock_seq, -1 where the kernel has none
+#: - map_count: the kernel's count, -1 unknown
+#: - lock_seq: mm_lock_seq, or another counter that stands still only while the address space does;
+#:   -1 where there is none
 #: - total_vm: pages, -1 unknown; comm: bytes as the kernel keeps them, NUL padded
 CENSUS_ROW = np.dtype(
     [

@@ -38,8 +38,9 @@ class ProcessList:
     def census(self) -> Census:
         """One row per process that has an address space, ascending by pid, dtype CENSUS_ROW.
 
-        total_vm comes from vsize; map_count, lock_seq and mm are unknown to /proc. Raises OSError
-        when /proc itself cannot be listed.
+        total_vm comes from vsize, and lock_seq is the process's page faults and CPU time: who has
+        not run has not called mmap. map_count and mm are unknown to /proc. Raises OSError when
+        /proc itself cannot be listed.
         """
         rows: list[tuple[int, int, int, int, int, int, bytes]] = []
         known: dict[int, _Known] = {}
@@ -60,7 +61,7 @@ class ProcessList:
                 continue
             known[pid] = _Known(inode, stat.start_time, stat.comm)
             pages = stat.vsize // mmap.PAGESIZE
-            rows.append((pid, stat.start_time, 0, -1, -1, pages, stat.comm))
+            rows.append((pid, stat.start_time, 0, -1, stat.activity, pages, stat.comm))
         self._known, self._kernel_threads = known, kernel_threads
         return np.array(rows, CENSUS_ROW)
 

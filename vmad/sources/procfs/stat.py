@@ -12,7 +12,11 @@ _KTHREADD = 2
 
 
 class Stat(NamedTuple):
-    """The fields that vmad uses. ``vsize`` is bytes, ``start_time`` clock ticks since boot."""
+    """The fields that vmad uses. ``vsize`` is bytes, ``start_time`` clock ticks since boot.
+
+    ``activity`` is page faults plus clock ticks of CPU time: it only ever grows, and a process for
+    which it stands still has hardly run.
+    """
 
     comm: bytes
     state: bytes
@@ -20,6 +24,7 @@ class Stat(NamedTuple):
     flags: int
     start_time: int
     vsize: int
+    activity: int
 
     @property
     def kernel_thread(self) -> bool:
@@ -47,7 +52,14 @@ def parse_stat(text: bytes) -> Stat:
     if len(field) < 22:
         raise ValueError(f"not a line of /proc/PID/stat: {text[:80]!r}")
     return Stat(
-        text[first:last], field[0], int(field[1]), int(field[6]), int(field[19]), int(field[20])
+        comm=text[first:last],
+        state=field[0],
+        parent=int(field[1]),
+        flags=int(field[6]),
+        start_time=int(field[19]),
+        vsize=int(field[20]),
+        # minflt, majflt, utime, stime
+        activity=int(field[7]) + int(field[9]) + int(field[11]) + int(field[12]),
     )
 
 
