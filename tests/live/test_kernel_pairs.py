@@ -50,7 +50,8 @@ def test_facts_and_verdicts_of_a_real_pair(
         smaps = facts_at(ProcfsSource(), identity(made), made.boundary)
     (facts,) = set(found.values())
     assert codes(facts) - {"sd"} == set(case.flags.split())
-    assert codes(facts) == codes(smaps)
+    # VM_LOCKONFAULT had no name in smaps before 6.6
+    assert codes(facts) == {"lf" if code == "??" else code for code in codes(smaps)}
     assert facts & LOW == case.facts
     for rules, reasons in (
         (STOCK, case.stock),

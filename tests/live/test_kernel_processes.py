@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,7 +134,7 @@ def test_processes_that_share_an_address_space_show_the_same_mm(
         assert ours.facts == theirs.facts
         assert kernel_source.table(child).mm == ours.mm
     finally:
-        os.kill(made.pid, 9)
+        os.kill(made.pid, signal.SIGKILL)
 
 
 def test_a_process_whose_leader_has_exited_is_read_through_its_threads(
@@ -166,32 +167,27 @@ def test_more_processes_than_one_batch_holds(
     kernel_source: BpfSource, target: ForkedTarget
 ) -> None:
     number = MAX_HEADERS + 150
-    target.build("guard_pages", pairs=20)
     target.run(
-        "def lay(at):\n"
-        "    pids = []\n"
-        f"    for _ in range({number}):\n"
-        "        pid = os.fork()\n"
-        "        if pid == 0:\n"
-        "            libc.prctl(1, 9, 0, 0, 0)\n"
-        "            libc.pause()\n"
-        "        pids.append(pid)\n"
-        "    return {'start': pids[0], 'end': pids[-1]}\n"
-        "LAYOUTS['crowd'] = lay"
+        "stacks = mapped(BASE - (1 << 30), 1 << 24)\n"
+        "pause = ctypes.cast(libc.pause, ctypes.c_void_p)\n"
+        "libc.clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]\n"
+        f"for n in range({number}):\n"
+        f"    libc.clone(pause, stacks + (n + 1) * 8192, {CLONE_VM | SIGCHLD}, None)"
     )
-    target.build("crowd")
-    census = kernel_source.census()
-    everybody = [
-        ProcessId(int(pid), int(start))
-        for pid, start in zip(census["pid"], census["start_time"], strict=True)
-    ]
-    assert len(everybody) > number
-    results = list(kernel_source.summarise(everybody))
-    assert sorted(result.id for result in results) == sorted(everybody)
-    kinds = [result.kinds for result in results if isinstance(result, ProcessSummary)]
-    # as many rw as --- pages in each of them, and in their parent
-    alike = [each for each in kinds if each[Kind.ANON_NO_ACCESS] >= 20]
-    assert len(alike) > number
+    try:
+        census = kernel_source.census()
+        (mm,) = census["mm"][census["pid"] == target.pid]
+        crowd = census[census["mm"] == mm]
+        assert len(crowd) == number + 1
+        everybody = [ProcessId(int(row["pid"]), int(row["start_time"])) for row in census]
+        results = list(kernel_source.summarise(everybody))
+        assert sorted(result.id for result in results) == sorted(everybody)
+        alike = [each for each in results if isinstance(each, ProcessSummary) and each.mm == mm]
+        assert len(alike) == number + 1
+        assert len({(each.kinds, each.facts, each.map_count) for each in alike}) == 1
+    finally:
+        for pid in crowd["pid"].tolist():
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_in_a_pid_namespace_pids_are_those_that_the_reader_sees(kernel_source: BpfSource) -> None:
