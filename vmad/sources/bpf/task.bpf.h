@@ -32,9 +32,9 @@ static __always_inline s64 lock_seq_of(struct mm_struct *mm)
 	struct mm_struct___seq_int *number = (void *)mm;
 
 	if (bpf_core_field_exists(count->mm_lock_seq.sequence))
-		return BPF_CORE_READ(count, mm_lock_seq.sequence);
+		return count->mm_lock_seq.sequence;
 	if (bpf_core_field_exists(number->mm_lock_seq))
-		return (u32)BPF_CORE_READ(number, mm_lock_seq);
+		return (u32)number->mm_lock_seq;
 	return -1;
 }
 
@@ -52,8 +52,7 @@ static __always_inline int lock_seq_busy(s64 seq)
  */
 static __always_inline u32 pid_seen_by_reader(struct task_struct *leader)
 {
-	struct task_struct *reader = (void *)bpf_get_current_task();
-	u32 level = BPF_CORE_READ(reader, thread_pid, level), nr = leader->pid;
+	u32 level = bpf_get_current_task_btf()->thread_pid->level, nr = leader->pid;
 	struct pid *pid;
 
 	/* keeps the compiler from folding this load with the one below: two kinds of pointer */
