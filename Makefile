@@ -40,8 +40,16 @@ bench: setup-test
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	.venv/bin/python -m bench.run
 
+# random programs of system calls, the kernel as the judge; resumes from build/fuzz/state.json
+PAIRS ?= 100000
+SEED ?= 1
+fuzz: setup-test
+	@mkdir -p build/fuzz
+	.venv/bin/python -m tests.differential.fuzz --seed $(SEED) --pairs $(PAIRS) \
+		--workers $$(nproc) --state build/fuzz/state.json
+
 clean:
 	rm -rf .venv build bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	$(MAKE) --silent -C vmad/sources/bpf clean
 
-.PHONY: run setup setup-test test test-vm lint docs bench clean
+.PHONY: run setup setup-test test test-vm lint docs bench clean fuzz
