@@ -16,6 +16,9 @@ from vmad.errors import VmadError
 HERE = Path(__file__).parent
 OUT = HERE / "out"
 
+#: the program of target.c; at most 15 characters, so that the kernel shows it whole
+TARGET = "vmad-target"
+
 
 class CannotMeasure(VmadError):
     """A figure cannot be had here; one line with cause and remedy."""
@@ -23,7 +26,7 @@ class CannotMeasure(VmadError):
 
 def built_target() -> Path:
     """The program of target.c, compiled when it is older than its source."""
-    source, program = HERE / "target.c", OUT / "target"
+    source, program = HERE / "target.c", OUT / TARGET
     if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
         return program
     OUT.mkdir(exist_ok=True)

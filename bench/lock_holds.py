@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,17 +67,17 @@ def holds(trace: str) -> list[Hold]:
 
 
 class LockTrace:
-    """A trace instance that sees some threads (their numbers in the initial pid namespace)."""
+    """A trace instance that sees the threads with these names (comm)."""
 
-    def __init__(self, instance: Path, tids: list[int]) -> None:
+    def __init__(self, instance: Path, names: Sequence[str]) -> None:
         self._instance = instance
         self._write("tracing_on", "0")
         self._write("buffer_size_kb", "8192")
-        mine = "||".join(f"common_pid=={tid}" for tid in tids)
+        mine = "||".join(f'comm=="{name}"' for name in names)
         for event in _EVENTS:
             self._write(f"events/mmap_lock/{event}/filter", mine)
             self._write(f"events/mmap_lock/{event}/enable", "1")
-        switched = "||".join(f"prev_pid=={tid}||next_pid=={tid}" for tid in tids)
+        switched = "||".join(f'prev_comm=="{name}"||next_comm=="{name}"' for name in names)
         self._write("events/sched/sched_switch/filter", switched)
         self._write("events/sched/sched_switch/enable", "1")
 
@@ -100,7 +100,7 @@ class LockTrace:
 
 
 @contextmanager
-def lock_trace(tids: list[int]) -> Iterator[LockTrace]:
+def lock_trace(names: Sequence[str]) -> Iterator[LockTrace]:
     """Raises CannotMeasure where this kernel or these rights do not allow it."""
     where = OUT / "tracing"
     where.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def lock_trace(tids: list[int]) -> Iterator[LockTrace]:
         with contextlib.suppress(FileExistsError):
             instance.mkdir()
         try:
-            yield LockTrace(instance, tids)
+            yield LockTrace(instance, names)
         except FileNotFoundError as error:
             raise CannotMeasure(
                 f"{error.filename}: this kernel has no such trace event", "needs 5.11 or later"

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+#: set in the environment of a bench that sees only its own processes
+ALONE = "VMAD_BENCH_ALONE"
+
 HERE = Path(__file__).parent
 
 
@@ -23,6 +26,9 @@ def conditions() -> dict[str, str | int]:
         "max_map_count": int(Path("/proc/sys/vm/max_map_count").read_text("ascii")),
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "processes": "the benchmark's own (a PID namespace)"
+        if ALONE in os.environ
+        else "all of the machine",
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
     }
 
@@ -38,14 +44,6 @@ def _first_of(file: str, key: str) -> str:
 def load_average() -> float:
     """Of one minute."""
     return round(os.getloadavg()[0], 2)
-
-
-def processes_started() -> int:
-    """Since boot, by anybody: "processes" of /proc/stat."""
-    for line in Path("/proc/stat").read_text("ascii").splitlines():
-        if line.startswith("processes "):
-            return int(line.split()[1])
-    raise ValueError("/proc/stat has no line of processes")
 
 
 def commit() -> str:

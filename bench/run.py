@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from typing import Any
 from bench import exporter, latency, million, scans
 from bench.children import OUT
 from bench.figures import Figure, figure_from_json
-from bench.machine import commit, conditions, load_average
+from bench.machine import ALONE, commit, conditions, load_average
 from bench.plan import QUICK, Plan
 from bench.report import PAGE, RESULTS, SCHEMA, page, table_lines
 from vmad.errors import VmadError
@@ -66,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", choices=tuple(PARTS), help="one part of it")
     chosen = parser.parse_args(arguments)
     whole = not (chosen.quick or chosen.only)
+    _alone()
     # unwind the with blocks, which end the processes under test
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     long = "seconds" if chosen.quick else "one to three minutes" if chosen.only else "six minutes"
@@ -87,6 +89,24 @@ def main(arguments: list[str] | None = None) -> int:
     print("\n".join(table_lines([figure_from_json(one) for one in results["figures"]])))
     print(f"bench: wrote {written}", file=sys.stderr)
     return 0
+
+
+def _alone() -> None:
+    """Start again in a PID namespace with a /proc of its own, where that is allowed.
+
+    /proc and the kernel's task iterator (kernel/bpf/task_iter.c) show the processes of the
+    namespace alone: so "nothing changed" holds whatever else runs on the machine, and both sides of
+    a figure see the same processes.
+    """
+    unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if ALONE in os.environ or subprocess.run([*unshare, "true"], check=False).returncode != 0:
+        return
+    os.environ[ALONE] = "yes"
+    command = [*unshare, sys.executable, "-m", "bench.run", *sys.argv[1:]]
+    child = subprocess.Popen(command, start_new_session=False)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(child.wait())
 
 
 def _aside(results: str, document: str) -> Path:

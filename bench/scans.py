@@ -106,8 +106,8 @@ def measure(plan: Plan) -> list[Figure]:
             Asked("<=", 1.0, 0.6),
             full.judged,
             f"A host with one process of {plan.large_vmas:,} VMAs (every other page without write "
-            f"access), {plan.small_processes} sleeping processes, and whatever else runs there. A "
-            "scan walks and judges every pair of every process and adds it all up.",
+            f"access) and {plan.small_processes} sleeping ones. A scan walks and judges every pair "
+            "of every process and adds it all up.",
             extra={**host, "wall_ratio": full.wall.median, "cpu_ratio": full.cpu.median}
             | milliseconds(costs["full"], "scan")
             | cat,
@@ -138,8 +138,7 @@ def measure(plan: Plan) -> list[Figure]:
             "",
             Asked("<=", 0.05),
             steady.judged,
-            "The same host in the same rounds. Processes of others may come and go in between: "
-            "they are walked.",
+            "The same host in the same rounds; only the benchmark itself has changed in between.",
             extra={"wall_ratio": steady.wall.median, "cpu_ratio": steady.cpu.median}
             | milliseconds(costs["steady"], "scan"),
         ),
