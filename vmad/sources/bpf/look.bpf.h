@@ -66,13 +66,17 @@ static __always_inline u8 kind_of_file(struct file *file)
 /* vmad/model/kinds.py has the order of the tests */
 static __always_inline u8 kind_of(struct vm_area_struct *vma, u64 flags, u64 file, int anonymous)
 {
-	if (file && !anonymous)
-		return kind_of_file(vma->vm_file);
-	if (!anonymous)
-		return KIND_SPECIAL;
+	/* the verifier of 7.x wants its own test for NULL of what is followed */
+	if (!anonymous) {
+		struct file *mapped = vma->vm_file;
+
+		return mapped ? kind_of_file(mapped) : KIND_SPECIAL;
+	}
 	if (!file) {
 		struct mm_struct *mm = vma->vm_mm;
 
+		if (!mm)
+			return KIND_SPECIAL;
 		/* fs/proc/task_mmu.c, as of 6.6 vma_is_initial_heap() / _stack() */
 		if (vma->vm_start < mm->brk && vma->vm_end > mm->start_brk)
 			return KIND_HEAP;

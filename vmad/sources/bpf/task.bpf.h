@@ -12,7 +12,9 @@
  */
 static __always_inline int stands_for_process(struct task_struct *task)
 {
-	return task->pid == task->tgid || !task->group_leader->mm;
+	struct task_struct *leader = task->group_leader;
+
+	return task->pid == task->tgid || (leader && !leader->mm);
 }
 
 static __always_inline int map_count_of(struct mm_struct *mm)

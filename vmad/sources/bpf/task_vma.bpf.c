@@ -47,6 +47,7 @@ int run(struct bpf_iter__task_vma *ctx)
 	struct walk *walk = bpf_map_lookup_elem(&walks, &zero);
 	struct header *header = bpf_map_lookup_elem(&headers, &zero);
 	struct row *row = bpf_map_lookup_elem(&rows, &zero);
+	struct mm_struct *mm;
 
 	if (!walk || !header || !row)
 		return 0;
@@ -59,7 +60,8 @@ int run(struct bpf_iter__task_vma *ctx)
 		finish(seq, walk, header);
 		return 0;
 	}
-	if (!stands_for_process(task) || (only_task && task->pid != only_task))
+	mm = vma->vm_mm;
+	if (!mm || !stands_for_process(task) || (only_task && task->pid != only_task))
 		return 0;
 	if (walk->open && (header->task_pid != task->pid ||
 			   header->start_boottime != task->start_boottime)) {
@@ -70,13 +72,13 @@ int run(struct bpf_iter__task_vma *ctx)
 		begin_process(walk, header);
 		header->task_pid = task->pid;
 		header->start_boottime = task->start_boottime;
-		header->mm = number_of(walk, vma->vm_mm);
+		header->mm = number_of(walk, mm);
 	}
 	/* called again for the VMA whose row did not fit: it is accounted for already */
 	if (walk->first || !control.want_rows ||
 	    walk->seen[~walk->turn & 1].start != vma->vm_start) {
-		note_lock_seq(walk, header, vma->vm_mm);
-		header->map_count = map_count_of(vma->vm_mm);
+		note_lock_seq(walk, header, mm);
+		header->map_count = map_count_of(mm);
 		look_at(vma, walk);
 		control.rows = 0;
 		account(0);
