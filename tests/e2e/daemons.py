@@ -24,7 +24,7 @@ T = TypeVar("T")
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 #: seconds that a condition may take on a machine that does much else
-PATIENCE = 60.0
+PATIENCE = 180.0
 VMAD = str(Path(sys.executable).with_name("vmad"))
 
 
