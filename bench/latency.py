@@ -182,8 +182,9 @@ def _longest_hold(plan: Plan, target: Large, source: Source) -> Figure:
         )
     if not ours:
         note = (
-            "It was never taken: on this kernel the walk locks one VMA at a time "
-            "(CONFIG_PER_VMA_LOCK) and no address space."
+            "The trace shows no acquisition of it by vmad at all, while it shows the target's own: "
+            "as where the iterator locks one VMA at a time (CONFIG_PER_VMA_LOCK) and no address "
+            "space."
         )
     longest = max((hold.seconds for hold in ours), default=0.0) * 1e3
     return Figure(
