@@ -129,14 +129,14 @@ def load_library() -> ctypes.CDLL:
     return library
 
 
-def _why(number: int, log: str) -> tuple[str, str]:
+def _why(number: int, log: str, since: str) -> tuple[str, str]:
     """Cause and remedy of a failed load, for a person."""
     if not os.path.exists(BTF_PATH):
         return f"no {BTF_PATH}", "needs a kernel with CONFIG_DEBUG_INFO_BTF=y"
     if number == errno.EPERM:
         return "not permitted", "needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)"
     if number == errno.ESRCH:
-        return "a type or function it wants is not in this kernel", "an older walk serves"
+        return "a type or function it wants is not in this kernel", f"needs Linux {since} or later"
     # the verifier's last words, without its statistics
     lines = [
         line
@@ -150,11 +150,12 @@ def _why(number: int, log: str) -> tuple[str, str]:
 class BpfObject:
     """One BPF object file, opened, set up and loaded.
 
-    ``settings`` (bytes) replace the start of section ".rodata.settings" before loading.
+    ``settings`` (bytes) replace the start of section ".rodata.settings" before loading;
+    ``since`` is the first release that has what the object wants.
     Raises EvidenceUnavailable with cause and remedy.
     """
 
-    def __init__(self, path: Path, settings: bytes = b"") -> None:
+    def __init__(self, path: Path, settings: bytes = b"", *, since: str = "5.15") -> None:
         self._library = load_library()
         self._name = path.name
         self._object: int | None = None
@@ -172,7 +173,7 @@ class BpfObject:
             self._open(path, settings, log)
             self._library.bpf_object__load(self._object)
             self.close()
-        cause, remedy = _why(number, log.value.decode("utf-8", "replace"))
+        cause, remedy = _why(number, log.value.decode("utf-8", "replace"), since)
         raise EvidenceUnavailable(f"BPF: {path.name} does not load: {cause}", remedy)
 
     def _open(self, path: Path, settings: bytes, log: ctypes.Array[ctypes.c_char] | None) -> None:
@@ -235,7 +236,7 @@ class BpfObject:
             number = ctypes.get_errno()
             raise EvidenceUnavailable(
                 f"BPF: {self._name} does not attach: {os.strerror(number)}",
-                "an older walk or procfs serves",
+                "--evidence procfs serves",
             )
         return IteratorLink(self._library, link)
 

@@ -46,7 +46,7 @@ class OpenCodedWalk:
     name = "open-coded"
 
     def __init__(self, settings: bytes) -> None:
-        self._object = BpfObject(HERE / "open_coded.bpf.o", settings)
+        self._object = BpfObject(HERE / "open_coded.bpf.o", settings, since="6.10")
         self._program = self._object.runner("run")
         self._control = Control.from_buffer(
             self._object.map_memory(".data.control", ctypes.sizeof(Control))
