@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,7 @@ class _Outcomes:
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
         self.collected = 0
-        self._began = time.monotonic()
+        self._began = 0.0
         self._seconds, self._seed = seconds, seed
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -160,7 +161,8 @@ class _Outcomes:
             self.failures.append(f"{report.nodeid} {report.outcome}\n{report.longreprtext}")
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """What is seen of this step when it has to be killed."""
+        """Start the clock with the first; say what is seen when this step has to be killed."""
+        self._began = self._began or time.monotonic()
         print(f" {time.monotonic() - self._began:.1f} s: {nodeid} ", flush=True)
 
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
@@ -176,20 +178,23 @@ class _Outcomes:
 
 
 def live(part: Slice) -> StepResult:
-    """The live tests, real processes of this kernel: all, or as many as the time allows."""
+    """Live tests, real processes of this kernel: two files, as far as the time allows."""
     if not has_kernel_evidence():
         os.environ["VMAD_TEST_EVIDENCE"] = "procfs"
     outcomes = _Outcomes(part.live_seconds, part.seed)
     # Not below /tmp, which is a tmpfs in a guest: deleted files there are another kind of VMA.
+    # Collecting every file would take longer than running what then fits in.
+    files = random.Random(part.seed).sample(part.live, min(2, len(part.live)))
     words = ["-q", "-s", "-p", "no:cacheprovider", "--basetemp=/var/tmp/vmad-pytest"]
-    status = pytest.main([*words, *part.live], plugins=[outcomes])
+    status = pytest.main([*words, *files], plugins=[outcomes])
     ran = sum(outcomes.counts.values())
     parts = [f"{count} {outcome}" for outcome, count in sorted(outcomes.counts.items())]
     if ran < outcomes.collected:
-        parts.append(f"of {outcomes.collected}: the time was up")
+        parts.append(f"{outcomes.collected - ran} left when the time was up")
     ends = (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED)
     ok = status in ends and set(outcomes.counts) == {"passed"}
-    summary = ", ".join(parts) or f"pytest ended with {status!r}"
+    parts.append(f"of {' and '.join(Path(file).stem for file in files)}")
+    summary = ", ".join(parts) if ran else f"pytest ended with {status!r}"
     return StepResult(ok, summary, "\n\n".join(outcomes.failures))
 
 
