@@ -51,6 +51,10 @@ def restless(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]
         target.communicate()
 
 
+#: how a probe of a restless target may end; DidNotStop where the machine is busy with others
+ENDS = {"apart", "refused", "TargetGone", "DidNotStop"}
+
+
 @pytest.mark.parametrize("mode", ["exec", "threads"])
 def test_a_target_that_changes_in_the_middle_lives(
     restless: Callable[[str], subprocess.Popen[bytes]], mode: str
@@ -61,8 +65,10 @@ def test_a_target_that_changes_in_the_middle_lives(
     outcomes = ran.stdout.split()
 
     assert target.poll() is None
-    assert set(outcomes) <= {"apart", "refused", "TargetGone"}
-    assert "apart" in outcomes
+    assert set(outcomes) <= ENDS
+    assert len(outcomes) >= 60
+    # between two execs there may be too little time for any of the probes
+    assert mode == "exec" or "apart" in outcomes
 
 
 def test_a_target_in_uninterruptible_sleep_is_given_up(
@@ -91,5 +97,5 @@ def test_a_target_that_exits_in_the_middle_is_said_to_be_gone(
         outcomes = set(probing.stdout.read().split())
 
     assert probing.returncode == 0
-    assert outcomes <= {"apart", "refused", "TargetGone"}
+    assert outcomes <= ENDS
     assert "TargetGone" in outcomes
