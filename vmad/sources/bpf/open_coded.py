@@ -26,8 +26,8 @@ from vmad.sources.bpf.libbpf import BpfObject
 
 HERE = Path(__file__).parent
 
-#: VMAs per hold of mmap_lock: about 0.3 ms at 300 ns each
-CHUNK = 1024
+#: VMAs per hold of mmap_lock: about 0.2 ms at 400 ns each
+CHUNK = 512
 #: VMAs per run of the program, that is per system call
 BUDGET = 8192
 #: seconds to keep trying for a contended mmap_lock
