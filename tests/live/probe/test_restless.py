@@ -47,12 +47,13 @@ def restless(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]
 
     yield start
     for target in running:
-        os.killpg(target.pid, signal.SIGKILL)
+        if target.poll() is None:
+            os.killpg(target.pid, signal.SIGKILL)
         target.communicate()
 
 
 #: how a probe of a restless target may end; DidNotStop where the machine is busy with others
-ENDS = {"apart", "refused", "TargetGone", "DidNotStop"}
+ENDS = {"apart", "refused", "TargetGone", "ProcessGone", "DidNotStop"}
 
 
 @pytest.mark.parametrize("mode", ["exec", "threads"])
@@ -98,4 +99,5 @@ def test_a_target_that_exits_in_the_middle_is_said_to_be_gone(
 
     assert probing.returncode == 0
     assert outcomes <= ENDS
-    assert "TargetGone" in outcomes
+    # before it was looked at, or in the middle
+    assert outcomes & {"TargetGone", "ProcessGone"}
