@@ -26,6 +26,7 @@ NONE, READ, WRITE = 0, 1, 2
 RW = READ | WRITE
 SHARED, PRIVATE, FIXED_NOREPLACE, ANON, NORESERVE = 1, 2, 0x100000, 0x20, 0x4000
 MADV_NORMAL, MADV_RANDOM, MADV_DONTDUMP, MADV_MERGEABLE, MADV_HUGEPAGE = 0, 1, 16, 12, 14
+MADV_NOHUGEPAGE = 15
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 PR_SET_MEMORY_MERGE, PR_SET_VMA, PR_SET_VMA_ANON_NAME = 67, 0x53564D41, 0
 MPOL_BIND = 2
@@ -362,9 +363,13 @@ def file(at: int, path: str = "", deleted: bool = False) -> Report | None:
     return None
 
 
-def one(at: int, pages: int = 2 * SIDE, written: int = 0, prot: int = RW) -> Report | None:
-    """One VMA of ``pages`` pages whose first ``written`` pages are written."""
+def one(
+    at: int, pages: int = 2 * SIDE, written: int = 0, prot: int = RW, small: bool = False
+) -> Report | None:
+    """One VMA of ``pages`` pages whose first ``written`` pages are written; ``small``: no THP."""
     mapped(at, pages * PAGE, RW)
+    if small:
+        libc.madvise(at, pages * PAGE, MADV_NOHUGEPAGE)  # EINVAL where the kernel has no THP
     write(at, written)
     protect(at, pages * PAGE, prot)
     return {"start": at, "end": at + pages * PAGE}

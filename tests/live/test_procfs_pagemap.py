@@ -47,7 +47,7 @@ def test_pages_shared_with_a_fork_child_are_counted(target: Target) -> None:
 
 
 def test_a_range_larger_than_one_read_is_counted_whole(target: Target) -> None:
-    made = target.build("one", pages=150_000, written=70_000)
+    made = target.build("one", pages=150_000, written=70_000, small=True)
     ranges = np.array([[made.start, made.end]], np.uint64)
     assert page_counts(ProcessId(made.pid, 0), ranges)["present"].tolist() == [70_000]
 
