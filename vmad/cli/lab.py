@@ -17,6 +17,8 @@ from types import FrameType
 from typing import Any
 
 from vmad.lab.apt_indices import newest_of_each_series
+from vmad.lab.build import add_build
+from vmad.lab.build import run as run_build
 from vmad.lab.cache import default_cache
 from vmad.lab.catalogue import catalogue
 from vmad.lab.compare import add_options as add_compare_options
@@ -81,6 +83,8 @@ def add_commands(commands: Any) -> None:
     shell = commands.add_parser("shell", help="open a shell in a guest")
     add_machine_options(shell)
     shell.set_defaults(run=_reporting(_shell))
+
+    add_build(commands).set_defaults(run=_reporting(run_build))
 
     matrix = commands.add_parser("matrix", help="run every check in several kernels, one boot each")
     add_matrix_options(matrix)

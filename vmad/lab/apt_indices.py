@@ -37,6 +37,7 @@ _KERNEL_PACKAGE = re.compile(
     r"linux-(?P<part>image|binary|modules|base)-(?P<release>\d+\.\d+\.\d\S*-cloud-amd64)"
 )
 _SPLIT_SINCE = (6, 19)
+_SOURCE_PACKAGE = re.compile(r"linux-source-(?P<series>\d+\.\d+)")
 
 
 def packages_named(lines: Iterable[str], wanted: re.Pattern[str]) -> Iterator[Package]:
@@ -65,8 +66,15 @@ def _package(name: str, fields: dict[str, str]) -> Package:
 
 
 def lab_packages(lines: Iterable[str]) -> Iterator[Package]:
-    """The kernels' packages and the one that the initramfs is made of."""
-    return packages_named(lines, re.compile(f"{_KERNEL_PACKAGE.pattern}|busybox-static"))
+    """The kernels' packages, their sources, and the one that the initramfs is made of."""
+    wanted = f"{_KERNEL_PACKAGE.pattern}|{_SOURCE_PACKAGE.pattern}|busybox-static"
+    return packages_named(lines, re.compile(wanted))
+
+
+def sources(packages: Iterable[Package], series_name: str) -> list[Package]:
+    """Debian's source packages of one series, oldest first, each version once."""
+    found = {p.version: p for p in packages if p.name == f"linux-source-{series_name}"}
+    return sorted(found.values(), key=lambda package: version_key(package.version))
 
 
 def series(release: str) -> tuple[int, int]:

@@ -39,14 +39,15 @@ class Cache:
         return self.root / "apt"
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, name: str = "lock") -> Iterator[None]:
         """Hold the cache for writing; another lab waits here until this one is done.
 
-        The kernel drops the lock with the process, so that a killed lab blocks nobody.
+        What takes minutes holds a lock of its own, by ``name``, so that others need not wait for
+        it. The kernel drops a lock with its process, so that a killed lab blocks nobody.
         """
         with no_space_explained(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            lock = os.open(self.root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -13,6 +13,7 @@ from vmad.lab.apt_indices import (
     Package,
     bootable,
     newest_of_each_series,
+    sources,
     version_key,
 )
 from vmad.lab.cache import Cache, write_whole
@@ -20,18 +21,24 @@ from vmad.lab.errors import LabError
 from vmad.lab.mirror import this_machines_mirror
 from vmad.lab.private_apt import PrivateApt
 
-_SCHEMA = 1
+_SCHEMA = 2
+#: the series that the patched kernel is built from (docs/patched-kernel.md)
+SOURCE_SERIES = "6.12"
 _FRESH_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The offer of the mirror at a time (seconds since the epoch), and what could not be had."""
+    """The offer of the mirror at a time (seconds since the epoch), and what could not be had.
+
+    ``sources`` are the source packages of ``SOURCE_SERIES``, oldest first.
+    """
 
     made_at: float
     kernels: tuple[DebianKernel, ...]
     busybox: Package
     complaints: tuple[str, ...] = ()
+    sources: tuple[Package, ...] = ()
 
     def find(self, name: str) -> DebianKernel:
         """The kernel that a person means: a series (6.1), a release, or ``newest``.
@@ -83,7 +90,13 @@ def _fetch(cache: Cache) -> Catalogue:
             + (f" ({complaints[0]})" if complaints else ""),
             "check that apt's sources name a whole Debian mirror",
         )
-    made = Catalogue(time.time(), tuple(kernels), busyboxes[-1], tuple(complaints))
+    made = Catalogue(
+        time.time(),
+        tuple(kernels),
+        busyboxes[-1],
+        tuple(complaints),
+        tuple(sources(packages, SOURCE_SERIES)),
+    )
     text = json.dumps({"schema": _SCHEMA, **asdict(made)}, indent=1)
     write_whole(cache.root / "catalogue.json", text.encode())
     return made
@@ -102,6 +115,7 @@ def _read(cache: Cache) -> Catalogue | None:
             ),
             Package(**stored["busybox"]),
             tuple(stored["complaints"]),
+            _packages(stored["sources"]),
         )
     except FileNotFoundError:
         return None

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,12 +109,19 @@ def _unpack_kernel(cache: Cache, wanted: DebianKernel, home: Path) -> None:
         (work / "kernel.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def _unpack(cache: Cache, packages: Sequence[Package], into: Path) -> None:
-    apt = PrivateApt(cache.apt)
+@contextlib.contextmanager
+def downloaded(cache: Cache, package: Package) -> Iterator[Path]:
+    """A package's file, fetched and checked, there for as long as the context lasts."""
     downloads = Path(tempfile.mkdtemp(dir=cache.root, prefix=".downloads."))
     try:
-        for package in packages:
-            deb = apt.download(package, downloads)
+        yield PrivateApt(cache.apt).download(package, downloads)
+    finally:
+        shutil.rmtree(downloads, ignore_errors=True)
+
+
+def _unpack(cache: Cache, packages: Sequence[Package], into: Path) -> None:
+    for package in packages:
+        with downloaded(cache, package) as deb:
             done = subprocess.run(
                 ["dpkg-deb", "-x", str(deb), str(into)], capture_output=True, text=True, check=False
             )
@@ -125,8 +133,6 @@ def _unpack(cache: Cache, packages: Sequence[Package], into: Path) -> None:
                     else f"dpkg-deb cannot unpack {deb.name} ({done.stderr.strip()})",
                     "free some and try again",
                 )
-    finally:
-        shutil.rmtree(downloads, ignore_errors=True)
 
 
 def _read(home: Path, name: str) -> Kernel:

@@ -32,7 +32,8 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         for release in RELEASES
     ]
     catalogue = {
-        "schema": 1,
+        "schema": 2,
+        "sources": [],
         "made_at": time.time(),
         "kernels": kernels,
         "busybox": package,

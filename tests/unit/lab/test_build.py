@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a kernel is called, what its hash depends on, and what a failed build says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vmad.lab.build import CONFIGURATIONS, Recipe, recipe_of
+from vmad.lab.build_kernel import first_errors, options_in
+from vmad.lab.build_source import Source
+from vmad.lab.cache import Cache
+from vmad.lab.errors import LabError
+from vmad.lab.surroundings import package_root
+
+LAB_NEEDS = (
+    *("VIRTIO_PCI", "VIRTIO_CONSOLE", "VIRTIO_FS", "OVERLAY_FS", "DEVTMPFS", "BLK_DEV_INITRD"),
+    *("CGROUPS", "DEBUG_INFO_BTF", "BPF_SYSCALL", "FTRACE_SYSCALLS"),
+    # for a debugger that reads the guest from outside
+    *("FW_CFG_SYSFS", "KEXEC"),
+)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    for name, text in (("0001-x.patch", "patch"), ("small.config", "CONFIG_SMP=y\n")):
+        (tmp_path / name).write_text(text)
+    return Recipe(
+        "patched-6.12",
+        Source("6.12.117-1", tmp_path),
+        (tmp_path / "0001-x.patch",),
+        (tmp_path / "small.config",),
+    )
+
+
+def test_key_changes_with_source_patches_and_configuration(recipe: Recipe, tmp_path: Path) -> None:
+    keys = {recipe.key(), replace(recipe, patches=()).key()}
+    keys.add(replace(recipe, source=Source("6.12.118-1", tmp_path)).key())
+    recipe.patches[0].write_text("another patch")
+    keys.add(recipe.key())
+    recipe.fragments[0].write_text("CONFIG_SMP=n\n")
+    keys.add(recipe.key())
+    assert len(keys) == 5
+
+
+def test_key_does_not_depend_on_the_name(recipe: Recipe) -> None:
+    assert replace(recipe, name="another").key() == recipe.key()
+
+
+def built(tmp_path: Path, **options: object) -> Recipe:
+    cache = Cache(tmp_path)
+    (tmp_path / "kernel-source" / "linux-6.12.1-1").mkdir(parents=True, exist_ok=True)
+    wanted = {"stock": True, "config": "small", "version": "6.12.1-1", **options}
+    return recipe_of(cache, **wanted)  # type: ignore[arg-type]
+
+
+def test_kernels_are_called_after_what_they_are(tmp_path: Path) -> None:
+    assert built(tmp_path).name == "stock-6.12"
+    assert built(tmp_path, config="debug").name == "stock-6.12-debug"
+    assert built(tmp_path, name="mine").name == "mine"
+
+
+def test_name_that_would_leave_the_cache_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="cannot be a kernel's name"):
+        built(tmp_path, name="../mine")
+
+
+def test_series_is_part_of_the_recipe_and_named_when_absent(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="there is no patch series"):
+        built(tmp_path, stock=False, patches=tmp_path)
+
+
+def test_every_configuration_has_what_the_lab_boots_with() -> None:
+    """The list of docs/lab.md, and what reading a guest from outside needs."""
+    home = Path(package_root()) / "deploy/kernel/config"
+    for fragments in CONFIGURATIONS.values():
+        options: dict[str, str] = {}
+        for fragment in fragments:
+            options.update(options_in((home / fragment).read_text()))
+        assert {name: options.get(f"CONFIG_{name}") for name in LAB_NEEDS} == dict.fromkeys(
+            LAB_NEEDS, "y"
+        )
+
+
+def test_debug_fragment_watches_memory_and_locks() -> None:
+    text = (Path(package_root()) / "deploy/kernel/config/debug.config").read_text()
+    options = options_in(text)
+    names = "DEBUG_VM DEBUG_VM_RB DEBUG_VM_MAPLE_TREE PROVE_LOCKING KASAN PAGE_TABLE_CHECK"
+    assert {options[f"CONFIG_{name}"] for name in names.split()} == {"y"}
+
+
+def test_options_are_read_in_both_of_kconfigs_forms() -> None:
+    text = '# prose\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C="x"\nCONFIG_A=n\n'
+    assert options_in(text) == {"CONFIG_A": "n", "CONFIG_B": "n", "CONFIG_C": '"x"'}
+
+
+def test_first_error_of_a_build_is_found_among_what_make_says_afterwards() -> None:
+    log = (
+        "  CC      mm/vma.o\nmm/vma.c:12:1: error: unknown type name 'x'\n   12 | x y;\n"
+        "make[3]: *** [scripts/Makefile.build:229: mm/vma.o] Error 1\n"
+    )
+    assert first_errors(log)[0] == "mm/vma.c:12:1: error: unknown type name 'x'"

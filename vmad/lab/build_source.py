@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The kernel's source: Debian's package fetched and unpacked, and trees to build in.
+
+The pristine tree is unpacked once. Trees to build in share its files by hard links, which cost
+nothing; whatever changes a file in one of them must put a new file in its place.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmad.lab.apt_indices import Package
+from vmad.lab.cache import Cache, directory_made_whole, no_space_explained, write_whole
+from vmad.lab.catalogue import SOURCE_SERIES, catalogue
+from vmad.lab.errors import LabError
+from vmad.lab.store import downloaded
+
+_VERSION_FILE = ".vmad-source"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An unpacked source package: its version as Debian counts, and where the tree is."""
+
+    version: str
+    tree: Path
+
+
+def source(cache: Cache, version: str | None = None) -> Source:
+    """The source of one version, by default the newest on offer; fetched when it is not here.
+
+    Raises ``LabError``, which lists the versions on offer when there is no such one.
+    """
+    here = cache.root / "kernel-source" / f"linux-{version}"
+    if version is not None and here.exists():
+        return Source(version, here)
+    known = catalogue(cache)
+    if not known.sources:
+        raise LabError(
+            f"the mirror offers no linux-source-{SOURCE_SERIES}", "vmad lab kernels --refresh"
+        )
+    found = [p for p in known.sources if version in (None, p.version)]
+    if not found:
+        offered = " ".join(package.version for package in known.sources)
+        raise LabError(f"no source has version {version!r}", f"there is: {offered}")
+    package = found[-1]
+    home = cache.root / "kernel-source" / f"linux-{package.version}"
+    if not home.exists():
+        with cache.locked():
+            if not home.exists():
+                _unpack(cache, package, home)
+    return Source(package.version, home)
+
+
+def build_tree(cache: Cache, pristine: Source, name: str) -> Path:
+    """A tree to build in, kept from one build to the next; made anew for another source."""
+    tree = cache.root / "kernel-build" / name
+    try:
+        if (tree / _VERSION_FILE).read_text(encoding="utf-8") == pristine.version:
+            return tree
+    except FileNotFoundError:
+        pass  # the first build in it
+    with directory_made_whole(tree) as work:
+        with no_space_explained(work):
+            done = subprocess.run(
+                ["cp", "-al", f"{pristine.tree}/.", str(work)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if done.returncode != 0:
+            raise LabError(
+                f"cannot link the source tree ({done.stderr.strip()[-200:]})", "try again"
+            )
+        write_whole(work / _VERSION_FILE, pristine.version.encode())
+    return tree
+
+
+def _unpack(cache: Cache, package: Package, home: Path) -> None:
+    inside = f"./usr/src/{package.name}.tar.xz"
+    with downloaded(cache, package) as deb, directory_made_whole(home) as work:
+        # Three programs in a row: neither the package nor the archive inside is written out. What
+        # root unpacks must be root's, whoever packed it; others cannot but own what they unpack.
+        stages = (
+            ["dpkg-deb", "--fsys-tarfile", str(deb)],
+            ["tar", "-xO", inside],
+            ["tar", "-xJ", "--no-same-owner", "--strip-components=1", "-C", str(work)],
+        )
+        running: list[subprocess.Popen[bytes]] = []
+        for number, stage in enumerate(stages):
+            running.append(
+                subprocess.Popen(
+                    stage,
+                    stdin=running[-1].stdout if running else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if number < len(stages) - 1 else subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+            )
+        for process in running[:-1]:
+            assert process.stdout is not None
+            process.stdout.close()  # the next one has it; it must see the end
+        said = b"".join(process.communicate()[1] for process in reversed(running)).decode()
+        if any(process.returncode for process in running):
+            raise LabError(
+                f"cannot unpack {package.name} ({said.strip()[-200:] or 'no word why'})",
+                "a source tree takes 1.8 GB; see that there is room and try again",
+            )
