@@ -47,3 +47,9 @@ class UsageError(VmadError):
     """The command line asks for something that cannot be meant."""
 
     exit_status = 2
+
+
+class TargetUnavailable(VmadError):
+    """Another machine (a virtual machine) that was asked for cannot be read, or no longer."""
+
+    exit_status = 3

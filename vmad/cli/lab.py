@@ -119,6 +119,12 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         metavar="PARAMETER",
         help="a further parameter for the kernel's command line",
     )
+    parser.add_argument(
+        "--qmp",
+        type=Path,
+        metavar="PATH",
+        help="offer QEMU's monitor protocol on this socket, for --target qemu:PATH",
+    )
 
 
 def machine_of(args: argparse.Namespace) -> Machine:
@@ -129,6 +135,7 @@ def machine_of(args: argparse.Namespace) -> Machine:
         swap=bytes_of(args.swap),
         numa=args.numa,
         extra_parameters=tuple(args.append),
+        qmp=args.qmp.absolute() if args.qmp else None,
     ).checked()
 
 

@@ -20,7 +20,8 @@ class Machine:
     """What a guest is given: memory and swap in bytes, processors, NUMA nodes.
 
     ``forward`` maps ports of this machine's loopback to ports of the guest; with one the guest has
-    a network card, otherwise none.
+    a network card, otherwise none. ``qmp`` is where QEMU offers its monitor protocol (a socket's
+    path), None for nowhere.
     """
 
     memory: int = 1024 * MIB
@@ -29,6 +30,7 @@ class Machine:
     numa: int = 1
     forward: tuple[tuple[int, int], ...] = ()
     extra_parameters: tuple[str, ...] = ()
+    qmp: Path | None = None
 
     def checked(self) -> Machine:
         """This machine, or ``LabError`` when it cannot be built."""
@@ -112,6 +114,9 @@ def qemu_command(
     if swap_file is not None:
         drive = f"if=none,id=swap,format=raw,cache=unsafe,file={_escaped(swap_file)}"
         argv += ["-drive", drive, "-device", "virtio-blk-pci,drive=swap"]
+    if machine.qmp is not None:
+        argv += ["-qmp", f"unix:{_escaped(machine.qmp)},server=on,wait=off"]
+        argv += ["-device", "vmcoreinfo"]
     if machine.forward:
         rules = "".join(
             f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in machine.forward

@@ -28,6 +28,8 @@ STEPS = ("scan", "selfcheck", "live", "differential")
 LIVE = ("tests/live/test_kernel_*.py", "tests/live/test_procfs_*.py")
 #: Per kernel, from the first test on: not all of them fit in, and which do is drawn every day.
 LIVE_SECONDS = 60.0
+#: Collecting every file would take longer than running what then fits in.
+LIVE_FILES = 2
 DIFFERENTIAL_SECONDS = 20.0
 STEP_LIMIT = 300.0
 
@@ -77,6 +79,7 @@ def run_kernel(
     seed: int,
     live: Sequence[str] = LIVE,
     live_seconds: float = LIVE_SECONDS,
+    live_files: int = LIVE_FILES,
     limit: float = STEP_LIMIT,
     differential_seconds: float = DIFFERENTIAL_SECONDS,
     told: Callable[[str], None] = lambda line: None,
@@ -91,6 +94,7 @@ def run_kernel(
             "seed": seed,
             "live_seconds": live_seconds,
             "live": _files(root, live),
+            "live_files": live_files,
         },
     }
     script = f'cd "{root}" && uname -r && exec "$@"'
@@ -233,6 +237,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="of live tests per kernel (default %(default)g)",
     )
+    parser.add_argument(
+        "--live-files",
+        type=int,
+        default=LIVE_FILES,
+        metavar="N",
+        help="how many files of live tests are drawn per kernel (default %(default)d)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
 
 
@@ -252,6 +263,7 @@ def run(args: argparse.Namespace) -> int:
             seed=seed,
             live=args.live,
             live_seconds=args.live_seconds,
+            live_files=args.live_files,
             limit=args.limit,
             differential_seconds=args.seconds,
             told=lambda line: print(line, file=sys.stderr, flush=True),

@@ -16,7 +16,7 @@ from vmad.lab.matrix_guest import run_step
 from vmad.lab.matrix_steps import STEPS, Slice, StepResult
 
 STEP = {"ok": True, "summary": "5 pairs", "detail": "", "seconds": 1.0}
-PART = Slice(differential_seconds=1, live_seconds=1, seed=1, live=())
+PART = Slice(differential_seconds=1, live_seconds=1, seed=1, live=(), live_files=2)
 
 
 def test_row_is_good_only_when_every_step_passed() -> None:

@@ -58,6 +58,7 @@ struct dentry {
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct inode *d_inode;
+	struct super_block *d_sb;
 };
 
 struct path {

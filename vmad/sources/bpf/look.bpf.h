@@ -58,8 +58,12 @@ static __always_inline u8 kind_of_file(struct file *file)
 		if (kind < KIND_COUNT)
 			return kind;
 	}
-	/* d_unlinked(): what makes maps say " (deleted)" */
-	return kind_by(file->f_inode->i_sb->s_magic,
+	/*
+	 * d_unlinked() is what makes maps say " (deleted)". The filesystem is the dentry's, not the
+	 * inode's: before 6.8 a file of overlayfs is mapped by one with the path that the user opened
+	 * and the inode of the filesystem below, often a tmpfs.
+	 */
+	return kind_by(dentry->d_sb->s_magic,
 		       !dentry->d_hash.pprev && dentry->d_parent != dentry);
 }
 
