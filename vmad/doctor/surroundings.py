@@ -27,7 +27,12 @@ RELEVANT = (
     "CAP_DAC_OVERRIDE", "CAP_NET_ADMIN",
 )  # fmt: skip
 #: bit -> what it allows: vm.anon_vma_merge of the anon_vma series
-SWITCHES = {1: "page offset after mremap", 2: "different anon_vma", 4: "healing at the next merge"}
+SWITCHES = {
+    1: "page offset after mremap",
+    2: "different anon_vma",
+    4: "healing at the next merge",
+    8: "counting",
+}
 
 
 def surroundings(kernel: KernelInfo, proc: str = "/proc") -> Iterator[Setting]:

@@ -119,6 +119,12 @@ HOST = Section(
                "VMAs of the host that would vanish if every mergeable pair merged; absent where "
                "the evidence leaves pairs undecided.",
                "relaxed minus stock is what the patched kernel would gain on this host."),
+        Metric("vmad_kernel_merge_attempts_total", "counter", ("outcome", "reason"), "attempts",
+               "Attempts of the patched kernel to merge two anonymous VMAs since boot, by outcome "
+               "(merged, refused) and reason; absent on a stock kernel, still while its sysctl "
+               "vm.anon_vma_merge is 0.",
+               "rate() by reason: what merges thanks to the series, what stays refused and why "
+               "(docs/patched-kernel.md names the reasons)."),
     ),
 )  # fmt: skip
 

@@ -116,6 +116,8 @@ class VmadCollector(Collector):
         for key, count in host.pairs.items():
             put("vmad_host_pairs", count or None, *key)
         self._put_by_rules("vmad_host_recoverable_areas", host.recoverable)
+        for attempt, count in (host.merge_attempts or {}).items():
+            put("vmad_kernel_merge_attempts_total", count, *attempt)
 
     def _put_top(self, process: JudgedProcess) -> None:
         put, labels = self._put, (str(process.id.pid), process.comm, process.group)

@@ -25,7 +25,7 @@ class KernelInfo:
 
     ``patched`` is True when the kernel carries the anon_vma series (it has the sysctl
     vm.anon_vma_merge); ``merge_switch`` is that sysctl's bitmask (1 mremap offset, 2 different
-    anon_vma, 4 heal at merge), None on a stock kernel.
+    anon_vma, 4 heal at merge, 8 only count), None on a stock kernel.
     """
 
     release: str

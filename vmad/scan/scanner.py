@@ -29,6 +29,7 @@ from vmad.scan.judged_process import Counted, counted_process, walked_process
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.counting import page_shift_of
 from vmad.sources.identity import IdentityReader
+from vmad.sources.procfs.merge_counters import read_merge_attempts
 from vmad.sources.source import Census, Source, missed_by
 
 #: a service manager may move a process to its cgroup after the exec: so its identity is looked
@@ -254,6 +255,7 @@ class Scanner:
             pairs=whole.sums.pairs,
             recoverable=whole.sums.recoverable,
             self_stats=replace(stats, groups_folded=whole.folded),
+            merge_attempts=read_merge_attempts(self._proc) if self.source.kernel.patched else None,
         )
 
     def _members(self, census: Census, ids: Sequence[_Key], limit: int | None) -> Iterable[Member]:

@@ -111,3 +111,5 @@ class HostSnapshot:
     pairs: Mapping[PairKey, int]
     recoverable: Recoverable
     self_stats: SelfStats
+    #: by (outcome, reason) since boot; None where the kernel does not count its merge attempts
+    merge_attempts: Mapping[tuple[str, str], int] | None = None

@@ -121,6 +121,16 @@ def test_host_numbers_are_the_snapshots() -> None:
     assert values(found, "vmad_kernel_info", release="6.1.0-56-amd64", patched="false") == [1]
 
 
+def test_merge_attempts_are_exported_where_the_kernel_counts_them() -> None:
+    attempts = {("merged", "anon_vma"): 7, ("refused", "vm_flags"): 0}
+    found = series(replace(sample_snapshot(), merge_attempts=attempts))
+
+    name = "vmad_kernel_merge_attempts_total"
+    assert values(found, name, outcome="merged", reason="anon_vma") == [7]
+    assert values(found, name, outcome="refused", reason="vm_flags") == [0]
+    assert not values(series(sample_snapshot()), name)
+
+
 def test_group_numbers_are_the_groups() -> None:
     found = series(sample_snapshot())
     group = "opensearch.service"
