@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""From a QMP socket to a guest whose kernel is known: connect, find the kernel, know its types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vmad.errors import TargetUnavailable
+from vmad.model.kernel import KernelInfo
+from vmad.sources.guest.btf import BadBtf
+from vmad.sources.guest.cache import AnchorCache
+from vmad.sources.guest.census import first_namespace
+from vmad.sources.guest.kernel import (
+    Anchors,
+    NoTypes,
+    find_anchors,
+    find_banner,
+    find_btf,
+    find_build_ids,
+)
+from vmad.sources.guest.layout import WrongTypes
+from vmad.sources.guest.memory import AddressSpace, Torn
+from vmad.sources.guest.paging import Image, PageTables, page_tables
+from vmad.sources.guest.physical import NotRam, PhysicalMemory
+from vmad.sources.guest.qmp import Monitor, Refused
+from vmad.sources.guest.types import Types
+
+_GIGABYTE = 1 << 30
+_SWAPPER = b"swapper/0\0"
+
+#: run states (qapi/run-state.json) in which no kernel is there to be read, and what to say
+NOT_THERE = {
+    "inmigrate": "waits for a guest that is to migrate to it",
+    "postmigrate": "has let its guest migrate away",
+    "finish-migrate": "is letting its guest migrate away",
+    "prelaunch": "has not started its guest",
+    "restore-vm": "is restoring its guest",
+    "shutdown": "has a guest that was shut down",
+}
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A guest that is attached to. ``init_task`` and ``namespace`` are virtual addresses."""
+
+    monitor: Monitor
+    memory: PhysicalMemory
+    space: AddressSpace
+    anchors: Anchors
+    init_task: int
+    namespace: int
+    kernel: KernelInfo
+
+    @property
+    def path(self) -> str:
+        """Of the socket."""
+        return self.monitor.path
+
+    def check(self) -> str:
+        """Make sure that the guest is still the one that was found; its run state.
+
+        Raises TargetUnavailable when it is gone, or another kernel runs: attach anew then.
+        """
+        status = run_state(self.monitor)
+        events = {name for name, _ in self.monitor.take_events()}
+        if "RESET" in events or not _is_at(self.memory, self.space.image, self.anchors):
+            raise TargetUnavailable(
+                f"qemu:{self.path}: the guest has rebooted", "it is attached to anew next time"
+            )
+        return status
+
+    def sysctl(self, name: str) -> int | None:
+        """The value of an int sysctl now; None where this kernel has none of that name."""
+        place = self.anchors.sysctls.get(name)
+        if place is None:
+            return None
+        raw = self.memory.read(self.space.image.physical + place, 4)
+        return int.from_bytes(raw, "little", signed=True)
+
+    def close(self) -> None:
+        """Let go."""
+        self.memory.close()
+        self.monitor.close()
+
+
+def attach(path: str, cache: AnchorCache, types: Types) -> Guest:
+    """Attach to the guest behind a socket. Raises TargetUnavailable."""
+    monitor = Monitor(path)
+    memory = None
+    try:
+        run_state(monitor)
+        memory = PhysicalMemory(monitor)
+        return _attached(monitor, memory, cache, types)
+    except BaseException as error:
+        if memory is not None:
+            memory.close()
+        monitor.close()
+        if isinstance(error, NotRam):
+            raise _no_linux(path, f"its page tables lead nowhere ({error})") from error
+        if isinstance(error, Torn):
+            raise TargetUnavailable(
+                f"qemu:{path}: the kernel's first structures do not fit together: {error}",
+                "try again; is it booting just now?",
+            ) from error
+        raise
+
+
+def _attached(monitor: Monitor, memory: PhysicalMemory, cache: AnchorCache, types: Types) -> Guest:
+    found_image = False
+    for tables, image in page_tables(monitor, memory):
+        found_image = True
+        memory.try_direct(tables.root)
+        anchors = None
+        if types.path is None:
+            anchors = next((known for known in cache if _is_at(memory, image, known)), None)
+        if anchors is None:
+            anchors = _found_anchors(monitor.path, memory, image, types)
+            if anchors is None:
+                continue
+            if types.path is None:
+                cache.add(anchors)
+        return _guest(monitor, memory, tables, image, anchors)
+    raise _no_linux(
+        monitor.path,
+        "nothing in it has the name of one" if found_image else "nothing is mapped at its place",
+    )
+
+
+def _is_at(memory: PhysicalMemory, image: Image, known: Anchors) -> bool:
+    """Whether an image is that of a kernel that is known."""
+    layout, base = known.layout, image.physical
+    banner = known.banner.encode()
+    comm = base + known.init_task + layout["task_struct.comm"].offset
+    try:
+        return (
+            memory.read(base + known.banner_offset, len(banner)) == banner
+            and memory.read(comm, len(_SWAPPER)) == _SWAPPER
+        )
+    except NotRam:
+        return False
+
+
+def _found_anchors(path: str, memory: PhysicalMemory, image: Image, types: Types) -> Anchors | None:
+    """The anchors of an image; None when it is no Linux. Raises TargetUnavailable."""
+    raw = memory.read(image.physical, image.size)
+    banner = find_banner(raw)
+    if banner is None:
+        return None
+    what = f"qemu:{path}: kernel {banner.release}"
+    try:
+        btf = find_btf(raw) if types.path is None else None
+    except NoTypes:
+        btf = None
+    source = "its own BTF"
+    if btf is None:
+        btf, source = types.find(what, banner.release, find_build_ids(raw))
+    try:
+        anchors = find_anchors(raw, image.start, banner, btf)
+    except (WrongTypes, BadBtf) as error:
+        raise TargetUnavailable(
+            f"{what}: {source} does not fit: {error}", "Linux 5.10 to 7.3 can be read"
+        ) from error
+    if anchors is None:
+        raise TargetUnavailable(
+            f"{what}: no first task is where {source} has it",
+            "are these the types of another build?" if source != "its own BTF" else None,
+        )
+    return anchors
+
+
+def _guest(
+    monitor: Monitor, memory: PhysicalMemory, tables: PageTables, image: Image, anchors: Anchors
+) -> Guest:
+    init_task = image.start + anchors.init_task
+    # where the kernel maps all RAM (KASLR moves it): from any object of its allocator
+    following = anchors.init_task + anchors.layout["task_struct.tasks.next"].offset
+    pointer = int.from_bytes(memory.read(image.physical + following, 8), "little")
+    physical = tables.translate(pointer)
+    if physical is None or (pointer - physical) % _GIGABYTE:
+        raise Torn("the second task is not in the kernel's map of RAM")
+    space = AddressSpace(memory, image, pointer - physical)
+    namespace = first_namespace(space.look(), anchors.layout, init_task)
+    guest = Guest(monitor, memory, space, anchors, init_task, namespace, KernelInfo("0.0"))
+    switch = guest.sysctl("anon_vma_merge")
+    kernel = KernelInfo(anchors.release, "x86_64", switch is not None, switch)
+    return replace(guest, kernel=kernel)
+
+
+def run_state(monitor: Monitor) -> str:
+    """The guest's run state. Raises TargetUnavailable where no kernel is there to be read."""
+    try:
+        status = str(monitor.execute("query-status")["status"])
+    except Refused as error:
+        raise TargetUnavailable(f"qemu:{monitor.path}: QEMU refuses: {error}") from error
+    if status in NOT_THERE:
+        raise TargetUnavailable(f"qemu:{monitor.path}: QEMU {NOT_THERE[status]}")
+    return status
+
+
+def _no_linux(path: str, why: str) -> TargetUnavailable:
+    return TargetUnavailable(
+        f"qemu:{path}: no Linux kernel is found in the guest's memory: {why}",
+        "only 64-bit Linux guests whose memory is not encrypted can be read",
+    )

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A client of QEMU's machine protocol (docs/interop/qmp-spec): JSON lines over a Unix socket.
+
+Answers come in the order of the commands, events in between. A socket serves one client; the
+next one is accepted by the kernel and hears nothing until the first has gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from vmad.errors import TargetUnavailable
+
+#: seconds until a QEMU that says nothing is given up; a busy emulator has taken 2
+TIMEOUT = 10.0
+#: seconds for the greeting: QEMU sends it at once, unless another client is being served
+GREETING_TIMEOUT = 3.0
+#: bytes; the longest answer that is asked for ("info mtree -f") has some 100 kB
+LONGEST_LINE = 64 << 20
+
+Command = tuple[str, dict[str, Any]]
+
+
+class Refused(Exception):
+    """QEMU answered a command with an error; the text is QEMU's."""
+
+
+class Monitor:
+    """One connection. Raises TargetUnavailable whenever QEMU is not there as it should be.
+
+    Calls may come from several threads; each call has the connection for itself.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.events: list[tuple[str, float]] = []
+        self.lock = threading.RLock()
+        self._received = bytearray()
+        self._closed = False
+        self._socket = socket.socket(socket.AF_UNIX)
+        try:
+            self._open()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _open(self) -> None:
+        self._socket.settimeout(GREETING_TIMEOUT)
+        try:
+            self._socket.connect(os.fsencode(self.path))
+        except FileNotFoundError as error:
+            raise self._lost("no such socket", "is the guest running?") from error
+        except PermissionError as error:
+            raise self._lost("permission denied", "it takes write access to the socket") from error
+        except ConnectionRefusedError as error:
+            raise self._lost("nobody listens on it", "is the guest running?") from error
+        except (OSError, ValueError) as error:
+            cause = getattr(error, "strerror", None) or str(error)
+            raise self._lost(f"cannot connect: {cause}", "name a QMP socket") from error
+        try:
+            greeting = self._line()
+        except TimeoutError as error:
+            raise self._lost(
+                "QEMU does not greet: another client is connected, and QMP serves one",
+                "give vmad a QMP socket of its own (docs/guests.md)",
+            ) from error
+        if not isinstance(greeting, dict) or "QMP" not in greeting:
+            raise self._not_qmp()
+        self._socket.settimeout(TIMEOUT)
+        self.execute("qmp_capabilities")
+
+    def _lost(self, cause: str, remedy: str | None = None) -> TargetUnavailable:
+        return TargetUnavailable(f"qemu:{self.path}: {cause}", remedy)
+
+    def _not_qmp(self) -> TargetUnavailable:
+        return self._lost("what answers does not speak QMP", "name a socket of qemu's option -qmp")
+
+    def _line(self) -> Any:
+        """The next JSON line. Raises TimeoutError, TargetUnavailable."""
+        while (end := self._received.find(b"\n")) < 0:
+            try:
+                read = self._socket.recv(1 << 18)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise self._ended() from error
+            if not read:
+                raise self._ended()
+            self._received += read
+            if len(self._received) > LONGEST_LINE:
+                raise self._not_qmp()
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        try:
+            return json.loads(line)
+        except ValueError as error:
+            raise self._not_qmp() from error
+
+    def _ended(self) -> TargetUnavailable:
+        self._closed = True
+        return self._lost("QEMU closed the connection", "has the guest ended?")
+
+    def execute(self, command: str, fd: int | None = None, **arguments: Any) -> Any:
+        """Run one command; ``fd`` travels with it. Raises Refused, TargetUnavailable."""
+        (answer,) = self.execute_all([(command, arguments)], fd)
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
+
+    def execute_all(self, commands: Sequence[Command], fd: int | None = None) -> list[Any]:
+        """Run commands without waiting in between; their answers in order, Refused among them.
+
+        All are sent before the first answer is read: at most a few dozen, or both sides' socket
+        buffers fill.
+        """
+        text = b"".join(
+            json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n"
+            for name, arguments in commands
+        )
+        with self.lock:
+            if self._closed:
+                raise self._lost("the connection is closed")
+            try:
+                if fd is None:
+                    self._socket.sendall(text)
+                else:
+                    socket.send_fds(self._socket, [text], [fd])
+                return [self._answer() for _ in commands]
+            except TimeoutError as error:
+                # what comes late would be taken for the answer to something else
+                self.close()
+                raise self._lost(
+                    f"QEMU has not answered for {TIMEOUT:g} s", "the guest may hang, or migrate"
+                ) from error
+            except OSError as error:
+                raise self._ended() from error
+
+    def _answer(self) -> Any:
+        while True:
+            line = self._line()
+            if not isinstance(line, dict):
+                raise self._not_qmp()
+            if "return" in line:
+                return line["return"]
+            if "error" in line:
+                return Refused(str(line["error"].get("desc", "no description")))
+            if "event" in line:
+                moment = line.get("timestamp") or {}
+                seconds = moment.get("seconds", 0) + moment.get("microseconds", 0) / 1e6
+                self.events.append((str(line["event"]), seconds))
+            else:
+                raise self._not_qmp()
+
+    def peer(self) -> int:
+        """The pid of who listens on the socket, as this process sees it; 0 when it does not."""
+        found = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        pid: int = struct.unpack("3i", found)[0]
+        return pid
+
+    def human(self, line: str) -> str:
+        """The text that a command of the human monitor prints. Raises Refused."""
+        arguments: dict[str, Any] = {"command-line": line}
+        return str(self.execute("human-monitor-command", **arguments))
+
+    def take_events(self) -> list[tuple[str, float]]:
+        """(name, Unix time by QEMU's clock) of the events that have come since the last call."""
+        with self.lock:
+            taken, self.events = self.events, []
+        return taken
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        return self._closed
+
+    def close(self) -> None:
+        """Leave the socket to the next client."""
+        self._closed = True
+        self._socket.close()
