@@ -51,6 +51,7 @@ enum op_kind {
 	OP_MSEAL,
 	OP_PKEY,      /* pkey_mprotect; arg: prot */
 	OP_MLOCKALL,  /* arg: flags of mlockall, 0: munlockall */
+	OP_SWITCH,    /* arg: vm.anon_vma_merge of a patched kernel, for the whole machine */
 };
 
 enum fork_kind { FORK_LIVING, FORK_DEAD, FORK_FOLLOW, FORK_FOLLOW_ORPHAN };
@@ -181,6 +182,18 @@ static long touch(const struct op *op, int writing)
 	return failed;
 }
 
+static long set_switch(uint32_t mask)
+{
+	char text[16];
+	int length = snprintf(text, sizeof(text), "%u", mask);
+	int fd = open("/proc/sys/vm/anon_vma_merge", O_WRONLY);
+	long done = fd < 0 ? -1 : write(fd, text, length);
+
+	if (fd >= 0)
+		close(fd);
+	return done == length ? 0 : -1;
+}
+
 static long run_op(const struct op *op)
 {
 	void *at = (void *)op->addr;
@@ -242,6 +255,8 @@ static long run_op(const struct op *op)
 		return pkey < 0 ? -1 : syscall(SYS_pkey_mprotect, at, op->len, op->arg, pkey);
 	case OP_MLOCKALL:
 		return op->arg ? mlockall(op->arg) : munlockall();
+	case OP_SWITCH:
+		return set_switch(op->arg);
 	}
 	errno = ENOSYS;
 	return -1;

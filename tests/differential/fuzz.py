@@ -4,6 +4,10 @@
 Program N of seed S is always the same: ``--show N`` prints it and runs it alone. The state file
 holds what was done, so that a run that is interrupted goes on where it stopped; disagreements are
 written beside it, one file each, and end the run with status 1.
+
+``--switch PROGRAM:ATTEMPT`` is for a patched kernel: vm.anon_vma_merge while a program runs, and
+while its pairs are tried. ``0:7`` makes pairs as a stock kernel leaves them and then asks the
+patched one; ``7:7`` asks about what is left when all is patched. Both hold the relaxed rules.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from typing import Any
 from tests.differential.executor import Executor
 from tests.differential.generator import random_program
 from tests.differential.program import Program, listing
-from tests.differential.trial import Disagrees, NotReproduced, Trial
+from tests.differential.trial import Disagrees, NotReproduced, Switch, Trial
 from vmad.sources.choose import open_source
 
 #: programs per piece of work: some seconds
@@ -56,6 +60,7 @@ class State:
     merged: dict[str, int] = field(default_factory=dict)
     cured: dict[str, int] = field(default_factory=dict)
     disagreements: int = 0
+    switch: str = ""
     not_removed: int = 0  #: pairs that stayed apart though their only reason was taken away
 
     def add(self, chunk: int, result: dict[str, Any]) -> None:
@@ -139,12 +144,20 @@ def keep(path: Path, seed: int, number: int, error: Exception) -> None:
     path.write_text(f"seed {seed} program {number}\n{error}\n", encoding="utf-8")
 
 
-def work(seed: int, found: Path) -> None:
+def switch_of(text: str) -> Switch | None:
+    """``PROGRAM:ATTEMPT`` as a switch; None for no text, which is for a stock kernel."""
+    if not text:
+        return None
+    program, _, attempt = text.partition(":")
+    return Switch(int(program), int(attempt))
+
+
+def work(seed: int, found: Path, switch: Switch | None) -> None:
     """A worker: chunk numbers in, one JSON line per chunk out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     kernel, procfs = open_source("kernel", None), open_source("procfs", None)
     with Executor() as executor:
-        trial = Trial(executor, kernel, procfs)
+        trial = Trial(executor, kernel, procfs, switch)
         for line in sys.stdin:
             chunk = int(line)
             print(json.dumps([chunk, run_chunk(trial, seed, chunk, found)]), flush=True)
@@ -157,21 +170,21 @@ def save(state: State, path: Path) -> None:
     fresh.rename(path)
 
 
-def load(path: Path, seed: int) -> State:
+def load(path: Path, seed: int, switch: str) -> State:
     """The state of an earlier run with this seed and kernel, or a fresh one."""
     release = os.uname().release
     if path.exists():
         state = State(**json.loads(path.read_text(encoding="utf-8")))
-        if (state.seed, state.kernel) != (seed, release):
+        if (state.seed, state.kernel, state.switch) != (seed, release, switch):
             sys.exit(f"{path} is of seed {state.seed} on {state.kernel}: name another --state")
         return state
-    return State(seed, release)
+    return State(seed, release, switch=switch)
 
 
 def drive(state: State, path: Path, wanted: int, workers: int) -> None:
     """Hand out chunks until ``wanted`` pairs were asked, saving after each."""
     command = [sys.executable, "-m", "tests.differential.fuzz", "--worker", str(path.parent)]
-    command += ["--seed", str(state.seed)]
+    command += ["--seed", str(state.seed), "--switch", state.switch]
     crew = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(workers)
@@ -214,9 +227,10 @@ def drive(state: State, path: Path, wanted: int, workers: int) -> None:
 
 def report(state: State) -> str:
     """The distribution, for people."""
+    switched = f", vm.anon_vma_merge {state.switch}" if state.switch else ""
     lines = [
-        f"kernel {state.kernel}, seed {state.seed}: {state.pairs:,} pairs of {state.programs:,} "
-        f"programs, {state.disagreements} disagreements, {state.not_removed} reasons that were "
+        f"kernel {state.kernel}{switched}, seed {state.seed}: {state.pairs:,} pairs of "
+        f"{state.programs:,} programs, {state.disagreements} disagreements, {state.not_removed} reasons that were "
         f"not the cause, {state.seconds:,.0f} s of work",
         f"not reproduced: {state.not_reproduced:,} programs; "
         f"no free hint: {state.not_tried:,} pairs",
@@ -242,27 +256,32 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=1_000_000, help="stop after so many in all")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--state", type=Path, default=Path("build/fuzz/state.json"))
+    parser.add_argument("--switch", default="", metavar="PROGRAM:ATTEMPT")
     parser.add_argument("--show", type=int, metavar="N", help="print program N and run it alone")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    switch = switch_of(arguments.switch)
     if arguments.worker is not None:
-        work(arguments.seed, arguments.worker)
+        work(arguments.seed, arguments.worker, switch)
         return 0
     if arguments.show is not None:
-        return show(arguments.seed, arguments.show)
+        return show(arguments.seed, arguments.show, switch)
+    if switch is not None and switch.program != switch.attempt:
+        arguments.workers = 1  # the switch is the machine's: two workers would set it to and fro
     arguments.state.parent.mkdir(parents=True, exist_ok=True)
-    state = load(arguments.state, arguments.seed)
+    state = load(arguments.state, arguments.seed, arguments.switch)
     drive(state, arguments.state, arguments.pairs, arguments.workers)
     print(report(state))
     return 1 if state.disagreements or state.not_removed else 0
 
 
-def show(seed: int, number: int) -> int:
+def show(seed: int, number: int, switch: Switch | None) -> int:
     """One program, its pairs and the kernel's answers."""
     program, choose_a = program_of(seed, number)
     print(listing(program))
     with Executor() as executor:
-        trial = Trial(executor, open_source("kernel", None), open_source("procfs", None))
+        kernel, procfs = open_source("kernel", None), open_source("procfs", None)
+        trial = Trial(executor, kernel, procfs, switch)
         try:
             answered = trial.answers(program, choose_a)
             trial.cure_pairs(program, answered)

@@ -36,6 +36,7 @@ class Kind(IntEnum):
     MSEAL = 17
     PKEY = 18
     MLOCKALL = 19
+    SWITCH = 20  #: vm.anon_vma_merge of a patched kernel, for the whole machine
 
 
 class Fork(IntEnum):

@@ -15,6 +15,7 @@ from vmad.model.process import ProcessId
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Direction, Judgement, Verdict
 from vmad.probe.toggle import choose_toggle
+from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
 from vmad.sources.source import Source
 
@@ -23,6 +24,26 @@ _COLUMNS = ["start", "end", "flags", "pgoff", "chain", "facts", "pair"]
 MREMAP_DONTUNMAP = 4
 LOWER_JOINED_ELSEWHERE = 1
 _SETTLED = 0  #: no error
+#: vm.anon_vma_merge with every part of the series on (docs/patched-kernel.md)
+ALL_ON = 7
+
+Rules = StockRules | RelaxedRules
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What a patched kernel may do: while a program runs, and while its pairs are tried."""
+
+    program: int
+    attempt: int
+
+    def before(self, program: Program) -> Program:
+        """The program with the switch set first."""
+        return (Op(Kind.SWITCH, self.program), *program)
+
+    def tail(self, tail: Program) -> Program:
+        """The attempt with the switch set first."""
+        return (Op(Kind.SWITCH, self.attempt), *tail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +113,7 @@ def start_time(pid: int) -> int:
     return int(text[text.rindex(b")") + 2 :].split(None, 20)[19])
 
 
-def pairs_of(table: VmaTable, rules: StockRules, choose_a: int) -> list[PairOnTrial]:
+def pairs_of(table: VmaTable, rules: Rules, choose_a: int) -> list[PairOnTrial]:
     """The pairs in the arena; bit i of ``choose_a`` says whether pair i is operated on in A."""
     rows = table.rows
     first = int(np.searchsorted(rows["start"], ARENA - PAGE * ARENA_PAGES))
@@ -140,11 +161,24 @@ def expected_merge(pair: PairOnTrial) -> bool | None:
 
 
 class Trial:
-    """An executor and the sources that are held against it."""
+    """An executor and the sources that are held against it.
 
-    def __init__(self, executor: Executor, kernel: Source, procfs: Source | None = None) -> None:
+    With a ``switch`` the kernel is a patched one. The relaxed rules are asked when the attempts are
+    made with all of the series on.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        kernel: Source,
+        procfs: Source | None = None,
+        switch: Switch | None = None,
+    ) -> None:
         self.executor, self.kernel, self.procfs = executor, kernel, procfs
-        self.rules = StockRules(kernel.kernel)
+        self.switch = switch
+        self.rules: Rules = StockRules(kernel.kernel)
+        if switch is not None and switch.attempt & ALL_ON == ALL_ON:
+            self.rules = RelaxedRules(kernel.kernel)
         self.procfs_pairs = self.procfs_unknown = 0
         self.not_tried = 0
         #: decisive reason -> pairs that merged once it was removed
@@ -152,7 +186,7 @@ class Trial:
 
     def answers(self, program: Program, choose_a: int = 0) -> list[Answered]:
         """Ask the kernel about every pair, each in a fresh run. Raises NotReproduced."""
-        held = self.executor.hold(program)
+        held = self.executor.hold(self._base(program))
         if not held.pid:
             return []
         process = ProcessId(held.pid, start_time(held.pid))
@@ -163,7 +197,7 @@ class Trial:
         if not tried:
             return []
         variants = [Variant(pair.tail or (), pair.b.start, pair.a.start) for pair in tried]
-        outcomes = self.executor.run(program, variants)
+        outcomes = self._run(program, variants)
         answered = [
             Answered(pair, self._merged(pair, outcome, held.hash))
             for pair, outcome in zip(tried, outcomes, strict=True)
@@ -201,7 +235,7 @@ class Trial:
                 toggle = choose_toggle(pair.b.flags, pair.a.flags) if _only_moves(removal) else None
                 retry = tuple(Op(Kind.MADVISE, advice, start, size) for advice in toggle or ())
                 cases.append((pair, Variant(removal + retry, start, pair.a.start)))
-        outcomes = self.executor.run(program, [variant for _, variant in cases]) if cases else []
+        outcomes = self._run(program, [variant for _, variant in cases]) if cases else []
         for (pair, variant), outcome in zip(cases, outcomes, strict=True):
             if not outcome.pid or outcome.error:
                 continue
@@ -212,6 +246,14 @@ class Trial:
                     Disagreement(program + variant.tail, pair, "removal of the reason:", False)
                 )
             self.cured[pair.judgement.decisive] += 1
+
+    def _base(self, program: Program) -> Program:
+        return program if self.switch is None else self.switch.before(program)
+
+    def _run(self, program: Program, variants: list[Variant]) -> list[Outcome]:
+        if self.switch is not None:
+            variants = [each._replace(tail=self.switch.tail(each.tail)) for each in variants]
+        return self.executor.run(self._base(program), variants)
 
     def _by_procfs(self, process: ProcessId) -> dict[int, Judgement]:
         assert self.procfs is not None
