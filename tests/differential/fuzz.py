@@ -230,8 +230,8 @@ def report(state: State) -> str:
     switched = f", vm.anon_vma_merge {state.switch}" if state.switch else ""
     lines = [
         f"kernel {state.kernel}{switched}, seed {state.seed}: {state.pairs:,} pairs of "
-        f"{state.programs:,} programs, {state.disagreements} disagreements, {state.not_removed} reasons that were "
-        f"not the cause, {state.seconds:,.0f} s of work",
+        f"{state.programs:,} programs, {state.disagreements} disagreements, {state.not_removed} "
+        f"reasons that were not the cause, {state.seconds:,.0f} s of work",
         f"not reproduced: {state.not_reproduced:,} programs; "
         f"no free hint: {state.not_tried:,} pairs",
     ]
