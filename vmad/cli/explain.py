@@ -15,6 +15,7 @@ from vmad.cli.options import (
     add_source_options,
     address,
     fallback_note,
+    is_here,
     judged_as,
     pid,
     positive,
@@ -33,7 +34,7 @@ from vmad.model.process import ProcessId, Unread, Unreadable
 from vmad.scan.explain import explain
 from vmad.scan.growth import Growth
 from vmad.sources.counting import page_shift_of
-from vmad.sources.identity import IdentityReader
+from vmad.sources.identity import identities_of
 from vmad.sources.names import named_or_not
 from vmad.sources.source import Source
 
@@ -84,16 +85,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read one process and print."""
-    live, as_json = arguments.capture is None, arguments.format == "json"
+    here, as_json = is_here(arguments), arguments.format == "json"
+    live = arguments.capture is None
     if not live and (arguments.watch or arguments.pages or arguments.daemon):
         raise UsageError("--watch, --daemon and --pages need the process itself, not a capture")
+    if not here and (arguments.pages or arguments.daemon):
+        raise UsageError("--daemon and --pages are about processes of this host")
     with source_of(arguments) as source, Progress(f"vmad: reading {arguments.pid}") as progress:
         process = find_process(source, arguments.pid)
         growth = _watch(source, process, arguments.watch) if arguments.watch else None
         table = source.table(process)
         if live and not len(table.rows):
             raise ProcessGone(f"process {arguments.pid} is gone: it has no VMA left")
-        if live and not table.paths and not as_json:
+        if here and not table.paths and not as_json:
             table = named_or_not(table)
         progress.step(f"vmad: judging {arguments.pid}")
         kernel = judged_as(source, arguments.kernel)
@@ -112,7 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
             except NoDaemon as error:
                 notes.append(f"{error}.")
         if live and not as_json:
-            identity = IdentityReader(with_exe=True).identity(process, table.comm)
+            identity = identities_of(source, with_exe=True).identity(process, table.comm)
+        if here and not as_json:
             try:
                 samples = sampled_pages(explanation)
             except (CannotRead, ProcessGone) as error:

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from vmad.errors import UsageError
 
 if TYPE_CHECKING:
     from vmad.model.kernel import KernelInfo
@@ -63,8 +66,16 @@ def release(text: str) -> str:
     return text
 
 
+def target(text: str) -> str:
+    """qemu:PATH as an argument; the path alone is kept."""
+    kind, _, path = text.partition(":")
+    if kind != "qemu" or not path or "\0" in path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not qemu:PATH, PATH being a QMP socket")
+    return path
+
+
 def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """--evidence and --from."""
+    """--evidence, --from, --target and what goes with it."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--evidence",
@@ -74,6 +85,27 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         "auto: the best that works here (default)",
     )
     group.add_argument("--from", dest="capture", metavar="FILE", help="read a capture instead")
+    add_target_options(parser, group)
+
+
+def add_target_options(parser: argparse.ArgumentParser, group: Any = None) -> None:
+    """--target, into ``group`` where one is given, --types and --consistent."""
+    (group or parser).add_argument(
+        "--target",
+        type=target,
+        metavar="qemu:PATH",
+        help="read the QEMU guest whose QMP socket is at PATH, from outside, instead of this host",
+    )
+    parser.add_argument(
+        "--types",
+        metavar="FILE",
+        help="with --target, for a guest's kernel that has no BTF: its vmlinux, or a file of BTF",
+    )
+    parser.add_argument(
+        "--consistent",
+        action="store_true",
+        help="with --target: stop the guest while a process is read, and say for how long",
+    )
 
 
 def add_kernel_option(parser: argparse.ArgumentParser) -> None:
@@ -101,19 +133,51 @@ def judged_as(source: Source, named: str | None) -> KernelInfo:
     return source.kernel if named is None else KernelInfo(named, source.kernel.machine)
 
 
+def is_here(arguments: Any) -> bool:
+    """Whether the processes that are asked for run on this machine."""
+    return arguments.capture is None and getattr(arguments, "target", None) is None
+
+
 @contextmanager
 def source_of(arguments: Any) -> Iterator[Source]:
-    """The source that --evidence or --from names, closed afterwards.
+    """The source that --evidence, --from or --target names, closed afterwards.
 
-    Raises EvidenceUnavailable, CannotRead, BadCapture.
+    Raises EvidenceUnavailable, CannotRead, BadCapture, TargetUnavailable, UsageError.
     """
-    from vmad.sources.choose import open_source  # noqa: PLC0415  numpy and BPF, not for --help
-
-    source = open_source(arguments.evidence, arguments.capture)
+    source = _opened(arguments)
     try:
         yield source
     finally:
         source.close()
+        _tell_of_stops(source)
+
+
+def _opened(arguments: Any) -> Source:
+    # numpy, BPF, QMP: not for --help
+    path = getattr(arguments, "target", None)
+    if path is not None:
+        from vmad.sources.guest.source import GuestSource  # noqa: PLC0415
+
+        return GuestSource(path, types=arguments.types, consistent=arguments.consistent)
+    for option in ("types", "consistent"):
+        if getattr(arguments, option, None):
+            raise UsageError(f"--{option} goes with --target", "give --target qemu:PATH")
+    from vmad.sources.choose import open_source  # noqa: PLC0415
+
+    return open_source(arguments.evidence, arguments.capture)
+
+
+def _tell_of_stops(source: Source) -> None:
+    """On stderr, how long a guest stood still for us; nothing where none did."""
+    stops = getattr(source, "stops", ())
+    if stops:
+        print(
+            f"vmad: the guest was stopped {len(stops):,} times, {max(stops) * 1e3:.1f} ms at "
+            f"most, {sum(stops) * 1e3:.1f} ms in all"
+            if len(stops) > 1
+            else f"vmad: the guest was stopped once, for {stops[0] * 1e3:.1f} ms",
+            file=sys.stderr,
+        )
 
 
 def fallback_note(arguments: Any, source: Source) -> str | None:
@@ -121,7 +185,7 @@ def fallback_note(arguments: Any, source: Source) -> str | None:
     from vmad.model.process import Evidence  # noqa: PLC0415  as above
     from vmad.sources.choose import why_not_kernel  # noqa: PLC0415
 
-    if arguments.capture or arguments.evidence != "auto" or source.evidence is Evidence.KERNEL:
+    if source.evidence is Evidence.KERNEL or arguments.capture or arguments.evidence != "auto":
         return None
     why = why_not_kernel()
     return None if why is None else f"Kernel evidence cannot be had here: {why}."

@@ -9,7 +9,7 @@ from vmad.errors import CannotRead, ProcessGone
 from vmad.model.process import ProcessId
 from vmad.sources.capture import CaptureSource
 from vmad.sources.procfs.stat import read_stat
-from vmad.sources.source import Source
+from vmad.sources.source import Source, is_here
 
 
 def find_process(source: Source, pid: int, proc: str = "/proc") -> ProcessId:
@@ -24,7 +24,20 @@ def find_process(source: Source, pid: int, proc: str = "/proc") -> ProcessId:
             there = ", ".join(map(str, np.sort(census["pid"])[:5].tolist()))
             raise ProcessGone(f"process {pid} is not in the capture", f"it has {there}, …")
         return ProcessId(pid, int(found["start_time"][0]))
+    if not is_here(source):
+        return _process_of_guest(source, pid)
     return live_process(pid, proc)
+
+
+def _process_of_guest(source: Source, pid: int) -> ProcessId:
+    census = source.census()
+    found = census[census["pid"] == pid]
+    if not len(found):
+        raise ProcessGone(
+            f"the guest has no process {pid} with an address space",
+            "vmad scan --all lists those that it has",
+        )
+    return ProcessId(pid, int(found["start_time"][0]))
 
 
 def live_process(pid: int, proc: str = "/proc") -> ProcessId:

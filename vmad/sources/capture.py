@@ -29,6 +29,7 @@ class CaptureSource:
     evidence: Evidence
     kernel: KernelInfo
     max_map_count: int | None
+    here = False
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Reads what a process belongs to from /proc, once per process and command."""
+"""Reads what a process belongs to, from /proc or where it runs, once per process and command."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from typing import Protocol, cast
 
 from vmad.model.identity import CgroupIdentity, ProcessIdentity, label_safe
 from vmad.model.process import ProcessId
@@ -43,10 +44,10 @@ class IdentityReader:
         known = self._known.get(process)
         if known is not None and known.comm == safe and not reread:
             return known
-        cgroup = self._read_cgroup(process.pid)
+        cgroup = self._read_cgroup(process)
         if cgroup is None:
             return ProcessIdentity(safe, None, known.cgroup if known is not None else None)
-        exe = self._read_exe(process.pid) if self._with_exe else None
+        exe = self._read_exe(process) if self._with_exe else None
         found = ProcessIdentity(safe, exe, cgroup)
         self._known.pop(process, None)
         self._known[process] = found
@@ -63,9 +64,9 @@ class IdentityReader:
         for process in [known for known in self._known if known not in alive]:
             del self._known[process]
 
-    def _read_cgroup(self, pid: int) -> CgroupIdentity | None:
+    def _read_cgroup(self, process: ProcessId) -> CgroupIdentity | None:
         try:
-            fd = os.open(f"{self._proc}/{pid}/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(f"{self._proc}/{process.pid}/cgroup", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:  # gone, or hidden by hidepid: the caller groups it by comm
             return None
         try:
@@ -75,9 +76,42 @@ class IdentityReader:
         finally:
             os.close(fd)
 
-    def _read_exe(self, pid: int) -> str | None:
+    def _read_exe(self, process: ProcessId) -> str | None:
         try:
-            target = os.readlink(os.fsencode(f"{self._proc}/{pid}/exe"))
+            target = os.readlink(os.fsencode(f"{self._proc}/{process.pid}/exe"))
         except OSError:  # EACCES without CAP_SYS_PTRACE
             return None
         return label_safe(target.removesuffix(b" (deleted)"))
+
+
+class IdentitySource(Protocol):
+    """A source that tells what its processes belong to, since no /proc of this machine does."""
+
+    def cgroup_of(self, process: ProcessId) -> bytes | None:
+        """What /proc/PID/cgroup would say there; None where it cannot be read."""
+
+    def exe_of(self, process: ProcessId) -> str | None:
+        """The path of its program; None where it cannot be read."""
+
+
+class _ToldIdentities(IdentityReader):
+    """Asks the source itself."""
+
+    def __init__(self, source: IdentitySource, *, with_exe: bool) -> None:
+        super().__init__(with_exe=with_exe)
+        self._source = source
+
+    def _read_cgroup(self, process: ProcessId) -> CgroupIdentity | None:
+        text = self._source.cgroup_of(process)
+        return None if text is None else parse_cgroup(text)
+
+    def _read_exe(self, process: ProcessId) -> str | None:
+        path = self._source.exe_of(process)
+        return None if path is None else label_safe(os.fsencode(path))
+
+
+def identities_of(source: object, proc: str = "/proc", *, with_exe: bool = False) -> IdentityReader:
+    """What tells the identities of a source's processes: itself where it can, else ``proc``."""
+    if hasattr(source, "cgroup_of"):
+        return _ToldIdentities(cast(IdentitySource, source), with_exe=with_exe)
+    return IdentityReader(proc, with_exe=with_exe)

@@ -16,7 +16,7 @@ from vmad.sources.capture_writer import CaptureWriter
 from vmad.sources.counting import page_shift_of
 from vmad.sources.names import named_or_not
 from vmad.sources.rights import effective_capabilities
-from vmad.sources.source import Source
+from vmad.sources.source import Source, is_here
 
 #: settings of the kernel that decide which VMAs there are and which conditions exist
 SETTINGS = (
@@ -62,7 +62,7 @@ def record(
             why = Unread.PERMISSION if refused else Unread.ERROR
             unreadable.append(Unreadable(process, comm, why, str(error)))
         else:
-            if source.evidence is Evidence.KERNEL and not table.paths:
+            if source.evidence is Evidence.KERNEL and is_here(source) and not table.paths:
                 table = named_or_not(table)
             writer.add(table, int(row["lock_seq"]), int(row["total_vm"]))
             read, vmas = read + 1, vmas + len(table.rows)
@@ -81,7 +81,7 @@ def _meta(source: Source, names: bool) -> dict[str, Any]:
     return {
         "vmad": __version__,
         "taken_at": int(time.time()),
-        "hostname": os.uname().nodename if names else None,
+        "hostname": _hostname(source) if names else None,
         "names": names,
         "kernel": {
             "release": kernel.release,
@@ -93,9 +93,19 @@ def _meta(source: Source, names: bool) -> dict[str, Any]:
         "walk": source.health().walk,
         "page_size": 1 << page_shift_of(source),
         "max_map_count": source.max_map_count,
-        "settings": {path: text for path in SETTINGS if (text := _setting(path)) is not None},
+        "settings": _settings() if is_here(source) else {},
         "rights": {"uid": os.geteuid(), "capabilities": list(effective_capabilities())},
     }
+
+
+def _hostname(source: Source) -> str | None:
+    """Of the machine whose processes these are."""
+    own: str | None = getattr(source, "hostname", None)
+    return os.uname().nodename if is_here(source) else own
+
+
+def _settings() -> dict[str, str]:
+    return {path: text for path in SETTINGS if (text := _setting(path)) is not None}
 
 
 def _setting(path: str) -> str | None:

@@ -86,3 +86,8 @@ def missed_by(source: Source) -> tuple[Unreadable, ...]:
     see, BPF compares with /proc.
     """
     return tuple(getattr(source, "unreadable", ()))
+
+
+def is_here(source: Source) -> bool:
+    """Whether its processes run on this machine now, so that /proc may say more of them."""
+    return bool(getattr(source, "here", True))

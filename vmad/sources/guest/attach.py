@@ -77,6 +77,19 @@ class Guest:
         raw = self.memory.read(self.space.image.physical + place, 4)
         return int.from_bytes(raw, "little", signed=True)
 
+    def hostname(self) -> str | None:
+        """The node name of the first namespace; None where it cannot be read."""
+        layout, look = self.anchors.layout, self.space.look()
+        proxy = layout["task_struct.nsproxy"]
+        uts, name = layout.get("nsproxy.uts_ns"), layout.get("uts_namespace.name.nodename")
+        if uts is None or name is None:
+            return None
+        try:
+            space = look.one(look.one(self.init_task, proxy), uts)
+            return look.text(space + name.offset, name.size).decode("utf-8", "backslashreplace")
+        except Torn:
+            return None
+
     def close(self) -> None:
         """Let go."""
         self.memory.close()

@@ -63,10 +63,11 @@ def _kinds_of_files(look: Look, layout: Layout, files: U64) -> npt.NDArray[np.ui
     """A Kind of each struct file; a NULL is a special mapping."""
     kinds = np.full(len(files), Kind.SPECIAL, np.uint8)
     there = files != 0
-    names = ("file.f_mode", "file.f_inode", "file.f_path.dentry")
-    mode, inode, dentry = look.fields(files[there], [layout[name] for name in names])
-    magic = _magic(look, layout, inode)
-    found = _kind_by(magic, is_unlinked(look, layout, dentry))
+    names = ("file.f_mode", "file.f_path.dentry")
+    mode, dentry = look.fields(files[there], [layout[name] for name in names])
+    # of the dentry: before 6.8 the inode of a file of overlayfs is that of the filesystem below
+    (block,) = look.fields(dentry, [layout["dentry.d_sb"]])
+    found = _kind_by(_magic(look, layout, block), is_unlinked(look, layout, dentry))
     user = layout.get("backing_file.user_path.dentry")
     if user is not None:
         backing = np.flatnonzero(mode & np.uint64(_MAY_BE_BACKING))
@@ -85,8 +86,7 @@ def _kind_by(magic: U64, unlinked: Bools) -> npt.NDArray[np.uint8]:
     return kinds
 
 
-def _magic(look: Look, layout: Layout, inodes: U64) -> U64:
-    (blocks,) = look.fields(inodes, [layout["inode.i_sb"]])
+def _magic(look: Look, layout: Layout, blocks: U64) -> U64:
     (magic,) = look.fields(blocks, [layout["super_block.s_magic"]])
     return magic
 
@@ -109,8 +109,6 @@ def user_path(look: Look, layout: Layout, file: int, dentry: Field) -> tuple[int
     upper = look.one(file, dentry)
     if not upper:
         return None
-    inode = look.one(upper, layout["dentry.d_inode"])
-    if not inode:
-        return None
-    magic = int(_magic(look, layout, np.array([inode], np.uint64))[0])
+    block = np.array([look.one(upper, layout["dentry.d_sb"])], np.uint64)
+    magic = int(_magic(look, layout, block)[0])
     return (upper, magic) if magic in _STACKED_MAGICS else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import count
 
 import numpy as np
@@ -58,6 +59,8 @@ class GuestSource:
 
     evidence = Evidence.KERNEL
     page_shift = 12
+    #: /proc here says nothing of its processes
+    here = False
 
     def __init__(
         self,
@@ -76,8 +79,8 @@ class GuestSource:
         self._numbers: dict[int, int] = {}  # address of an mm_struct -> what it is called outside
         self._census: Census = np.zeros(0, GUEST_CENSUS_ROW)
         self._walked = self._skipped = 0
-        #: seconds that the guest was stopped for each walk, by process
-        self.stopped: dict[ProcessId, float] = {}
+        #: seconds of each time that the guest was stopped for a walk
+        self.stops: list[float] = []
         self.status = "running"
 
     @property
@@ -100,6 +103,12 @@ class GuestSource:
         """vm.max_map_count of the guest now."""
         with self._lock:
             return self._guest.sysctl("max_map_count")
+
+    @cached_property
+    def hostname(self) -> str | None:
+        """What the guest calls itself; None where that cannot be read."""
+        with self._lock:
+            return self._guest.hostname()
 
     def census(self) -> Census:
         """Every process of the guest with an address space."""
@@ -153,7 +162,7 @@ class GuestSource:
                 with self._freezer.stopped():
                     walked = self._attempts(process, row, names=names)
                 if self._freezer.seconds is not None:
-                    self.stopped[process] = self._freezer.seconds
+                    self.stops.append(self._freezer.seconds)
             self._walked += len(walked.rows)
             mm = self._numbers.get(int(row["mm"]), 0)
         return VmaTable(
