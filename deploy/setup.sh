@@ -19,11 +19,14 @@ fail() { say "$*"; exit 1; }
 wanted='clang:clang llvm:llvm-strip libbpf1:libbpf.so.1 libbpf-dev:bpf/bpf_helpers.h'
 if [ "$mode" = test ]; then
 	wanted="$wanted gcc:cc libc6-dev:stdlib.h openssl:openssl util-linux:setpriv libcap2-bin:capsh"
-	wanted="$wanted groff-base:groff systemd:systemd-analyze"
+	wanted="$wanted groff-base:groff systemd:systemd-analyze patch:patch"
 fi
 if [ "$mode" = vm ]; then
 	wanted="$wanted qemu-system-x86:qemu-system-x86_64 gcc:cc libc6-dev:stdlib.h"
 	wanted="$wanted debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
+	# for `vmad lab build`
+	wanted="$wanted make:make flex:flex bison:bison bc:bc ccache:ccache patch:patch dwarves:pahole"
+	wanted="$wanted libelf-dev:libelf.h xz-utils:xz"
 	# a package of its own since Debian 13; before, qemu-system-common has it
 	[ -e /usr/lib/qemu/virtiofsd ] || ! apt-cache show virtiofsd >/dev/null 2>&1 ||
 		wanted="$wanted virtiofsd:/usr/libexec/virtiofsd"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """``python -m tests.vm.instruction_counts``: instructions per system call, stock against patched.
 
-Under QEMU's -icount with one processor, a fixed seed and a fixed clock, a guest that runs one static
-program repeats to the single instruction, whatever else the machine does; its rdtsc then counts
-executed instructions. Two kernel images still differ in layout and in which pages they
-hand out, so that a ratio within half a percent of 1 says "the same".
+Under QEMU's -icount with one processor, a fixed seed and a fixed clock, a guest that runs one
+static program repeats to the single instruction, whatever else the machine does; its rdtsc then
+counts executed instructions. Two kernel images still differ in layout and in which pages they hand
+out, so that a ratio within half a percent of 1 says "the same".
 """
 
 from __future__ import annotations
