@@ -17,12 +17,15 @@ from vmad.sources.bpf.source import BpfSource
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs BPF, when told that there is none."""
-    if os.environ.get("VMAD_TEST_EVIDENCE") != "procfs":
-        return
-    out = [item for item in items if item.get_closest_marker("bpf")]
+    """Leave out what needs BPF where there is none, and a walk that this kernel has not."""
+    left_out = set()
+    if os.environ.get("VMAD_TEST_EVIDENCE") == "procfs":
+        left_out.add("bpf")
+    if "open-coded" not in WALKS:
+        left_out.add("open_coded")
+    out = [item for item in items if any(map(item.get_closest_marker, left_out))]
     config.hook.pytest_deselected(items=out)
-    items[:] = [item for item in items if not item.get_closest_marker("bpf")]
+    items[:] = [item for item in items if item not in out]
 
 
 @pytest.fixture(scope="session")

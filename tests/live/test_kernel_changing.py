@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_walks import WALKS, open_kernel_source
+from kernel_walks import open_kernel_source
 from targets import Made
 from zygote import ForkedTarget
 
@@ -27,7 +27,7 @@ PAGE = 4096
 LARGE = 6 * CHUNK
 
 #: the kernel keeps the other walk's place, and waits for the lock
-only_open_coded = pytest.mark.skipif("open-coded" not in WALKS, reason="before 6.10")
+only_open_coded = pytest.mark.open_coded
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from vmad.errors import EvidenceUnavailable
+from vmad.model.kernel import parse_release
 
 
 class _OpenOpts(ctypes.Structure):
@@ -135,7 +136,8 @@ def _why(number: int, log: str, since: str) -> tuple[str, str]:
         return f"no {BTF_PATH}", "needs a kernel with CONFIG_DEBUG_INFO_BTF=y"
     if number == errno.EPERM:
         return "not permitted", "needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)"
-    if number == errno.ESRCH:
+    wanted = tuple(int(part) for part in since.split("."))
+    if number == errno.ESRCH or parse_release(os.uname().release)[:2] < wanted:
         return "a type or function it wants is not in this kernel", f"needs Linux {since} or later"
     # the verifier's last words, without its statistics
     lines = [
@@ -161,23 +163,37 @@ class BpfObject:
         self._object: int | None = None
         if not path.exists():
             raise EvidenceUnavailable(f"BPF: {path} is missing", "run `make setup` to build it")
-        self._open(path, settings, None)
-        if self._library.bpf_object__load(self._object) == 0:
-            return
-        number = ctypes.get_errno()
-        self.close()
+        # A type that the kernel does not have makes libbpf look in the BTF of modules, for which
+        # it needs CAP_SYS_ADMIN (6.1 has no struct backing_file); not so with a BTF named.
+        for btf in (None, BTF_PATH):
+            self._open(path, settings, btf=btf)
+            if self._library.bpf_object__load(self._object) == 0:
+                return
+            number = ctypes.get_errno()
+            self.close()
+            if number != errno.EPERM:
+                break
         # Once more for the verifier's log. Not the first time: kernels before 6.4 refuse a
         # program (ENOSPC) whose log does not fit the buffer.
         log = ctypes.create_string_buffer(LOG_SIZE)
         if number != errno.EPERM:
-            self._open(path, settings, log)
+            self._open(path, settings, log=log)
             self._library.bpf_object__load(self._object)
             self.close()
         cause, remedy = _why(number, log.value.decode("utf-8", "replace"), since)
         raise EvidenceUnavailable(f"BPF: {path.name} does not load: {cause}", remedy)
 
-    def _open(self, path: Path, settings: bytes, log: ctypes.Array[ctypes.c_char] | None) -> None:
+    def _open(
+        self,
+        path: Path,
+        settings: bytes,
+        *,
+        btf: str | None = None,
+        log: ctypes.Array[ctypes.c_char] | None = None,
+    ) -> None:
         options = _OpenOpts(sz=ctypes.sizeof(_OpenOpts))
+        if btf is not None:
+            options.btf_custom_path = os.fsencode(btf)
         if log is not None:
             options.kernel_log_buf = ctypes.cast(log, ctypes.c_void_p)
             options.kernel_log_size = len(log)
