@@ -15,7 +15,7 @@ from vmad.sources.guest.layout import Layout
 from vmad.sources.guest.memory import U64, Look
 from vmad.sources.guest.pairs import Bools, Seen
 
-_SHARED_MEMORY_MAGICS = (0x01021994, 0x958458F6)  # tmpfs, hugetlbfs
+SHARED_MEMORY_MAGICS = (0x01021994, 0x958458F6)  # tmpfs, hugetlbfs
 _STACKED_MAGICS = (0x794C7630, 0x65735546)  # overlayfs, FUSE
 #: FMODE_BACKING moved from bit 25 to 24 in 6.14; the filesystem decides
 _MAY_BE_BACKING = 1 << 25 | 1 << 24
@@ -82,7 +82,7 @@ def _kinds_of_files(look: Look, layout: Layout, files: U64) -> npt.NDArray[np.ui
 
 def _kind_by(magic: U64, unlinked: Bools) -> npt.NDArray[np.uint8]:
     kinds = np.where(unlinked, Kind.FILE_DELETED, Kind.FILE).astype(np.uint8)
-    kinds[np.isin(magic, _SHARED_MEMORY_MAGICS)] = Kind.SHARED_MEMORY
+    kinds[np.isin(magic, SHARED_MEMORY_MAGICS)] = Kind.SHARED_MEMORY
     return kinds
 
 

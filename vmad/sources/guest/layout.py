@@ -82,6 +82,8 @@ OPTIONAL = (
     "maple_arange_64.pivot",
     "maple_arange_64.slot",
     "vm_area_struct.vm_rb",
+    "vm_area_struct.vm_private_data",
+    "vm_special_mapping.name",
     "vm_area_struct.vm_userfaultfd_ctx.ctx",  # CONFIG_USERFAULTFD
     "vm_area_struct.vm_policy",  # CONFIG_NUMA
     "vm_area_struct.anon_name",  # 5.17 and CONFIG_ANON_VMA_NAME

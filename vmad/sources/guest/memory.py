@@ -64,6 +64,7 @@ class Look:
         self._rows: npt.NDArray[np.intp] = np.empty(0, np.intp)  # of each page, in the store
         self._store: U64 = np.empty(0, np.uint64)
         self._used = 0  # pages in the store
+        self._virtual: dict[int, int] = {}  # virtual page -> row in the store
 
     def _load(self, pages: U64) -> None:
         """Read what of ``pages`` (ascending, each once) is not there yet."""
@@ -141,20 +142,38 @@ class Look:
 
     def one(self, address: int, field: Field) -> int:
         """One integer field of one object."""
-        return int(self.fields(np.array([address], np.uint64), [field])[0][0])
+        at = address + field.offset
+        if not 0 <= at < 1 << 64 or at % min(field.size, 8):
+            raise Torn("a pointer is not aligned")
+        word = self._word(at & ~7)
+        return word >> at % 8 * 8 & (1 << min(field.size, 8) * 8) - 1
+
+    def _word(self, address: int) -> int:
+        """The 8 bytes at one aligned address, from pages that were read where they were."""
+        page, row = address >> 12, self._virtual.get(address >> 12)
+        if row is None:
+            at = np.array([page << 12], np.uint64)
+            physical = self._space.physical(at) >> _SHIFT
+            self._load(physical)
+            row = self._virtual[page] = int(self._rows[np.searchsorted(self._pages, physical)][0])
+        return int(self._store[row * 512 + (address & PAGE - 1) // 8])
 
     def text(self, address: int, most: int) -> bytes:
         """The bytes at an address, any alignment, up to a NUL or ``most``."""
-        whole = self.bytes(address, most)
-        return whole.partition(b"\0")[0]
+        found = b""
+        while len(found) < most:
+            part, end, _ = self.bytes(address + len(found), min(32, most - len(found))).partition(
+                b"\0"
+            )
+            found += part
+            if end:
+                break
+        return found
 
     def bytes(self, address: int, size: int) -> bytes:
         """``size`` bytes at an address, any alignment."""
         if not 0 <= address < 1 << 64:
             raise Torn("an address beyond all")
-        start = address & ~7
-        count = (address + size - start + 7) // 8
-        found = self.words(
-            np.uint64(start) + np.arange(count, dtype=np.uint64) * np.uint64(8), [0]
-        )[0]
-        return found.tobytes()[address - start :][:size]
+        start, end = address & ~7, (address + size + 7) & ~7
+        found = b"".join(self._word(at).to_bytes(8, "little") for at in range(start, end, 8))
+        return found[address - start :][:size]

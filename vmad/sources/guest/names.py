@@ -11,13 +11,15 @@ import os
 
 import numpy as np
 
-from vmad.sources.guest.kinds import Area, is_unlinked, user_path
+from vmad.sources.guest.kinds import SHARED_MEMORY_MAGICS, Area, is_unlinked, user_path
 from vmad.sources.guest.layout import Layout
 from vmad.sources.guest.memory import Look, Torn
 from vmad.sources.guest.pairs import Seen
 
 #: steps of one path, and bytes of one of its names (NAME_MAX and its NUL)
 MOST_STEPS, LONGEST = 256, 256
+_ANON_INODE_MAGIC = 0x09041934  # include/uapi/linux/magic.h
+_SPECIAL_NAME = "vm_special_mapping.name"
 
 
 def names_of(look: Look, layout: Layout, seen: Seen, area: Area) -> dict[int, str]:
@@ -42,10 +44,24 @@ def names_of(look: Look, layout: Layout, seen: Seen, area: Area) -> dict[int, st
         names.setdefault(row, "[stack]")
     for row in bare[heap].tolist():
         names.setdefault(row, "[heap]")
-    if area.vdso:
-        for row in bare[start == np.uint64(area.vdso)].tolist():
-            names.setdefault(row, "[vdso]")
+    names |= _special_names(look, layout, seen, area)
     return names
+
+
+def _special_names(look: Look, layout: Layout, seen: Seen, area: Area) -> dict[int, str]:
+    """[vdso], and what has the same operations: [vvar] and its like (special_mapping_name())."""
+    private, name = (
+        layout.get(field) for field in ("vm_area_struct.vm_private_data", _SPECIAL_NAME)
+    )
+    vdso = np.flatnonzero(seen.start == np.uint64(area.vdso))
+    if not area.vdso or not len(vdso) or private is None or name is None:
+        return {}
+    ops = seen.ops[vdso[0]]
+    found = {}
+    for row in np.flatnonzero((seen.ops == ops) & (seen.file == 0)).tolist():
+        mapping = look.one(int(seen.address[row]), private)
+        found[row] = os.fsdecode(look.text(look.one(mapping, name), LONGEST))
+    return found
 
 
 def path_of_file(look: Look, layout: Layout, file: int) -> str:
@@ -77,9 +93,21 @@ def path_of(look: Look, layout: Layout, dentry: int, vfsmount: int) -> str:
         dentry = above
     else:
         raise Torn("a path does not end")
-    # no steps: no parent either, a pseudo file such as anon_inode
-    path = "/" + "/".join(reversed(steps)) if steps else name_of(look, layout, dentry)
-    return path + " (deleted)" * deleted
+    if not steps:  # no parent either
+        return _pseudo_path(look, layout, dentry)
+    return "/" + "/".join(reversed(steps)) + " (deleted)" * deleted
+
+
+def _pseudo_path(look: Look, layout: Layout, dentry: int) -> str:
+    """What d_dname() of the filesystem makes of a file without a place: simple_dname() of tmpfs
+    and hugetlbfs, anon_inodefs_dname() (fs/d_path.c, fs/anon_inodes.c).
+    """
+    name = name_of(look, layout, dentry)
+    block = look.one(dentry, layout["dentry.d_sb"])
+    magic = look.one(block, layout["super_block.s_magic"])
+    if magic in SHARED_MEMORY_MAGICS:
+        return f"/{name} (deleted)"
+    return f"anon_inode:{name}" if magic == _ANON_INODE_MAGIC else name
 
 
 def name_of(look: Look, layout: Layout, dentry: int) -> str:

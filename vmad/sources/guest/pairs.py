@@ -30,9 +30,11 @@ _COLUMNS = ("vm_start", "vm_end", "vm_mm", "vm_flags", "vm_pgoff", "vm_file", "v
 class Seen:
     """The VMAs of one address space, a column each, in order; pointers as the kernel has them.
 
-    ``chain`` holds AnonVma values; ``unknown_exclusive``: see facts.UNKNOWN_EXCLUSIVE.
+    ``address`` is that of the structure. ``chain`` holds AnonVma values; ``unknown_exclusive``:
+    see facts.UNKNOWN_EXCLUSIVE.
     """
 
+    address: U64
     start: U64
     end: U64
     flags: U64
@@ -79,6 +81,7 @@ def look_at(look: Look, layout: Layout, mm: int, found: Found) -> Seen:
     ).astype(np.uint8)
     exclusive, unknown = _exclusive(look, layout, anon_vma, chain)
     return Seen(
+        vmas,
         start,
         end,
         flags,
