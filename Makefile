@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 # make run    set up what is missing, then the daemon on 127.0.0.1:19797
 # make test   set up what is missing, then every test
+# make deb    the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 
 PYTHON ?= python3
@@ -48,8 +49,11 @@ fuzz: setup-test
 	.venv/bin/python -m tests.differential.fuzz --seed $(SEED) --pairs $(PAIRS) \
 		--workers $$(nproc) --state build/fuzz/state.json
 
+deb:
+	@deploy/deb.sh $(VERSION)
+
 clean:
 	rm -rf .venv build bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	$(MAKE) --silent -C vmad/sources/bpf clean
 
-.PHONY: run setup setup-test test test-vm lint docs bench clean fuzz
+.PHONY: run setup setup-test test test-vm lint docs bench deb clean fuzz

@@ -53,8 +53,11 @@ class Listener:
             child.kill()
 
 
-@pytest.fixture
-def listener() -> Iterator[Listener]:
+@pytest.fixture(params=["pyroute2", "plain"])
+def listener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    """With pyroute2's socket, and with the one for where that library has none."""
+    if request.param == "plain":
+        monkeypatch.setitem(sys.modules, "pyroute2.netlink.connector.cn_proc", None)
     made = Listener()
     yield made
     made.subject.stop()

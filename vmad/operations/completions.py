@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Completions for bash, made of what the commands say of themselves.
 
-``python -m vmad.operations.completions``; made when a package is built, as the man page is.
+``python -m vmad.operations.completions [bash|zsh|fish]``; made when a package is built, as the man
+page is. The other shells' are in :mod:`vmad.operations.other_completions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 from vmad.operations.command_line import Command, commands
+from vmad.operations.other_completions import fish, zsh
 
 _PIDS = '$(compgen -W "$(cd /proc && echo [0-9]*)" -- "$word")'
 
@@ -67,5 +70,11 @@ def _of(command: Command) -> Iterator[str]:
     yield "        esac"
 
 
+def main(shell: str = "bash") -> None:
+    """Print the script of one shell. Raises KeyError for a shell that has none."""
+    scripts: dict[str, Callable[[], str]] = {"bash": bash, "zsh": zsh, "fish": fish}
+    print(scripts[shell](), end="")
+
+
 if __name__ == "__main__":
-    print(bash(), end="")
+    main(*sys.argv[1:2])

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vmad.errors import EvidenceUnavailable
+from vmad.sources.connector import PlainConnector
 from vmad.sources.event_filter import attach
 
 log = logging.getLogger("vmad")
@@ -187,18 +188,20 @@ class _Reader:
 
 
 def open_connector() -> Any:
-    """A pyroute2 socket that listens to the connector. Raises EvidenceUnavailable."""
-    try:
+    """A socket that listens to the connector: pyroute2's where it has one, else our own.
+
+    Raises EvidenceUnavailable.
+    """
+    kind: Callable[[], Any] = PlainConnector
+    with contextlib.suppress(ImportError):  # not installed, or older than its cn_proc
         from pyroute2.netlink.connector.cn_proc import (  # noqa: PLC0415  24 MiB
             ProcEventSocket,
         )
-    except ImportError as error:
-        raise EvidenceUnavailable(
-            f"process events: pyroute2 cannot be imported ({error})", "install pyroute2"
-        ) from error
+
+        kind = ProcEventSocket
     opened: Any = None
     try:
-        opened = ProcEventSocket()
+        opened = kind()
         # before bind: what is queued in between counts too
         _enlarge(opened)
         attach(opened)

@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+# Builds the Debian package from a copy of the checkout: build/deb/vmad_VERSION_ARCH.deb
+#
+#   deploy/deb.sh            the version that debian/changelog says
+#   deploy/deb.sh VERSION    another one, say of a day: 0.1.0+20261122
+#
+# Needs Debian 12 or later. Installs the packages that it builds with, and says so before it does.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { echo "vmad deb: $*" >&2; }
+fail() { say "$*"; exit 1; }
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+command -v apt-get >/dev/null || fail "Debian packages are built on Debian"
+version=${1:-$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)}
+out=$PWD/build/deb
+tree=$out/vmad-$version
+
+rm -rf "$tree"
+mkdir -p "$tree"
+# what is under version control, as it is now; without git, all but what was made here
+if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+	git ls-files -z | tar --null --ignore-failed-read --files-from=- --create
+else
+	tar --exclude=./build --exclude=./.venv --exclude=__pycache__ --exclude='*.bpf.o' --create .
+fi | tar -x -C "$tree"
+cd "$tree"
+sed -i "1s/(.*)/($version)/" debian/changelog
+
+# dpkg-checkbuilddeps is in dpkg-dev; build-essential is what every package builds with
+if ! command -v dpkg-checkbuilddeps >/dev/null || ! dpkg-checkbuilddeps 2>/dev/null; then
+	say "installing what the package is built with"
+	log=$(mktemp)
+	install() {
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y \
+			--no-install-recommends build-essential >"$log" 2>&1 &&
+			as_root env DEBIAN_FRONTEND=noninteractive apt-get build-dep -y \
+				--no-install-recommends "$tree" >>"$log" 2>&1
+	}
+	install || { as_root apt-get update >"$log" 2>&1 && install; } || {
+		tail -n 3 "$log" >&2
+		fail "apt-get could not install what debian/control asks for"
+	}
+	rm -f "$log"
+fi
+
+if ! dpkg-buildpackage --build=binary --unsigned-changes --no-sign >"$out/build.log" 2>&1; then
+	tail -n 20 "$out/build.log" >&2
+	fail "the package does not build; all of it is in build/deb/build.log"
+fi
+rm -rf "$tree"
+echo "$out/vmad_${version}_$(dpkg --print-architecture).deb"
