@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def compare(
     told: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Run ``words`` (a shipped workload's name, or any command) ``repeat`` times on each kernel.
+
+    A kernel may be given as ``NAME@N``: a patched one with vm.anon_vma_merge set to N from boot on.
 
     Returns the document that is written as JSON. Raises ``LabError`` when a guest fails, or the
     workload ends with another status than 0.
@@ -79,8 +82,13 @@ def _one(kernel: str, workload: Prepared, machine: Machine, seconds: int) -> dic
         "tree": str(workload.tree) if workload.tree else None,
     }
     stdout, stderr = bytearray(), bytearray()
+    name, _, switch = kernel.partition("@")
+    if switch:
+        # Documentation/admin-guide/kernel-parameters.txt: sysctl.*, 5.8 and later
+        parameter = f"sysctl.vm.anon_vma_merge={switch}"
+        machine = replace(machine, extra_parameters=(*machine.extra_parameters, parameter))
     ending = run_streaming(
-        kernel,
+        name,
         # What the workload names below /tmp is to be seen in the guest: its words come last.
         [sys.executable, "-m", "vmad.lab.compare_guest", json.dumps(wanted), *workload.argv],
         machine=machine,
@@ -140,6 +148,11 @@ def summary_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for when in ("peak", "end")
         for rules in ("stock", "relaxed")
     }
+    attempts = _attempts(runs)
+    if attempts:
+        shares = [stay_shared(run["attempts"]) for run in runs]
+        figures["attempts to merge"] = figure(sum(run["attempts"].values()) for run in runs)
+        figures["of those beyond stock, refused as shared, %"] = figure(shares)
     names = [name for run in runs for name in run["calls"]]
     calls = {name: figure(run["calls"].get(name, 0) for run in runs) for name in names}
     return {
@@ -152,9 +165,37 @@ def summary_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         },
         "recoverable": recoverable,
         "calls": calls,
+        "attempts": attempts,
         "peak_pairs": _by_reason(runs, "peak"),
         "end_pairs": _by_reason(runs, "end"),
     }
+
+
+#: refusals of attempts that no part of the patch series could lift (docs/patched-kernel.md)
+_NOT_LIFTED = {
+    "vm_flags", "vm_file", "mempolicy", "vm_userfaultfd_ctx", "anon_vma_name", "vm_ops_close",
+    "anon_vma_chain",
+}  # fmt: skip
+_SHARED = {"anon_vma_shared", "vm_pgoff_shared", "page_shared", "page_ksm"}
+
+
+def stay_shared(attempts: Mapping[str, int]) -> float | None:
+    """Of the attempts that stock refuses for anon_vma or page offset, the percentage that a patched
+    kernel refuses as well because pages are shared; None when there was no such attempt.
+    """
+    beyond = shared = 0
+    for name, count in attempts.items():
+        outcome, reason = name.split(" ")
+        if name == "merged stock" or (outcome == "refused" and reason in _NOT_LIFTED):
+            continue
+        beyond += count
+        shared += count if reason in _SHARED else 0
+    return 100 * shared / beyond if beyond else None
+
+
+def _attempts(runs: Sequence[Mapping[str, Any]]) -> dict[str, Figure | None]:
+    names = dict.fromkeys(name for run in runs for name in run["attempts"])
+    return {name: figure(run["attempts"].get(name, 0) for run in runs) for name in names}
 
 
 def _of(run: Mapping[str, Any], when: str, name: str) -> float | None:
@@ -179,7 +220,12 @@ def _by_reason(runs: Sequence[Mapping[str, Any]], when: str) -> dict[str, Figure
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``vmad lab compare``."""
-    parser.add_argument("--kernels", required=True, metavar="A,B", help="kernels to compare")
+    parser.add_argument(
+        "--kernels",
+        required=True,
+        metavar="A,B",
+        help="kernels to compare; NAME@N sets vm.anon_vma_merge",
+    )
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="runs of each kernel")
     parser.add_argument(
         "--seconds",

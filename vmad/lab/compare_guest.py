@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from vmad.rules.histogram import count_verdicts_by
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
 from vmad.sources.choose import open_source
+from vmad.sources.procfs.merge_counters import read_merge_attempts
 from vmad.sources.source import Source
 
 CALLS = ("mmap", "munmap", "mprotect", "mremap", "brk", "madvise")
@@ -106,6 +107,13 @@ class Looks:
             self.peak = self.last
 
 
+def attempts_since(before: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Merge attempts of the whole guest by ``OUTCOME REASON``; nothing on a stock kernel."""
+    now = read_merge_attempts() or {}
+    grown = {" ".join(name): count - before.get(name, 0) for name, count in now.items()}
+    return {name: count for name, count in grown.items() if count}
+
+
 def _start_time(pid: int) -> int:
     stat = Path(f"/proc/{pid}/stat").read_bytes()
     return int(stat[stat.rindex(b")") + 2 :].split()[19])
@@ -166,6 +174,8 @@ def run(wanted: dict[str, Any]) -> dict[str, Any]:
     ended: float | None = None
     at_end: dict[str, Any] | None = None
     made: dict[str, int] = {}
+    attempts: dict[str, int] | None = None
+    attempts_before = read_merge_attempts() or {}
     os.write(gate, b"x")
     os.read(executed, 1)  # at its end since it is closed by exec: this program's VMAs are gone
     began = time.monotonic()
@@ -181,6 +191,7 @@ def run(wanted: dict[str, Any]) -> dict[str, Any]:
                 looks.look(now, biggest)
             if done:
                 ended, at_end, made = now, looks.last, calls.read()
+                attempts = attempts_since(attempts_before)
                 END.unlink()
         reaped, how = os.waitpid(pid, os.WNOHANG)
         if reaped:
@@ -201,6 +212,7 @@ def run(wanted: dict[str, Any]) -> dict[str, Any]:
         "end": at_end or looks.last,
         "end_is_exact": at_end is not None,
         "calls": made or calls.read(),
+        "attempts": attempts_since(attempts_before) if attempts is None else attempts,
     }
 
 

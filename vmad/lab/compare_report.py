@@ -58,6 +58,13 @@ def html(document: Mapping[str, Any]) -> str:
         parts.append(_bars(names, kernels, summary, f"{when}_pairs", "no pairs at all"))
     parts.append("<h2>VMAs that would vanish if everything merged that may</h2>")
     parts.append(_bars(names, kernels, summary, "recoverable", "not known"))
+    if any(summary[kernel]["attempts"] for kernel in kernels):
+        parts.append("<h2>Attempts to merge, by outcome</h2>")
+        parts.append(
+            '<p class="dim">As a patched kernel counts them while vm.anon_vma_merge is not 0, of '
+            "the whole guest. A kernel without counts has no bars.</p>"
+        )
+        parts.append(_bars(names, kernels, summary, "attempts", "none"))
     parts.append("<h2>System calls</h2>")
     parts.append(_bars(names, kernels, summary, "calls", "none"))
     return "\n".join(parts) + "\n"
@@ -72,8 +79,7 @@ def _figures(
     if ratio:
         heads += f"<th>{escape(kernels[1])} / {escape(kernels[0])}</th>"
     rows = [f"<tr><th></th>{heads}</tr>"]
-    figures = summary[kernels[0]]["figures"]
-    for name in figures:
+    for name in dict.fromkeys(name for kernel in kernels for name in summary[kernel]["figures"]):
         values = [summary[kernel]["figures"].get(name) for kernel in kernels]
         cells = [_cell(value, several) for value in values]
         if ratio:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vmad.lab.cache import Cache
-from vmad.lab.compare import compare, figure, summary_of
+from vmad.lab.compare import compare, figure, stay_shared, summary_of
 from vmad.lab.compare_report import html
 from vmad.lab.errors import LabError
 from vmad.lab.workloads import WORKLOADS, prepared
@@ -37,6 +37,7 @@ def run(kernel: str, peak: int, relaxed: int | None = 7) -> dict[str, Any]:
         "peak": look,
         "end": look,
         "end_is_exact": True,
+        "attempts": {},
         "calls": {"mmap": peak * 2, "brk": 1},
     }
 
@@ -115,3 +116,29 @@ def test_no_guest_is_started_for_a_workload_that_cannot_be(monkeypatch: Any, tmp
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(LabError, match="takes no words"):
         compare(["6.1"], ["compactor", "fast"], seconds=1)
+
+
+def test_share_that_stays_refused_counts_only_what_stock_refuses_for_these_two_reasons() -> None:
+    attempts = {
+        "merged stock": 1000,
+        "merged anon_vma": 60,
+        "merged mremap_anon_vma": 10,
+        "refused vm_flags": 500,
+        "refused anon_vma_chain": 3,
+        "refused anon_vma_shared": 4,
+        "refused page_ksm": 1,
+        "refused page_busy": 25,
+    }
+    assert stay_shared(attempts) == 5.0
+
+
+def test_share_is_not_known_without_such_attempts() -> None:
+    assert stay_shared({"merged stock": 9, "refused vm_flags": 2}) is None
+
+
+def test_attempts_of_a_patched_kernel_are_on_the_page_beside_one_that_counts_none() -> None:
+    patched = {**run("patched@7", 20), "attempts": {"merged anon_vma": 12}}
+    page = html(document([run("stock", 30), patched]))
+    assert "Attempts to merge, by outcome" in page
+    assert "merged anon_vma" in page
+    assert "Attempts to merge" not in html(document([run("stock", 30)]))
