@@ -13,6 +13,7 @@ from vmad.config.template import FIELDS, NameTemplate
 from vmad.config.values import (
     Choice,
     Duration,
+    FilePath,
     Form,
     Integer,
     Listen,
@@ -20,6 +21,7 @@ from vmad.config.values import (
     Regex,
     Share,
     Switch,
+    TargetName,
     Template,
 )
 
@@ -166,6 +168,16 @@ class GroupRule:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetConfig:
+    """One QEMU guest that is watched beside this host. ``types``: see docs/guests.md."""
+
+    name: str = needed(Scalar(TargetName()))
+    qemu: str = needed(Scalar(FilePath()))
+    types: str | None = key(None, Scalar(FilePath()))
+    consistent: bool = key(False, Scalar(Switch()))
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration; ``Config()`` is what runs without a file."""
 
@@ -174,3 +186,14 @@ class Config:
     web: WebConfig = key(WebConfig(), Section(WebConfig))
     groups: tuple[GroupRule, ...] = key((), ListOfSections(GroupRule))
     default_groups: bool = key(True, Scalar(Switch()))
+    targets: tuple[TargetConfig, ...] = key((), ListOfSections(TargetConfig))
+
+    def contradiction(self) -> tuple[str, str] | None:
+        """(key, what is wrong) where keys do not go together."""
+        for what in ("name", "qemu"):
+            given = [getattr(target, what) for target in self.targets]
+            for one in given:
+                if given.count(one) > 1:
+                    why = ": QMP serves one client" if what == "qemu" else ""
+                    return "targets", f'has a {what} "{one}" that is there twice{why}'
+        return None

@@ -213,3 +213,31 @@ class Listen(Form[ListenAddress]):
 
     def write(self, value: ListenAddress) -> str:
         return str(value)
+
+
+class TargetName(Form[str]):
+    """What a guest is called in labels and addresses."""
+
+    allowed = "a name of letters, digits, and . _ - between them, at most 63"
+
+    def read(self, text: str) -> str:
+        if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", text) is None:
+            raise ValueError
+        return text
+
+    def write(self, value: str) -> str:
+        return value
+
+
+class FilePath(Form[str]):
+    """The absolute path of a file or socket."""
+
+    allowed = "an absolute path"
+
+    def read(self, text: str) -> str:
+        if not text.startswith("/") or "\0" in text:
+            raise ValueError
+        return text
+
+    def write(self, value: str) -> str:
+        return value

@@ -132,7 +132,8 @@ class Walk:
         if len(self.problems) == before and hasattr(result, "contradiction"):
             wrong = result.contradiction()
             if wrong is not None:
-                self._note(nodes.get(wrong[0], node), f"{where}.{wrong[0]} {wrong[1]}")
+                place = f"{where}.{wrong[0]}" if where else wrong[0]
+                self._note(nodes.get(wrong[0], node), f"{place} {wrong[1]}")
         return result
 
     def _keys(self, node: yaml.MappingNode, allowed: list[str], where: str) -> dict[str, yaml.Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from vmad.errors import ProcessGone
@@ -15,25 +15,49 @@ from vmad.sources.source import Source
 
 
 class DaemonContent:
-    """The content of :mod:`vmad.web.router`. ``stats`` and ``source`` give the newest ones."""
+    """The content of :mod:`vmad.web.router`. ``stats`` and ``source`` give the newest ones.
+
+    ``name`` is that of a machine that is watched beside this one, None for this one; ``others``
+    are the machines beside it by name.
+    """
 
     def __init__(
-        self, stats: Callable[[], SelfStats], source: Callable[[], Source], proc: str = "/proc"
+        self,
+        stats: Callable[[], SelfStats],
+        source: Callable[[], Source],
+        proc: str = "/proc",
+        *,
+        name: str | None = None,
+        others: Callable[[], Mapping[str, DaemonContent]] = dict,
     ) -> None:
         self._stats = stats
         self._source = source
         self._proc = proc
+        self._name = name
+        self._others = others
         self._lock = threading.Lock()
         self._snapshot: HostSnapshot | None = None
-        self._exposition = Exposition(stats)
+        self._exposition = Exposition(stats, target=name)
         self._scan_json: bytes | None = None
+        self._why_not: str | None = None
+
+    def target(self, name: str) -> DaemonContent | None:
+        """The content of a machine beside this one."""
+        return self._others().get(name)
+
+    def forget(self, why: str) -> None:
+        """The machine cannot be read any more: what is known of it is old."""
+        with self._lock:
+            self._why_not = why
+            self._snapshot = self._scan_json = None
+            self._exposition = Exposition(self._stats, target=self._name)
 
     def show(self, snapshot: HostSnapshot) -> None:
         """This is the last complete scan from now on."""
         with self._lock:
             self._snapshot = snapshot
-            self._exposition = Exposition(self._stats_now, snapshot)
-            self._scan_json = None
+            self._exposition = Exposition(self._stats_now, snapshot, self._name)
+            self._scan_json = self._why_not = None
 
     def _stats_now(self) -> SelfStats:
         snapshot = self._snapshot
@@ -50,7 +74,9 @@ class DaemonContent:
         """The page at /."""
         from vmad.web.page import render_page  # noqa: PLC0415  only where somebody looks
 
-        return render_page(self._snapshot, self._stats_now())
+        return render_page(
+            self._snapshot, self._stats_now(), target=self._name, why_not=self._why_not
+        )
 
     def scan_json(self) -> bytes | None:
         """The last scan, schema vmad.scan/1."""
@@ -73,12 +99,12 @@ class DaemonContent:
 
     def explain_json(self, pid: int) -> bytes:
         """One process, walked now; schema vmad.explain/1."""
-        from vmad.cli.target import live_process  # noqa: PLC0415
+        from vmad.cli.target import find_process  # noqa: PLC0415
         from vmad.export.explain_json import explain_json  # noqa: PLC0415
         from vmad.scan.explain import explain  # noqa: PLC0415
 
         source = self._source()
-        process = live_process(pid, self._proc)
+        process = find_process(source, pid, self._proc)
         table = source.table(process)
         if len(table.rows) == 0:
             raise ProcessGone(f"process {pid} is gone")
@@ -86,4 +112,6 @@ class DaemonContent:
 
     def ready(self) -> str | None:
         """None once a scan is complete."""
-        return None if self._snapshot is not None else "the first scan is not complete yet"
+        if self._snapshot is not None:
+            return None
+        return self._why_not or "the first scan is not complete yet"

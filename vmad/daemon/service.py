@@ -22,6 +22,7 @@ from vmad.daemon.evidence import open_evidence
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
 from vmad.daemon.rounds import Rounds
 from vmad.daemon.signals import Signals
+from vmad.daemon.targets import Watches
 from vmad.errors import BadConfig
 from vmad.export.quantities import counted
 from vmad.model.process import Unread
@@ -70,7 +71,10 @@ class Service:
         self._watchdog = Watchdog(self._notify, watchdog_seconds())
         self._opened = open_evidence(self._config, proc)
         self._scanner = Scanner(self._opened.source, self._config, socket.gethostname(), proc=proc)
-        self._content = DaemonContent(self.stats, lambda: self._scanner.source, proc)
+        self._watches = Watches()
+        self._content = DaemonContent(
+            self.stats, lambda: self._scanner.source, proc, others=self._watches.contents
+        )
         self._events = ProcessEvents(self._config.scan.budget * EVENTS_SHARE, self._on_lost_events)
         self._rounds = Rounds(
             self._config,
@@ -80,6 +84,7 @@ class Service:
             watchdog=self._watchdog,
             stats=self.stats,
             show=self._shown,
+            cpu_seconds=lambda: time.process_time() - self._watches.cpu_seconds,
             proc=proc,
         )
 
@@ -110,6 +115,7 @@ class Service:
                 log.warning("evidence %s cannot be had: %s", name, problem)
         if self._config.scan.events:
             self._events.start()
+        self._watches.go_by(self._config)
         loops = {"vmad-scan": self._rounds.scan_loop, "vmad-sample": self._rounds.sample_loop}
         for name, loop in loops.items():
             threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True).start()
@@ -118,6 +124,7 @@ class Service:
         finally:
             self._notify.stopping()
             self._rounds.stop()
+            self._watches.stop()
             self._events.stop()
             server.stop()
         return self._exit_status
@@ -170,6 +177,7 @@ class Service:
         if config.scan.events != before.scan.events:
             (self._events.start if config.scan.events else self._events.stop)()
         self._scanner.configure(config)
+        self._watches.go_by(config)
         self._rounds.config = config
         self._rounds.scan_now()
 
@@ -216,6 +224,7 @@ class Service:
             config_reload_time=self._reload_time,
             walk=self._scanner.source.health().walk,
             sources=sources,
+            targets=self._watches.problems(),
         )
 
 

@@ -224,6 +224,11 @@ SELF = Section(
         Metric("vmad_source_up", "gauge", ("source",), "boolean",
                "1 when this evidence can be had here, 0 when it cannot.",
                "`vmad doctor` gives the reason and the remedy."),
+        Metric("vmad_target_up", "gauge", ("target",), "boolean",
+               "1 while a guest of the configuration's targets can be read, 0 while it cannot; "
+               "absent without targets.",
+               "0: the log and the page name the cause; its own series are at "
+               "/metrics?target=NAME."),
         Metric("vmad_groups_folded", "gauge", (), "groups",
                "Groups beyond the cap, counted under other.",
                "Above 0: raise the cap or match groups more coarsely in the configuration."),
@@ -263,6 +268,9 @@ asks for. All values come from the last complete scan; a scrape never starts one
   area; a **pair** is two adjacent private anonymous VMAs.
 - Until the first scan is complete only the last two sections' own series are served: those of
   *vmad itself* and the usual `process_*` of prometheus_client (CPU, resident memory, open files).
+- A guest of the configuration's `targets` has the same series, each with the label `target`, at
+  `/metrics?target=NAME`: to Prometheus it is a host of its own ([guests](guests.md)). The series of
+  this host have no such label.
 - Bytes of a name that are not UTF-8 are written as `\\xNN`.
 """
 

@@ -40,17 +40,26 @@ _openmetrics_text: Callable[[Collector], bytes] = openmetrics_exposition.generat
 class VmadCollector(Collector):
     """The metrics of one snapshot, and of vmad itself where ``stats`` are given.
 
+    ``target`` names a machine that is watched beside this one: a label of all its series. This
+    machine's own have no such label.
+
     ``describe()`` is there for prometheus_client: a collector without it is invisible to a
     scrape restricted by ``name[]`` (measured with 0.26).
     """
 
-    def __init__(self, stats: SelfStats | None, snapshot: HostSnapshot | None = None) -> None:
+    def __init__(
+        self,
+        stats: SelfStats | None,
+        snapshot: HostSnapshot | None = None,
+        target: str | None = None,
+    ) -> None:
         self._stats = stats
         self._snapshot = snapshot
+        self._target = target
 
     def describe(self) -> Iterable[Family]:
         """Every family that may ever be collected, without samples."""
-        return [_family(metric) for metric in CATALOGUE]
+        return [_family(metric, target=self._target) for metric in CATALOGUE]
 
     def collect(self) -> Iterable[Family]:
         """The families that have samples, in the catalogue's order."""
@@ -65,7 +74,7 @@ class VmadCollector(Collector):
         if self._stats is not None:
             self._put_self(self._stats)
         return [
-            _family(metric, self._samples[metric.name])
+            _family(metric, self._samples[metric.name], self._target)
             for metric in CATALOGUE
             if metric.name in self._samples
         ]
@@ -153,31 +162,47 @@ class VmadCollector(Collector):
         put("vmad_areas_skipped_total", stats.vmas_skipped_total)
         for reason in Unread:
             put("vmad_reads_failed_total", stats.reads_failed_total.get(reason, 0), reason.value)
-        put("vmad_events_total", stats.events_total)
-        put("vmad_event_overruns_total", stats.event_overruns_total)
-        put("vmad_event_source_up", stats.event_source_up)
+        if self._target is None:
+            self._put_daemon(stats)
         for source, why_not in stats.sources.items():
             put("vmad_source_up", why_not is None, source)
         put("vmad_groups_folded", stats.groups_folded)
-        put("vmad_config_last_reload_successful", stats.config_reload_success)
-        put("vmad_config_last_reload_success_timestamp_seconds", stats.config_reload_time)
         put("vmad_start_time_seconds", stats.started_at)
         put("vmad_build_info", 1, __version__, platform.python_version())
 
+    def _put_daemon(self, stats: SelfStats) -> None:
+        """What there is one of, however many machines are watched."""
+        put = self._put
+        put("vmad_events_total", stats.events_total)
+        put("vmad_event_overruns_total", stats.event_overruns_total)
+        put("vmad_event_source_up", stats.event_source_up)
+        for target, why_not in stats.targets.items():
+            put("vmad_target_up", why_not is None, target)
+        put("vmad_config_last_reload_successful", stats.config_reload_success)
+        put("vmad_config_last_reload_success_timestamp_seconds", stats.config_reload_time)
 
-def _family(metric: Metric, samples: Mapping[tuple[str, ...], float] | None = None) -> Family:
+
+def _family(
+    metric: Metric,
+    samples: Mapping[tuple[str, ...], float] | None = None,
+    target: str | None = None,
+) -> Family:
     """A catalogue entry as prometheus_client knows it. OpenMetrics wants units as suffixes."""
+    names = metric.labels
+    if target is not None and "target" not in names:
+        names = (*names, "target")
+        samples = {(*labels, target): value for labels, value in (samples or {}).items()}
     unit = metric.unit if metric.name.removesuffix("_total").endswith(f"_{metric.unit}") else ""
     family: CounterMetricFamily | GaugeMetricFamily | InfoMetricFamily
     if metric.type == "info":
         family = InfoMetricFamily(metric.name.removesuffix("_info"), metric.help, labels=())
         for labels in samples or ():
-            family.add_metric((), dict(zip(metric.labels, labels, strict=True)))
+            family.add_metric((), dict(zip(names, labels, strict=True)))
         return family
     if metric.type == "counter":
-        family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels, unit=unit)
+        family = CounterMetricFamily(metric.name, metric.help, labels=names, unit=unit)
     else:
-        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels, unit=unit)
+        family = GaugeMetricFamily(metric.name, metric.help, labels=names, unit=unit)
     for labels, value in (samples or {}).items():
         family.add_metric(labels, value)
     return family
@@ -192,10 +217,14 @@ class Exposition:
     """
 
     def __init__(
-        self, stats: SelfStats | Callable[[], SelfStats], snapshot: HostSnapshot | None = None
+        self,
+        stats: SelfStats | Callable[[], SelfStats],
+        snapshot: HostSnapshot | None = None,
+        target: str | None = None,
     ) -> None:
         self._stats = stats
         self._snapshot = snapshot
+        self._target = target
         self._lock = threading.RLock()
         self._hosts: dict[bool, GzipBeginning] = {}
         self._kept: dict[tuple[bool, bool], bytes] = {}
@@ -212,8 +241,9 @@ class Exposition:
 
     def _rendered(self, stats: SelfStats, openmetrics: bool, compressed: bool) -> bytes:
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(VmadCollector(stats))
-        ProcessCollector(registry=registry)
+        registry.register(VmadCollector(stats, target=self._target))
+        if self._target is None:
+            ProcessCollector(registry=registry)
         itself = _text(registry, openmetrics)
         with self._lock:
             host = self._hosts.get(openmetrics)
@@ -225,7 +255,7 @@ class Exposition:
         if self._snapshot is None:
             return b""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(VmadCollector(None, self._snapshot))
+        registry.register(VmadCollector(None, self._snapshot, self._target))
         # the end of an OpenMetrics text stands behind what vmad says of itself
         return _text(registry, openmetrics).removesuffix(b"# EOF\n")
 

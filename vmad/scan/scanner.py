@@ -28,9 +28,9 @@ from vmad.scan.history import History
 from vmad.scan.judged_process import Counted, counted_process, walked_process
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.counting import page_shift_of
-from vmad.sources.identity import IdentityReader
-from vmad.sources.procfs.merge_counters import read_merge_attempts
-from vmad.sources.source import Census, Source, missed_by
+from vmad.sources.identity import identities_of
+from vmad.sources.procfs.merge_counters import MergeAttempts, read_merge_attempts
+from vmad.sources.source import Census, Source, is_here, missed_by
 
 #: a service manager may move a process to its cgroup after the exec: so its identity is looked
 #: up at its first walks, and in every so many full scans again
@@ -107,7 +107,8 @@ class Scanner:
         self._config = config
         self._grouping = Grouping(config.export.max_groups)
         self._group_rules = GroupRules(config.groups, config.default_groups)
-        self._identities = IdentityReader(self._proc, with_exe=self._group_rules.needs_exe)
+        needs_exe = self._group_rules.needs_exe
+        self._identities = identities_of(self.source, self._proc, with_exe=needs_exe)
         for held in self._held.values():
             held.group = self._name_of(held.summary.id, held.summary.comm)
             held.member = None
@@ -255,8 +256,14 @@ class Scanner:
             pairs=whole.sums.pairs,
             recoverable=whole.sums.recoverable,
             self_stats=replace(stats, groups_folded=whole.folded),
-            merge_attempts=read_merge_attempts(self._proc) if self.source.kernel.patched else None,
+            merge_attempts=self._merge_attempts(),
         )
+
+    def _merge_attempts(self) -> MergeAttempts | None:
+        """The patched kernel's counters, which only this machine's /proc shows."""
+        if self.source.kernel.patched and is_here(self.source):
+            return read_merge_attempts(self._proc)
+        return None
 
     def _members(self, census: Census, ids: Sequence[_Key], limit: int | None) -> Iterable[Member]:
         """Every process that was walked or counted, as it is now; unchanged ones are the same

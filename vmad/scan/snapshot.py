@@ -89,6 +89,8 @@ class SelfStats:
     walk: str  #: how address spaces are walked
     sources: Mapping[str, str | None] = field(default_factory=dict)
     """Each evidence that could be had: None = works here, else the one-line reason it does not."""
+    targets: Mapping[str, str | None] = field(default_factory=dict)
+    """Each guest that is watched beside this host, in the same way."""
 
 
 @dataclass(frozen=True, slots=True)

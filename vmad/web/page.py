@@ -42,21 +42,30 @@ REFRESH = 2
 
 
 def render_page(
-    snapshot: HostSnapshot | None, stats: SelfStats | None = None, now: float | None = None
+    snapshot: HostSnapshot | None,
+    stats: SelfStats | None = None,
+    now: float | None = None,
+    *,
+    target: str | None = None,
+    why_not: str | None = None,
 ) -> bytes:
     """The page as HTML in UTF-8; before the first scan (None) one that says so and looks again.
 
     ``stats`` and ``now`` (Unix seconds) default to the snapshot's own and to the clock.
+    ``target`` names a machine that is watched beside this one, ``why_not`` says why it is not.
     """
     now = time() if now is None else now
+    query = "" if target is None else f"?target={target}"
     if snapshot is None:
+        title = "The first scan is under way" if why_not is None else "It cannot be read"
         waiting = (
-            "<header><h1>vmad</h1></header><main><section><h2>The first scan is under way</h2>"
-            f"<p>This page looks again every {REFRESH} seconds.</p></section>"
+            f"<header><h1>{text(target or 'vmad')}</h1></header><main><section><h2>{title}</h2>"
+            f"<p>{text(why_not or '')}</p><p>This page looks again every {REFRESH} seconds.</p>"
+            "</section>"
         )
         if stats is not None:
             waiting += health_section(None, stats, now)
-        return _document("vmad", Html(waiting + "</main>"), refresh=True)
+        return _document(target or "vmad", Html(waiting + "</main>"), query, refresh=True)
     host = snapshot
     main = join(
         (
@@ -64,11 +73,12 @@ def render_page(
             _groups_section(host),
             pairs_section(host),
             _kinds_section(host),
-            _top_section(host),
+            _top_section(host, query),
             health_section(host, stats or host.self_stats, now),
         )
     )
-    return _document(f"vmad: {host.hostname}", Html(f"{_header(host)}<main>{main}</main>"))
+    body = Html(f"{_header(host)}<main>{main}</main>")
+    return _document(f"vmad: {host.hostname}", body, query)
 
 
 @cache
@@ -76,15 +86,16 @@ def _style() -> str:
     return files("vmad.web").joinpath("page.css").read_text(encoding="utf-8")
 
 
-def _document(title: str, body: Html, refresh: bool = False) -> bytes:
+def _document(title: str, body: Html, query: str = "", refresh: bool = False) -> bytes:
     again = f'<meta http-equiv="refresh" content="{REFRESH}">' if refresh else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
         f"{again}<title>{text(title)}</title><style>{_style()}</style></head><body>{body}"
-        '<footer><a href="/metrics">metrics</a> <a href="/api/v1/scan">this scan as JSON</a> '
-        f'<a href="/-/ready">ready</a> <span>vmad {text(__version__)}</span></footer>'
+        f'<footer><a href="/metrics{query}">metrics</a> '
+        f'<a href="/api/v1/scan{query}">this scan as JSON</a> '
+        f'<a href="/-/ready{query}">ready</a> <span>vmad {text(__version__)}</span></footer>'
         "</body></html>\n"
     ).encode()
 
@@ -93,6 +104,8 @@ def _header(host: HostSnapshot) -> Html:
     patched = ", with the anon_vma series" if host.kernel.patched else ""
     seen = {"kernel": "exact, from the kernel by BPF", "procfs": "what /proc shows"}
     evidence = seen.get(host.evidence.value, host.evidence.value)
+    if host.self_stats.walk.startswith("qemu"):
+        evidence = "exact, from the guest's memory by QEMU"
     return Html(
         f"<header><h1>{text(host.hostname)}</h1><p>Linux {text(host.kernel.release)}{patched}"
         f" · evidence: {text(evidence)} · scanned {moment(host.taken_at)}</p></header>"
@@ -252,14 +265,14 @@ _TOP = Table(
 )
 
 
-def _top_section(host: HostSnapshot) -> Html:
-    rows = (_top_row(process) for process in host.top)
+def _top_section(host: HostSnapshot, query: str) -> Html:
+    rows = (_top_row(process, query) for process in host.top)
     note = "The same on a terminal, with causes and advice: vmad explain PID"
     body = _TOP.html(rows) if host.top else Html("<p>No process could be read.</p>")
     return section("Processes", note, body)
 
 
-def _top_row(process: JudgedProcess) -> tuple[Html, ...]:
+def _top_row(process: JudgedProcess, query: str) -> tuple[Html, ...]:
     pid = process.id.pid
     return (
         Html(f'{name(process.comm)} <span class="pid">{pid}</span>'),
@@ -268,5 +281,5 @@ def _top_row(process: JudgedProcess) -> tuple[Html, ...]:
         growth(process.rate),
         _time_left(process.seconds_to_limit),
         name(process.group),
-        Html(f'<a href="/api/v1/explain/{pid}">pairs of {pid}</a>'),
+        Html(f'<a href="/api/v1/explain/{pid}{query}">pairs of {pid}</a>'),
     )

@@ -14,7 +14,7 @@ MAX_HEADERS = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VERSION = re.compile(r"HTTP/([0-9])\.([0-9])")
-_TARGET = re.compile(r"(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#]*)?([^?#]*)")
+_TARGET = re.compile(r"(?:[Hh][Tt][Tt][Pp][Ss]?://[^/?#]*)?([^?#]*)(?:\?([^#]*))?")
 _MEDIA_OPENMETRICS = "application/openmetrics-text"
 
 
@@ -29,11 +29,22 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request's head. Header names are in lower case; ``path`` is decoded, without the query."""
+    """A request's head. Header names are in lower case; ``path`` is decoded, without the query,
+    ``query`` is as it came.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
+    query: str = ""
+
+    def asked(self, name: str) -> str | None:
+        """The first value of a parameter of the query; None where it is not there."""
+        for part in self.query.split("&"):
+            key, equals, value = part.partition("=")
+            if equals and unquote(key) == name:
+                return unquote(value.replace("+", " "), errors="replace")
+        return None
 
     @property
     def has_body(self) -> bool:
@@ -104,7 +115,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
         raise BadRequest(400, "the Host header is missing")
     path = _TARGET.match(target)
     assert path is not None  # every part of the pattern may be empty
-    return Request(method, unquote(path[1], errors="replace") or "/", headers)
+    return Request(method, unquote(path[1], errors="replace") or "/", headers, path[2] or "")
 
 
 async def _read_headers(reader: asyncio.StreamReader) -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol
 
-from vmad.errors import CannotRead, ProcessGone, VmadError
+from vmad.errors import CannotRead, ProcessGone, TargetUnavailable, VmadError
 from vmad.web.request import Request
 
 TEXT = "text/plain; charset=utf-8"
@@ -49,6 +49,9 @@ class Content(Protocol):
 
     def ready(self) -> str | None:
         """None when a complete scan can be served, else one line that says why not."""
+
+    def target(self, name: str) -> Content | None:
+        """The content of a machine that is watched beside this one; None for an unknown name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,12 @@ def respond(request: Request, content: Content) -> Response:
     path = request.path
     if path == HEALTHY:
         return Response(200, TEXT, b"vmad is alive\n")
+    asked = request.asked("target")
+    if asked is not None:
+        of_target = content.target(asked)
+        if of_target is None:
+            return error(path, 404, "no target has this name (see targets: in the configuration)")
+        content = of_target
     if path == "/-/ready":
         why_not = content.ready()
         if why_not is not None:
@@ -102,7 +111,8 @@ def respond(request: Request, content: Content) -> Response:
     if path == "/api/v1/scan":
         scan = content.scan_json()
         if scan is None:
-            return error(path, 503, "the first scan is not complete yet", Retry_After="1")
+            why_not = content.ready() or "the first scan is not complete yet"
+            return error(path, 503, why_not, Retry_After="1")
         return _compressed(request, Response(200, JSON, scan))
     pid = explained_pid(request)
     if pid is None:
@@ -136,6 +146,8 @@ def _explain(path: str, pid: int, content: Content) -> Response:
         return error(path, 404, str(gone))
     except CannotRead as refusal:
         return error(path, 403, str(refusal))
+    except TargetUnavailable as absent:
+        return error(path, 503, str(absent), Retry_After="15")
     except VmadError as failure:
         return error(path, 500, str(failure))
 

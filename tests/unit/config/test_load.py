@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from vmad.config import Config, ListenAddress, RefusedConfig, load_config, parse_config
+from vmad.config.schema import TargetConfig
 from vmad.errors import BadConfig
 
 
@@ -86,7 +87,7 @@ def test_single_listen_address_needs_no_list() -> None:
         (
             "interval: 15s",
             'vmad.yaml:1: unknown key "interval" at the top level (allowed: scan, export, web, '
-            'groups, default_groups; did you mean "scan.interval"?)',
+            'groups, default_groups, targets; did you mean "scan.interval"?)',
         ),
         (
             "scan:\n\n  interval: fast\n",
@@ -147,7 +148,7 @@ def test_single_listen_address_needs_no_list() -> None:
         (
             "- scan",
             "vmad.yaml:1: the file: found a list of 1, allowed: a mapping with scan, export, web, "
-            "groups, default_groups",
+            "groups, default_groups, targets",
         ),
         (
             "scan: {interval: 5s}\nexport: {top: 1}\nscan: {interval: 6s}\n",
@@ -299,3 +300,30 @@ def test_pure_python_loader_refuses_alike(monkeypatch: pytest.MonkeyPatch) -> No
     assert refused('scan: {evidence: "\\ud800"}') == [
         'vmad.yaml:1: scan.evidence: found "\\ud800", allowed: one of auto, kernel, procfs'
     ]
+
+
+def test_targets_are_read() -> None:
+    text = b"targets: [{name: web-1, qemu: /run/web-1.qmp, consistent: true}]"
+    config = parse_config(text, "vmad.yaml")
+    assert config.targets == (TargetConfig("web-1", "/run/web-1.qmp", None, True),)
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        ("[{name: a b, qemu: /s}]", 'vmad.yaml:1: targets[0].name: found "a b", allowed: a name'),
+        ("[{name: a, qemu: s}]", 'vmad.yaml:1: targets[0].qemu: found "s", allowed: an absolute'),
+        ("[{name: a}]", 'vmad.yaml:1: targets[0]: the key "qemu" is missing'),
+        (
+            "[{name: a, qemu: /s}, {name: a, qemu: /t}]",
+            'vmad.yaml:1: targets has a name "a" that is there twice',
+        ),
+        (
+            "[{name: a, qemu: /s}, {name: b, qemu: /s}]",
+            'vmad.yaml:1: targets has a qemu "/s" that is there twice: QMP serves one client',
+        ),
+    ],
+)
+def test_targets_that_cannot_be_are_refused(targets: str, expected: str) -> None:
+    (problem,) = refused(f"targets: {targets}")
+    assert problem.startswith(expected)

@@ -64,8 +64,40 @@ def test_every_sample_is_in_the_catalogue_with_exactly_its_labels(name: str) -> 
         assert {label for label, _ in labels} == set(BY_NAME[key].labels)
 
 
+def complete_snapshot() -> HostSnapshot:
+    """A patched kernel, and a guest watched beside the host: what a snapshot may lack is there."""
+    return replace(
+        sample_snapshot(),
+        merge_attempts={("merged", "anon_vma"): 7},
+        self_stats=self_stats(targets={"web-1": None, "web-2": "no such socket"}),
+    )
+
+
 def test_every_metric_of_the_catalogue_is_exported() -> None:
-    assert {name for name, _ in series(sample_snapshot())} == set(BY_NAME)
+    assert {name for name, _ in series(complete_snapshot())} == set(BY_NAME)
+
+
+def test_guests_are_up_or_down_by_name() -> None:
+    found = series(complete_snapshot())
+    assert values(found, "vmad_target_up", target="web-1") == [1]
+    assert values(found, "vmad_target_up", target="web-2") == [0]
+
+
+def test_series_of_a_target_are_the_hosts_with_one_label_more() -> None:
+    snapshot = sample_snapshot()
+    text = Exposition(snapshot.self_stats, snapshot, "web-1").render().decode()
+    of_target = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in parse_text(text)
+        for sample in family.samples
+    }
+    alone = {"vmad_events_total", "vmad_event_overruns_total", "vmad_event_source_up"}
+    alone |= {name for name in BY_NAME if "config_last_reload" in name}
+    assert of_target == {
+        (name, labels | {("target", "web-1")}): value
+        for (name, labels), value in series(snapshot).items()
+        if name not in alone
+    }
 
 
 def test_catalogue_names_each_metric_once() -> None:
@@ -73,7 +105,7 @@ def test_catalogue_names_each_metric_once() -> None:
 
 
 def test_describe_lists_every_family_that_collect_can_give() -> None:
-    collector = VmadCollector(self_stats(), sample_snapshot())
+    collector = VmadCollector(complete_snapshot().self_stats, complete_snapshot())
 
     assert [one.name for one in collector.describe()] == [one.name for one in collector.collect()]
 

@@ -48,6 +48,9 @@ class SampleContent:
     def ready(self) -> str | None:
         return None if self.snapshot else "the first scan is not complete yet"
 
+    def target(self, name: str) -> SampleContent | None:
+        return self if name == "web-1" else None
+
 
 @dataclass(frozen=True)
 class Reply:
