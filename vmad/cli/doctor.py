@@ -7,8 +7,9 @@ import argparse
 import json
 import sys
 
-from vmad.cli.options import add_format_option
+from vmad.cli.options import add_format_option, target
 from vmad.cli.terminal import Progress, style_of
+from vmad.errors import UsageError
 
 EXIT_BLIND = 1
 
@@ -22,17 +23,35 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "costs, and which right or setting is missing. Exit status 0 when some evidence works "
         "for every process, else 1.",
     )
+    parser.add_argument(
+        "--target",
+        type=target,
+        metavar="qemu:PATH",
+        help="examine the QEMU guest whose QMP socket is at PATH instead",
+    )
+    parser.add_argument("--types", metavar="FILE", help="with --target: see vmad scan --help")
     add_format_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Examine and print."""
-    from vmad.doctor.examine import examine  # noqa: PLC0415  numpy and BPF, not for --help
+    # numpy, BPF, QMP: not for --help
+    from vmad.doctor.examine import examine  # noqa: PLC0415
+    from vmad.doctor.guest import examine_guest  # noqa: PLC0415
     from vmad.export.doctor_text import doctor_object, doctor_text  # noqa: PLC0415
 
     with Progress("vmad: trying") as progress:
-        report = examine(lambda what: progress.step(f"vmad: trying {what}"))
+
+        def step(what: str) -> None:
+            progress.step(f"vmad: trying {what}")
+
+        if arguments.target is not None:
+            report = examine_guest(arguments.target, arguments.types, step)
+        elif arguments.types is not None:
+            raise UsageError("--types goes with --target", "give --target qemu:PATH")
+        else:
+            report = examine(step)
     if arguments.format == "json":
         json.dump(doctor_object(report), sys.stdout)
         print()

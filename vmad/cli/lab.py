@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -201,9 +202,16 @@ def _run(args: argparse.Namespace) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     port = free_port(args.port)
-    print(f"vmad lab: http://127.0.0.1:{port}/ once it is up; Ctrl-C ends it", file=sys.stderr)
     machine = replace(machine_of(args), forward=((port, GUEST_PORT),))
-    return _converse(args, serve_command(), machine, b"")
+    with tempfile.TemporaryDirectory(prefix="vmad-lab-") as directory:
+        if machine.qmp is None:
+            machine = replace(machine, qmp=Path(directory, "qmp"))
+        print(
+            f"vmad lab: http://127.0.0.1:{port}/ once it is up; Ctrl-C ends it\n"
+            f"vmad lab: the same guest from outside: vmad scan --target qemu:{machine.qmp}",
+            file=sys.stderr,
+        )
+        return _converse(args, serve_command(), machine, b"")
 
 
 def _shell(args: argparse.Namespace) -> int:

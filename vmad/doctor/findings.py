@@ -62,12 +62,13 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All of it."""
+    """All of it. ``target`` names the guest that was examined; None: this machine."""
 
     conclusion: Conclusion
     findings: tuple[Finding, ...]
     settings: tuple[Setting, ...]
     hidden: tuple[str, ...]  #: processes that no evidence shows, as text
+    target: str | None = None
 
 
 def conclude(

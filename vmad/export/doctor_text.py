@@ -35,13 +35,14 @@ def doctor_text(report: Report, style: Style) -> Iterator[str]:
     yield from aligned([head, *rows], "llrrrl", "  ")
     yield from _remedies(report, style)
     yield ""
-    yield style.bold("THIS MACHINE")
+    yield style.bold("THIS MACHINE" if report.target is None else "THE GUEST")
     width = max(len(one.name) for one in report.settings)
     for one in report.settings:
         text = f"{one.value}; {one.matters}" if one.matters else one.value
         yield from style.wrapped(text, " " * (width + 4), f"  {one.name:<{width}}  ")
-    yield ""
-    yield "`vmad selfcheck` checks the rules against this kernel with real pairs."
+    if report.target is None:
+        yield ""
+        yield "`vmad selfcheck` checks the rules against this kernel with real pairs."
 
 
 def _remedies(report: Report, style: Style) -> Iterator[str]:

@@ -99,13 +99,19 @@ def find_banner(raw: bytes) -> Banner | None:
 
 
 def find_build_ids(raw: bytes) -> tuple[str, ...]:
-    """Build-ids that may be the kernel's own, the likeliest first: those of vdsos are left out."""
+    """Build-ids that may be the kernel's own: mostly one.
+
+    Those of embedded vdsos are left out, and what the first programs left in memory that the
+    kernel has given back: its own is there a second time, without the note around it, since 5.14
+    (vmlinux_build_id, lib/buildid.c).
+    """
     found = []
     for match in _BUILD_ID.finditer(raw):
         begin = max(match.start() - _VDSO, 0)
         if _ELF not in raw[begin : match.start()]:
-            found.append((match[1] or match[2]).hex())
-    return tuple(found)
+            found.append(match[1] or match[2])
+    twice = [one for one in found if raw.count(one) > 1]
+    return tuple(one.hex() for one in twice or found)
 
 
 def find_btf(raw: bytes) -> Btf:
