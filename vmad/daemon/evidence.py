@@ -106,6 +106,11 @@ class DeadlineSource:
         return missed_by(self._source)
 
     @property
+    def direct(self) -> Source:
+        """The source behind it, whose reads are not bounded."""
+        return self._source
+
+    @property
     def stuck(self) -> bool:
         """Whether a walk that was given up has not come back yet."""
         return self._reads.stuck > 0

@@ -39,7 +39,8 @@ class Rounds:
     """Samples and scans until ``stopping``. Each loop is run by a thread of its own.
 
     ``config`` is taken from anew at each round. ``show`` gets every snapshot, from the scanning
-    thread. ``cpu_seconds`` is the CPU time that counts against the budget.
+    thread, and ``keep`` is called after full scans, to write down what was learned.
+    ``cpu_seconds`` is the CPU time that counts against the budget.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Rounds:
         watchdog: Watchdog,
         stats: Callable[[], SelfStats],
         show: Callable[[HostSnapshot], None],
+        keep: Callable[[], None] = lambda: None,
         cpu_seconds: Callable[[], float] = time.process_time,
         proc: str = "/proc",
     ) -> None:
@@ -63,6 +65,7 @@ class Rounds:
         self._watchdog = watchdog
         self._stats = stats
         self._show = show
+        self._keep = keep
         self._cpu_seconds = cpu_seconds
         self._proc = proc
         self._fallback: Source | None = None
@@ -153,6 +156,8 @@ class Rounds:
             return since_full
         if not self._stopping.is_set():
             self._show(snapshot)
+            if full:
+                self._keep()
         return 0 if full else (since_full or 0) + 1
 
     def _rest(self, began: float, plan: Plan) -> None:

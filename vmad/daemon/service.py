@@ -18,10 +18,12 @@ from dataclasses import dataclass, replace
 from vmad.config import load_config
 from vmad.config.schema import Config
 from vmad.daemon.content import DaemonContent
-from vmad.daemon.evidence import open_evidence
+from vmad.daemon.evidence import DeadlineSource, open_evidence
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
+from vmad.daemon.rights import give_up_after_start
 from vmad.daemon.rounds import Rounds
 from vmad.daemon.signals import Signals
+from vmad.daemon.state import state_file
 from vmad.daemon.targets import Watches
 from vmad.errors import BadConfig
 from vmad.export.quantities import counted
@@ -70,7 +72,14 @@ class Service:
         self._notify = Notify()
         self._watchdog = Watchdog(self._notify, watchdog_seconds())
         self._opened = open_evidence(self._config, proc)
-        self._scanner = Scanner(self._opened.source, self._config, socket.gethostname(), proc=proc)
+        self._state = state_file(proc)
+        self._scanner = Scanner(
+            self._opened.source,
+            self._config,
+            socket.gethostname(),
+            proc=proc,
+            inherited=self._state.read() if self._state is not None else None,
+        )
         self._watches = Watches()
         self._content = DaemonContent(
             self.stats, lambda: self._scanner.source, proc, others=self._watches.contents
@@ -84,6 +93,7 @@ class Service:
             watchdog=self._watchdog,
             stats=self.stats,
             show=self._shown,
+            keep=self._keep,
             cpu_seconds=lambda: time.process_time() - self._watches.cpu_seconds,
             proc=proc,
         )
@@ -107,6 +117,9 @@ class Service:
             timeout=web.timeout,
             web_config=self._options.web_config,
         )
+        # ports below 1024 take a right; no thread may start before the rights are given up
+        server.bind()
+        self._give_up_rights()
         server.start()
         self._signals.take(ENDING)
         announce(server.addresses)
@@ -127,7 +140,14 @@ class Service:
             self._watches.stop()
             self._events.stop()
             server.stop()
+            self._keep()
         return self._exit_status
+
+    def _give_up_rights(self) -> None:
+        source = self._opened.source
+        direct = source.direct if isinstance(source, DeadlineSource) else source
+        left = give_up_after_start(direct, self._config.scan.deadline)
+        log.info("capabilities from here on: %s", ", ".join(left) or "none")
 
     def _guard(self, loop: Callable[[], None]) -> None:
         """A loop that breaks down ends the daemon: old numbers must not be served for ever."""
@@ -182,6 +202,11 @@ class Service:
         self._rounds.scan_now()
 
     # --- what the loops call
+
+    def _keep(self) -> None:
+        left = self._scanner.leave() if self._state is not None else None
+        if self._state is not None and left is not None:
+            self._state.write(left)
 
     def _on_lost_events(self) -> None:
         self._rounds.hurry()

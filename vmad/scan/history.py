@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vmad.scan.inheritance import ANCHORS, Inherited, inherit, leave
 from vmad.sources.source import Census
 
 Floats = npt.NDArray[np.float64]
@@ -21,7 +22,6 @@ Booleans = npt.NDArray[np.bool_]
 
 #: growth is measured over this many seconds, from the oldest of ANCHORS counts kept of them
 GROWTH_WINDOW = 60.0
-ANCHORS = 6
 #: a rate over less is noise: every program maps its libraries in its first tenth of a second
 SHORTEST_WINDOW = 2.0
 
@@ -65,8 +65,9 @@ class Change:
 class History:
     """Remembers; not safe for concurrent use."""
 
-    def __init__(self) -> None:
+    def __init__(self, inherited: Inherited | None = None) -> None:
         self.census: Census | None = None
+        self._inherited = inherited
         self._columns = np.empty(0, dtype=_COLUMNS)
         self._next_anchor = 0.0
         self._rate_due: float | None = None  #: monotonic seconds of the sample to look at
@@ -94,6 +95,9 @@ class History:
         change = self._align(census)
         counts = census["map_count"]
         columns = self._columns
+        if self._inherited is not None:
+            inherit(columns, census, self._inherited, now)
+            self._inherited = None
         self._rate_due = None
         np.maximum(columns["high_water"], counts, out=columns["high_water"])
         known = counts >= 0
@@ -108,6 +112,10 @@ class History:
             columns["anchor_time"][first_seen, 0] = now
             self._rate_due = now
         return change
+
+    def leave(self) -> Inherited | None:
+        """What the next daemon on this boot may go on with; None before the first sample."""
+        return None if self.census is None else leave(self.census, self._columns)
 
     def _align(self, census: Census) -> Change:
         """Bring the columns into the order of a new census; an exec starts a row anew."""

@@ -25,6 +25,7 @@ from vmad.scan.aggregate import Member, same_objects
 from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
 from vmad.scan.history import History
+from vmad.scan.inheritance import Inherited
 from vmad.scan.judged_process import Counted, counted_process, walked_process
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.counting import page_shift_of
@@ -69,7 +70,10 @@ class ScanCounts:
 
 
 class Scanner:
-    """Scans ``source`` into snapshots. ``clock`` gives Unix time in seconds."""
+    """Scans ``source`` into snapshots. ``clock`` gives Unix time in seconds.
+
+    ``inherited`` is what ``leave`` of an earlier scanner gave on this boot.
+    """
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Scanner:
         *,
         proc: str = "/proc",
         clock: Callable[[], float] = time.time,
+        inherited: Inherited | None = None,
     ) -> None:
         self.source = source
         self.counts = ScanCounts()
@@ -86,7 +91,7 @@ class Scanner:
         self._proc = proc
         self._clock = clock
         self._lock = threading.Lock()
-        self._history = History()
+        self._history = History(inherited)
         self._held: dict[_Key, _Held] = {}
         self._unreadable: dict[_Key, Unreadable] = {}
         self._missed: tuple[Unreadable, ...] = ()
@@ -126,6 +131,11 @@ class Scanner:
         self._unreadable.clear()
         self._missed = ()
         self._whole = None
+
+    def leave(self) -> Inherited | None:
+        """High-water marks and growth of every process, for the next scanner on this boot."""
+        with self._lock:
+            return self._history.leave()
 
     def _name_of(self, process: ProcessId, comm: str, reread: bool = False) -> str:
         return self._group_rules.name_of(self._identities.identity(process, comm, reread=reread))

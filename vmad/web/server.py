@@ -100,11 +100,19 @@ class WebServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = threading.Event()
 
-    def start(self) -> None:
-        """Bind and serve. Raises VmadError (port in use, no such address), BadConfig."""
+    def bind(self) -> None:
+        """Take the addresses: all that takes a right. Starts no thread.
+
+        Raises VmadError (port in use, no such address), BadConfig.
+        """
         self._web_config = WebConfigFile(self._web_config_path)
         self._sockets = bind_all(self._listen)
         self.addresses = tuple(map(address_text, self._sockets))
+
+    def start(self) -> None:
+        """Serve; bind first where that is not done yet. Raises what ``bind`` raises."""
+        if not self._sockets:
+            self.bind()
         self._thread = threading.Thread(target=self._run, name="vmad-http", daemon=True)
         self._thread.start()
         self._running.wait()
