@@ -146,7 +146,11 @@ class Service:
     def _give_up_rights(self) -> None:
         source = self._opened.source
         direct = source.direct if isinstance(source, DeadlineSource) else source
-        left = give_up_after_start(direct, self._config.scan.deadline)
+        try:
+            left = give_up_after_start(direct, self._config.scan.deadline)
+        except OSError as error:  # a filter on system calls
+            log.warning("capabilities could not be given up: %s", error.strerror)
+            return
         log.info("capabilities from here on: %s", ", ".join(left) or "none")
 
     def _guard(self, loop: Callable[[], None]) -> None:
