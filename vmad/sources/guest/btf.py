@@ -63,6 +63,8 @@ class Btf:
                 at += 12 + _FIXED.get(kind, 0) + _EACH.get(kind, 0) * (head & 0xFFFF)
         except struct.error as error:
             raise BadBtf("cut off") from error
+        if at != end:
+            raise BadBtf("cut off")
         return places
 
     def _head(self, number: int) -> tuple[int, int, int, int]:

@@ -85,7 +85,8 @@ class PhysicalMemory:
         """
         try:
             self._open_direct()
-            if self._read_direct([Range(known, known + PAGE)]) == self.read(known, PAGE):
+            page = [Range(known, known + PAGE)]
+            if self._read_direct(page) == self._read_saved(page):
                 return
             self.why_not_direct = "what listens on the socket is not the guest's QEMU"
         except OSError as error:

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Records what vmad reads of a real guest, word by word, so that tests can read it again.
+
+    python -m tests.unit.guest.record SOCKET CAPTURE PID... -o FILE
+
+CAPTURE is what `vmad capture --names` saw inside of the same guest, standing still; the rows of
+the PIDs go into FILE with the words. What was not read is left out: a recording has some tens of
+kilobytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vmad.model.process import ProcessId
+from vmad.sources.capture import CaptureSource
+from vmad.sources.guest.cache import AnchorCache
+from vmad.sources.guest.memory import U64, Look
+from vmad.sources.guest.physical import PhysicalMemory
+from vmad.sources.guest.source import GuestSource
+
+words: dict[int, bytes] = {}  #: physical address, a multiple of 8 -> its 8 bytes
+
+
+def keep(address: int, raw: bytes) -> None:
+    """Keep the words that a range touches; ``raw`` begins at ``address``, aligned to 8."""
+    for at in range(0, len(raw), 8):
+        words.setdefault(address + at, raw[at : at + 8])
+
+
+class _Noting:
+    """Stands in for the two places that all reads go through."""
+
+    def __init__(self) -> None:
+        self.words, self.word, self.read = Look.words, Look._word, PhysicalMemory.read
+
+    def patch(self) -> None:
+        noting = self
+
+        def read(memory: PhysicalMemory, start: int, size: int) -> bytes:
+            first = start & ~7
+            raw = noting.read(memory, first, (start + size + 7 & ~7) - first)
+            keep(first, raw)
+            return raw[start - first :][:size]
+
+        def of_many(look: Look, addresses: U64, offsets: Sequence[int]) -> list[U64]:
+            found = noting.words(look, addresses, offsets)
+            for offset, column in zip(offsets, found, strict=True):
+                if len(addresses):
+                    places = look._space.physical(addresses + np.uint64(offset))
+                    for place, value in zip(places.tolist(), column.tolist(), strict=True):
+                        keep(place, int(value).to_bytes(8, "little"))
+            return found
+
+        def of_one(look: Look, address: int) -> int:
+            value = noting.word(look, address)
+            place = look._space.physical(np.array([address], np.uint64))[0]
+            keep(int(place), value.to_bytes(8, "little"))
+            return value
+
+        PhysicalMemory.read = read  # type: ignore[method-assign]
+        Look.words, Look._word = of_many, of_one  # type: ignore[method-assign]
+
+
+def main() -> None:
+    """Attach by what is known of the kernel, read, and write the recording."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("socket")
+    parser.add_argument("capture")
+    parser.add_argument("pids", nargs="+", type=int)
+    parser.add_argument("-o", "--output", required=True)
+    arguments = parser.parse_args()
+    cache = AnchorCache()
+    GuestSource(arguments.socket, cache=cache).close()  # so that the image is not read again
+    _Noting().patch()
+    guest = GuestSource(arguments.socket, cache=cache)
+    monitor = guest.guest.monitor
+    meta: dict[str, Any] = {
+        "anchors": guest.guest.anchors.as_json(),
+        "mtree": monitor.human("info mtree -f"),
+        "registers": monitor.human("info registers"),
+        "max_map_count": guest.max_map_count,
+        "hostname": guest.hostname,
+        "evidence": CaptureSource(arguments.capture).evidence.value,
+        "processes": [],
+    }
+    inside = CaptureSource(arguments.capture)
+    census = guest.census()
+    arrays: dict[str, Any] = {}
+    for row in census[np.isin(census["pid"], arguments.pids)]:
+        process = ProcessId(int(row["pid"]), int(row["start_time"]))
+        seen = inside.table(process)
+        guest.table(process)
+        guest.cgroup_of(process)
+        guest.exe_of(process)
+        paths = {str(number): path for number, path in seen.paths.items()}
+        meta["processes"].append({"id": process, "comm": seen.comm, "paths": paths})
+        arrays[f"rows_{process.pid}"] = seen.rows
+    guest.close()
+    places = sorted(words)
+    np.savez_compressed(
+        arguments.output,
+        meta=np.frombuffer(json.dumps(meta).encode(), np.uint8),
+        places=np.array(places, np.uint64),
+        words=np.frombuffer(b"".join(words[place] for place in places), np.uint64),
+        **arrays,
+    )
+
+
+if __name__ == "__main__":
+    main()
