@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,9 @@ def build(
         if not _is_there(cache, recipe.name, key):
             began = time.monotonic()
             told(f"{recipe.name}: linux {recipe.source.version}, {len(recipe.patches)} patches")
-            tree = build_tree(cache, recipe.source, tree_name)
+            alike = tree_name.replace("patched-", "stock-", 1)
+            with cache.locked(f"lock-build-{alike}") if alike != tree_name else nullcontext():
+                tree = build_tree(cache, recipe.source, tree_name, alike)
             apply(recipe.patches, recipe.source.tree, tree, f"linux {recipe.source.version}")
             lost = configure(cache, tree, recipe.fragments)
             if lost:

@@ -54,18 +54,26 @@ def source(cache: Cache, version: str | None = None) -> Source:
     return Source(package.version, home)
 
 
-def build_tree(cache: Cache, pristine: Source, name: str) -> Path:
-    """A tree to build in, kept from one build to the next; made anew for another source."""
+def build_tree(cache: Cache, pristine: Source, name: str, alike: str | None = None) -> Path:
+    """A tree to build in, kept from one build to the next; made anew for another source.
+
+    It begins as a copy of the tree called ``alike``, objects included, if there is one of the same
+    source; nobody may build in that meanwhile.
+    """
     tree = cache.root / "kernel-build" / name
-    try:
-        if (tree / _VERSION_FILE).read_text(encoding="utf-8") == pristine.version:
-            return tree
-    except FileNotFoundError:
-        pass  # the first build in it
+    if _version_in(tree) == pristine.version:
+        return tree
+    model = tree.with_name(alike) if alike is not None else None
     with directory_made_whole(tree) as work:
         with no_space_explained(work):
+            if model is not None and _version_in(model) == pristine.version:
+                # Real copies with their times: make takes the objects as they are, and some
+                # tools write into theirs.
+                copy = ["cp", "-a", "--reflink=auto", f"{model}/.", str(work)]
+            else:
+                copy = ["cp", "-al", f"{pristine.tree}/.", str(work)]
             done = subprocess.run(
-                ["cp", "-al", f"{pristine.tree}/.", str(work)],
+                copy,
                 capture_output=True,
                 text=True,
                 check=False,
@@ -76,6 +84,13 @@ def build_tree(cache: Cache, pristine: Source, name: str) -> Path:
             )
         write_whole(work / _VERSION_FILE, pristine.version.encode())
     return tree
+
+
+def _version_in(tree: Path) -> str | None:
+    try:
+        return (tree / _VERSION_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None  # nothing was built in it yet
 
 
 def _unpack(cache: Cache, package: Package, home: Path) -> None:
