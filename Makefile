@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 # make run    set up what is missing, then the daemon on 127.0.0.1:19797
 # make test   set up what is missing, then every test
+# make test-e2e   the package under systemd in QEMU: a march, a burst, crashes, an upgrade
 # make deb    the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 
@@ -24,6 +25,11 @@ test-vm: setup-test
 	@PYTHON=$(PYTHON) deploy/setup.sh vm
 	.venv/bin/python -m vmad.lab matrix $(if $(KERNELS),--kernels "$(KERNELS)") $(MATRIX_ARGS)
 
+# the package in a virtual machine with systemd, watched by a real Prometheus and Alertmanager
+test-e2e: setup-test
+	@PYTHON=$(PYTHON) deploy/setup.sh e2e
+	.venv/bin/python -m pytest $(PYTEST_ARGS) tests/package
+
 lint: setup-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -36,6 +42,7 @@ docs: setup-test
 	.venv/bin/python -m vmad.operations.runbook docs/runbook.md
 	.venv/bin/python -m vmad.operations.rule_files deploy/prometheus/rules
 	.venv/bin/python -m vmad.operations.dashboards.files deploy/grafana
+	.venv/bin/python -m vmad.operations.kubernetes.files deploy/kubernetes
 
 bench: setup-test
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -56,4 +63,4 @@ clean:
 	rm -rf .venv build bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	$(MAKE) --silent -C vmad/sources/bpf clean
 
-.PHONY: run setup setup-test test test-vm lint docs bench deb clean fuzz
+.PHONY: run setup setup-test test test-vm test-e2e lint docs bench deb clean fuzz

@@ -5,6 +5,7 @@
 #   deploy/setup.sh run    what `vmad serve` needs
 #   deploy/setup.sh test   and what the tests need
 #   deploy/setup.sh vm     and what the lab needs to boot other kernels
+#   deploy/setup.sh e2e    and what the package is tested with in a virtual machine
 #
 # Says what it installs before it does, and does nothing where all is there already.
 set -eu
@@ -20,6 +21,12 @@ wanted='clang:clang llvm:llvm-strip libbpf1:libbpf.so.1 libbpf-dev:bpf/bpf_helpe
 if [ "$mode" = test ]; then
 	wanted="$wanted gcc:cc libc6-dev:stdlib.h openssl:openssl util-linux:setpriv libcap2-bin:capsh"
 	wanted="$wanted groff-base:groff systemd:systemd-analyze patch:patch"
+	wanted="$wanted zsh:zsh fish:fish dpkg-dev:dpkg-parsechangelog"
+fi
+if [ "$mode" = e2e ]; then
+	wanted="$wanted mmdebstrap:mmdebstrap e2fsprogs:/sbin/mke2fs chromium:chromium"
+	wanted="$wanted util-linux:unshare qemu-system-x86:qemu-system-x86_64"
+	wanted="$wanted debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
 fi
 if [ "$mode" = vm ]; then
 	wanted="$wanted qemu-system-x86:qemu-system-x86_64 gcc:cc libc6-dev:stdlib.h"
@@ -101,20 +108,31 @@ if ! make --silent --question -C vmad/sources/bpf 2>/dev/null; then
 	make --silent -C vmad/sources/bpf >&2 || fail "the BPF objects do not build (see above)"
 fi
 
-# --- Prometheus and promtool, unpacked rather than installed: the package would start a server
+# --- Prometheus and Alertmanager, unpacked rather than installed: the packages would start servers
 
-if [ "$mode" = test ] &&
-	! { [ -x build/tools/usr/bin/promtool ] && [ -x build/tools/usr/bin/prometheus ]; }; then
-	command -v apt-get >/dev/null ||
-		fail "prometheus and promtool are needed in build/tools/usr/bin"
-	say "fetching Debian's package prometheus for its programs, into build/tools"
-	mkdir -p build/tools
-	fetch() { (cd build/tools && apt-get download prometheus >/dev/null 2>&1); }
-	fetch || { as_root apt-get update >/dev/null 2>&1 && fetch; } ||
-		fail "apt-get could not download the package prometheus"
-	dpkg -x build/tools/prometheus_*.deb build/tools/unpacked
+tools='prometheus promtool prometheus-alertmanager amtool'
+lacks=
+for tool in $tools; do
+	[ -x "build/tools/usr/bin/$tool" ] || lacks=yes
+done
+if [ "$mode" = test ] && [ -n "$lacks" ]; then
+	command -v apt-get >/dev/null || fail "these are needed in build/tools/usr/bin: $tools"
+	say "fetching Debian's prometheus and prometheus-alertmanager, into build/tools"
 	mkdir -p build/tools/usr/bin
-	mv build/tools/unpacked/usr/bin/promtool build/tools/unpacked/usr/bin/prometheus \
-		build/tools/usr/bin/
-	rm -rf build/tools/unpacked build/tools/prometheus_*.deb
+	fetch() {
+		(cd build/tools && apt-get download prometheus prometheus-alertmanager >/dev/null 2>&1)
+	}
+	fetch || { as_root apt-get update >/dev/null 2>&1 && fetch; } ||
+		fail "apt-get could not download the packages prometheus and prometheus-alertmanager"
+	for package in build/tools/*.deb; do
+		dpkg -x "$package" build/tools/unpacked
+	done
+	for tool in $tools; do
+		mv "build/tools/unpacked/usr/bin/$tool" build/tools/usr/bin/
+	done
+	# Alertmanager has its templates' path compiled in
+	rm -rf build/tools/usr/share
+	mkdir -p build/tools/usr/share/prometheus
+	mv build/tools/unpacked/usr/share/prometheus/alertmanager build/tools/usr/share/prometheus/
+	rm -rf build/tools/unpacked build/tools/*.deb
 fi

@@ -19,7 +19,8 @@ import yaml
 from tests.e2e.daemons import wait_for
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     # Prometheus 2.42 does not say which port it got for port 0
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -28,15 +29,25 @@ def _free_port() -> int:
 
 
 class Prometheus:
-    """Scrapes and evaluates every second. ``targets`` are addresses by job."""
+    """Scrapes and evaluates every second. ``targets`` are addresses by job.
 
-    def __init__(self, directory: Path, targets: Mapping[str, str], rules: Sequence[Path]) -> None:
+    ``config``: a whole configuration instead.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        targets: Mapping[str, str],
+        rules: Sequence[Path],
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
         program = shutil.which("prometheus")
         assert program, "prometheus is not in PATH; it is in Debian's package prometheus"
-        config = directory / "prometheus.yml"
-        config.write_text(
+        file = directory / "prometheus.yml"
+        file.write_text(
             yaml.safe_dump(
-                {
+                config
+                or {
                     "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
                     "rule_files": [str(file) for file in rules],
                     "scrape_configs": [
@@ -46,12 +57,12 @@ class Prometheus:
                 }
             )
         )
-        self._url = f"http://127.0.0.1:{_free_port()}"
+        self._url = f"http://127.0.0.1:{free_port()}"
         self._log = (directory / "prometheus.log").open("w+")
         self._process = subprocess.Popen(
             [
                 program,
-                f"--config.file={config}",
+                f"--config.file={file}",
                 f"--storage.tsdb.path={directory / 'tsdb'}",
                 f"--web.listen-address={self._url.removeprefix('http://')}",
             ],

@@ -19,6 +19,11 @@ class Notify:
             address = "\0" + address[1:]
         self._address = address
 
+    @property
+    def heard(self) -> bool:
+        """Whether a service manager listens."""
+        return bool(self._address)
+
     def _send(self, *lines: str) -> None:
         if not self._address:
             return
@@ -66,6 +71,13 @@ class Watchdog:
         self._seconds = seconds
         self._clock = clock
         self._due = clock()
+
+    @property
+    def alone(self) -> bool:
+        """Whether a watchdog is asked for and no manager acts on it: in a container, the daemon
+        ends itself, and whoever runs it starts it again.
+        """
+        return self._seconds is not None and not self._notify.heard
 
     @property
     def period(self) -> float | None:

@@ -7,7 +7,9 @@ again. The watchdog is fed only while scans come to an end.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -155,6 +157,7 @@ class Service:
 
     def _guard(self, loop: Callable[[], None]) -> None:
         """A loop that breaks down ends the daemon: old numbers must not be served for ever."""
+        _name_thread(threading.current_thread().name)
         try:
             loop()
         except Exception:
@@ -170,7 +173,9 @@ class Service:
                 return
             if signal.SIGHUP in came:
                 self.reload()
-            self._watchdog.feed()
+            if not self._watchdog.feed() and self._watchdog.alone:
+                log.critical("scans do not come to an end: ending, to be started again")
+                os._exit(1)
 
     def reload(self) -> None:
         """Read the configuration again; a bad one is refused and the old one stays."""
@@ -255,6 +260,15 @@ class Service:
             sources=sources,
             targets=self._watches.problems(),
         )
+
+
+def _name_thread(name: str) -> None:
+    """For top -H and a debugger; Python does so itself from 3.14 on (proc_pid_comm(5))."""
+    with (
+        contextlib.suppress(OSError),
+        open("/proc/thread-self/comm", "w", encoding="ascii") as file,
+    ):
+        file.write(name)
 
 
 def _warn_of_missing_rights(snapshot: HostSnapshot) -> None:

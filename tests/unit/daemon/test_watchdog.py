@@ -120,3 +120,12 @@ def test_watchdog_seconds_as_sd_watchdog_enabled_has_them(
     monkeypatch.setenv("WATCHDOG_PID", pid)
 
     assert watchdog_seconds() == seconds
+
+
+def test_without_a_manager_a_watchdog_that_is_asked_for_stands_alone(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not Watchdog(Notify(), 30.0).alone
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    assert Watchdog(Notify(), 30.0).alone
+    assert not Watchdog(Notify(), None).alone

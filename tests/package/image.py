@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A Debian 12 with systemd on a disk image: made by mmdebstrap once, kept in build/e2e.
+
+No modules and no udev are in it: an initramfs of ours loads what the kernel needs, sets up the
+network and hands over. Units that a guest of minutes has no use for are masked: without that, it
+waits 90 seconds for a terminal that nobody made (systemd 252, no udev).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+from vmad.lab.cache import default_cache, directory_made_whole
+from vmad.lab.catalogue import catalogue
+from vmad.lab.cpio import archive, character_device, directory, regular, symlink
+from vmad.lab.mirror import this_machines_mirror
+from vmad.lab.modules import load_order
+from vmad.lab.store import Kernel, busybox
+
+BUILD = Path(__file__).parents[2] / "build" / "e2e"
+SUITE = "bookworm"
+#: besides what the package depends on: what a Debian with systemd has
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "iproute2", "curl", "kmod", "procps", "libcap2-bin",
+    "python3", "libbpf1", "python3-numpy", "python3-yaml", "python3-prometheus-client",
+    "python3-ptrace", "python3-bcrypt",
+)  # fmt: skip
+_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+_MASKED = (
+    "serial-getty@ttyS0.service", "getty.target", "systemd-logind.service", "e2scrub_reap.service",
+    "dev-hugepages.mount", "dev-mqueue.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+    "sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "systemd-journal-flush.service",
+    "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
+    "systemd-random-seed.service", "systemd-remount-fs.service", "systemd-modules-load.service",
+    "systemd-user-sessions.service", "systemd-tmpfiles-setup-dev.service",
+    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "fstrim.timer",
+    "e2scrub_all.timer", "systemd-tmpfiles-clean.timer",
+)  # fmt: skip
+
+AGENT_UNIT = """\
+[Unit]
+Description=runs what the test asks for
+[Service]
+ExecStart=/usr/bin/python3 -I /root/agent.py
+Environment=PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8
+[Install]
+WantedBy=multi-user.target
+"""
+
+_REQUIRED = ("virtio_pci", "virtio_console", "virtio_blk", "virtio_net", "ext4")
+_APPLETS = ("sh", "insmod", "mount", "ip", "switch_root", "poweroff", "mkdir")
+_INIT = """#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+for module in /modules/*.ko; do
+    [ ! -e "$module" ] || insmod "$module"
+done
+ip link set lo up
+ip link set eth0 up
+ip address add 10.0.2.15/24 dev eth0
+ip route add default via 10.0.2.2
+mkdir /new
+mount -t ext4 /dev/vda /new || poweroff -f
+mount -o move /dev /new/dev
+mount -o move /proc /new/proc
+mount -o move /sys /new/sys
+exec switch_root /new /lib/systemd/systemd
+"""
+
+
+def root_directory() -> Path:
+    """The unpacked system; takes a minute or two the first time, and root."""
+    key = hashlib.sha256(repr((SUITE, PACKAGES, _LEFT_OUT)).encode()).hexdigest()[:12]
+    home = BUILD / f"{SUITE}-{key}"
+    if not home.exists():
+        mirror = this_machines_mirror()
+        lines = [f"deb [signed-by={_KEYRING}] {mirror.archive} {SUITE} main"]
+        if mirror.security is not None:
+            lines.append(f"deb [signed-by={_KEYRING}] {mirror.security} {SUITE}-security main")
+        with directory_made_whole(home) as work:
+            subprocess.run(
+                [
+                    *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"),
+                    '--aptopt=APT::Install-Recommends "false"',
+                    *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
+                    *(f"--include={','.join(PACKAGES)}", SUITE, str(work), *lines),
+                ],
+                check=True,
+            )
+    return home
+
+
+def disk_image(path: Path, files: dict[str, Path]) -> None:
+    """Write a disk with the system, the agent and ``files`` (path in the guest: file here)."""
+    work = path.with_suffix(".root")
+    subprocess.run(["cp", "-a", "--reflink=auto", str(root_directory()), str(work)], check=True)
+    try:
+        units = work / "etc/systemd/system"
+        for unit in _MASKED:
+            (units / unit).symlink_to("/dev/null")
+        (units / "agent.service").write_text(AGENT_UNIT)
+        wanted = units / "multi-user.target.wants"
+        wanted.mkdir(exist_ok=True)
+        (wanted / "agent.service").symlink_to("../agent.service")
+        (units / "default.target").symlink_to("/lib/systemd/system/multi-user.target")
+        journald = work / "etc/systemd/journald.conf.d/volatile.conf"
+        journald.parent.mkdir(parents=True)
+        journald.write_text("[Journal]\nStorage=volatile\n")
+        (work / "etc/fstab").write_text("")
+        (work / "etc/hostname").write_text("guest\n")
+        files = {"/root/agent.py": Path(__file__).with_name("guest_agent.py"), **files}
+        for place, file in files.items():
+            target = work / place.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+        with path.open("wb") as image:
+            image.truncate(900 << 20)
+        subprocess.run(
+            ["mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-d", str(work), str(path)],
+            check=True,
+        )
+    finally:
+        shutil.rmtree(work)
+
+
+def initramfs(kernel: Kernel) -> bytes:
+    """An archive that gets the kernel to the disk's systemd."""
+    cache = default_cache()
+    program = busybox(cache, catalogue(cache)).read_bytes()
+    modules = () if kernel.modules is None else load_order(
+        kernel.modules, _REQUIRED, ("virtio_rng",)
+    )  # fmt: skip
+    return archive(
+        [
+            *(directory(name) for name in ("bin", "dev", "modules", "proc", "sys")),
+            character_device("dev/console", 5, 1),
+            regular("bin/busybox", program, executable=True),
+            *(symlink(f"bin/{applet}", "busybox") for applet in _APPLETS),
+            *(
+                regular(f"modules/{number:02}-{module.name}.ko", module.elf)
+                for number, module in enumerate(modules)
+            ),
+            regular("init", _INIT.encode(), executable=True),
+        ]
+    )
