@@ -11,44 +11,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import count
 
 import numpy as np
-import numpy.typing as npt
 
 from vmad.errors import CannotRead, ProcessGone, TargetUnavailable
-from vmad.model.flags import ACCESS, high_masks
+from vmad.model.flags import high_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.model.table import VMA_ROW, Rows, VmaTable
+from vmad.model.table import VmaTable
 from vmad.sources.counting import Counting
 from vmad.sources.guest.attach import Guest, attach
 from vmad.sources.guest.cache import AnchorCache
-from vmad.sources.guest.census import GUEST_CENSUS_ROW, mm_state, take_census
+from vmad.sources.guest.census import GUEST_CENSUS_ROW, take_census
 from vmad.sources.guest.freeze import Freezer
-from vmad.sources.guest.kinds import area_of, kinds_of
-from vmad.sources.guest.memory import U64, Look, Torn
-from vmad.sources.guest.names import cgroup_path, exe_path, names_of
-from vmad.sources.guest.pairs import Seen, facts_of_pairs, look_at
-from vmad.sources.guest.tree import find_vmas
+from vmad.sources.guest.memory import Look, Torn
+from vmad.sources.guest.names import cgroup_path, exe_path
 from vmad.sources.guest.types import Types
+from vmad.sources.guest.walk import Walked, walk
 from vmad.sources.source import Census, SourceHealth
 
 #: readings of one address space, until it stands still
 ATTEMPTS = 5
 _MAY_SHARE = np.uint64(1 << 7)  # VM_MAYSHARE: what maps prints as "s"
-
-
-@dataclass(frozen=True)
-class _Walked:
-    """One address space, whole."""
-
-    seen: Seen
-    rows: Rows
-    map_count: int
-    names: dict[int, str]
 
 
 class GuestSource:
@@ -192,12 +178,12 @@ class GuestSource:
         found = self._census["comm"][self._census["pid"] == process.pid].tolist()
         return found[0].decode("utf-8", "surrogateescape") if found else ""
 
-    def _attempts(self, process: ProcessId, row: np.void, *, names: bool) -> _Walked:
+    def _attempts(self, process: ProcessId, row: np.void, *, names: bool) -> Walked:
         """Raises ProcessGone, CannotRead."""
         last = ""
         for _ in range(ATTEMPTS):
             try:
-                return self._walk(process, row, names=names)
+                return walk(self._guest, row, self._high, names=names)
             except Torn as error:
                 last = str(error)
         raise CannotRead(
@@ -205,59 +191,12 @@ class GuestSource:
             "try again, or stop the guest meanwhile: --consistent",
         )
 
-    def _walk(self, process: ProcessId, row: np.void, *, names: bool) -> _Walked:
-        """One reading. Raises Torn where anything does not fit, ProcessGone."""
-        space, layout = self._guest.space, self._guest.anchors.layout
-        mm = int(row["mm"])
-        look = space.look()
-        self._check_identity(look, row)
-        before = _state(look, self._guest, mm)
-        found = find_vmas(look, layout, mm)
-        if len(found.entries) != before[0]:
-            raise Torn(f"{len(found.entries)} VMAs are in its tree, its map_count is {before[0]}")
-        seen = look_at(look, layout, mm, found)
-        area = area_of(look, layout, mm)
-        facts, pair = facts_of_pairs(look, layout, seen, self._high)
-        rows = _rows(seen, facts, pair)
-        rows["kind"] = kinds_of(look, layout, seen, area)
-        called = names_of(look, layout, seen, area) if names else {}
-        again = space.look()
-        self._check_identity(again, row)
-        after = _state(again, self._guest, mm)
-        if before != after:
-            raise Torn("its VMAs changed meanwhile")
-        if before[2] < 0 and not _same(seen, look_at(again, layout, mm, found)):
-            # no mm_lock_seq before 6.4: two readings that say the same
-            raise Torn("its VMAs changed meanwhile")
-        return _Walked(seen, rows, before[0], called)
-
     def _told(self, process: ProcessId, read: Callable[[Look, np.void], str | None]) -> str | None:
         with self._lock:
             try:
                 return read(self._guest.space.look(), self._row(process))
             except (Torn, ProcessGone):
                 return None
-
-    def _check_identity(self, look: Look, row: np.void) -> None:
-        layout = self._guest.anchors.layout
-        task = np.array([row["task"]], np.uint64)
-        names = ("pid", "mm", "start_boottime")
-        pid, mm, start = look.fields(task, [layout[f"task_struct.{name}"] for name in names])
-        same = (
-            int(pid[0]) == int(row["pid"])
-            and int(start[0]) // 10_000_000 == int(row["start_time"])
-            and int(mm[0]) in (int(row["mm"]), 0)
-        )
-        # a leader that has exited has no mm; its threads may go on with it
-        if not same or (not mm[0] and not self._still_listed(row)):
-            raise ProcessGone(
-                f"process {int(row['pid'])}: it exited or started another program in the middle"
-            )
-
-    def _still_listed(self, row: np.void) -> bool:
-        guest = self._guest
-        rows = take_census(guest.space.look(), guest.anchors.layout, guest.namespace)
-        return bool(((rows["task"] == row["task"]) & (rows["mm"] == row["mm"])).any())
 
     # --- what a process belongs to
 
@@ -282,45 +221,3 @@ class GuestSource:
     def close(self) -> None:
         """Let go of the socket."""
         self._guest.close()
-
-
-def _state(look: Look, guest: Guest, mm: int) -> tuple[int, int, int, bytes]:
-    """(map_count, total_vm, lock_seq or -1, root of the tree): equal while nothing changed.
-
-    Raises Torn while a writer is at it, where the kernel tells.
-    """
-    layout = guest.anchors.layout
-    counts, sizes, seqs = mm_state(look, layout, np.array([mm], np.uint64))
-    root = layout.first("mm_struct.mm_mt.ma_root", "mm_struct.mm_rb")
-    assert root is not None
-    seq = int(seqs.astype(np.int64)[0])
-    if seq & 1 and layout.get("mm_struct.mm_lock_seq.sequence") is not None:
-        raise Torn("its mmap_lock is held for writing")  # a seqcount since 6.14
-    return int(counts[0]), int(sizes[0]), seq, look.bytes(mm + root.offset, 8)
-
-
-def _same(one: Seen, other: Seen) -> bool:
-    return all(
-        np.array_equal(getattr(one, column.name), getattr(other, column.name))
-        for column in fields(Seen)
-    )
-
-
-def _rows(seen: Seen, facts: U64, pair: npt.NDArray[np.uint8]) -> Rows:
-    """Columns for the table; kernel addresses are replaced by small numbers."""
-    rows = np.zeros(len(seen.start), VMA_ROW)
-    rows["start"], rows["end"] = seen.start, seen.end
-    rows["flags"], rows["pgoff"] = seen.flags, seen.pgoff
-    rows["facts"], rows["pair"] = facts, pair
-    rows["anon_vma"], rows["file"] = _small(seen.anon_vma), _small(seen.file)
-    rows["chain"], rows["exclusive"] = seen.chain, seen.exclusive
-    shared = (seen.flags & _MAY_SHARE) != 0
-    rows["perms"] = (seen.flags & np.uint64(ACCESS)) | shared.astype(np.uint64) << np.uint64(3)
-    return rows
-
-
-def _small(addresses: U64) -> U64:
-    """Kernel addresses as 1, 2, …; 0 stays 0. Equal stays equal, different different."""
-    values, numbers = np.unique(addresses, return_inverse=True)
-    shift = 0 if len(values) and values[0] == 0 else 1
-    return (numbers + shift).astype(np.uint64)
