@@ -192,7 +192,7 @@ def pod_monitor(settings: Settings) -> Object:
         "metadata": _metadata(settings),
         "spec": {
             "selector": {"matchLabels": dict(LABELS)},
-            "sampleLimit": 15000,
+            "sampleLimit": 10000,
             "podMetricsEndpoints": [
                 {
                     "port": "metrics",
