@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit.guest.fake_qemu import FakeQemu, recorded
 from vmad.model.process import ProcessId
-from vmad.sources.guest.cache import AnchorCache
+from vmad.sources.guest.cache import FORMAT, AnchorCache
 from vmad.sources.guest.kernel import Anchors, anchors_from_json
 from vmad.sources.guest.source import GuestSource
 
@@ -50,7 +50,7 @@ def start(recording: Path, directory: Path) -> Recorded:
     # what the kernel is, is known: its image is not in the recording
     known = directory / "cache"
     known.mkdir()
-    anchors = {"format": 1, **meta["anchors"]}
+    anchors = {"format": FORMAT, **meta["anchors"]}
     (known / "known.json").write_text(json.dumps(anchors))
     return Recorded(FakeQemu(directory / "qmp", memory, human), meta, arrays, AnchorCache(known))
 

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.guest.btf_maker import BtfMaker, build_id_note
 from tests.unit.guest.conftest import Recorded
 from vmad.sources.guest.btf import Btf
-from vmad.sources.guest.cache import AnchorCache
+from vmad.sources.guest.cache import FORMAT, AnchorCache
 from vmad.sources.guest.kernel import (
     NoTypes,
     anchors_from_json,
@@ -115,6 +115,13 @@ def test_types_of_another_kernel_find_no_first_task() -> None:
 def test_kernels_are_remembered(tmp_path: Path, guest: Recorded) -> None:
     AnchorCache(tmp_path / "kept").add(guest.anchors)
     assert list(AnchorCache(tmp_path / "kept")) == [guest.anchors]
+
+
+def test_a_memory_of_other_fields_is_none(tmp_path: Path, guest: Recorded) -> None:
+    AnchorCache(tmp_path).add(guest.anchors)
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(path.read_text().replace(FORMAT, "another"))
+    assert list(AnchorCache(tmp_path)) == []
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', '{"format": 0}', "\0"])

@@ -14,10 +14,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from vmad.sources.guest.kernel import Anchors, anchors_from_json
+from vmad.sources.guest.kernel import SYSCTLS, Anchors, anchors_from_json
+from vmad.sources.guest.layout import NEEDED, OPTIONAL, SIZES
 
-#: changes whenever what is stored changes
-FORMAT = 1
+#: changes whenever what is stored changes: a kernel is then looked at anew
+FORMAT = hashlib.blake2s(
+    repr((1, NEEDED, OPTIONAL, SIZES, SYSCTLS)).encode(), digest_size=8
+).hexdigest()
 #: kernels that are kept; the oldest go first
 MOST = 64
 
