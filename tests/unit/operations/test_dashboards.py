@@ -116,6 +116,9 @@ def test_links_lead_to_dashboards_and_variables_that_exist() -> None:
     for url in urls:
         uid, _, query = url.removeprefix("/d/").partition("?")
         assert set(re.findall(r"var-(\w+)=", query)) <= variables[uid]
+        # a group may be called "a&var-group=b#c"
+        for value in re.findall(r"var-\w+=([^&]+)", query):
+            assert value.endswith(":percentencode}")
 
 
 def test_the_way_goes_from_fleet_to_host_to_group_to_runbook() -> None:

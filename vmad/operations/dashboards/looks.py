@@ -87,9 +87,11 @@ def dashboard_url(uid: str, variables: Mapping[str, str]) -> str:
     return f"/d/{uid}?" + "&".join(words)
 
 
-_JOB = {"job": "${__data.fields.job}"}
-_INSTANCE = _JOB | {"instance": "${__data.fields.instance}"}
-_GROUP = _INSTANCE | {"group": "${__data.fields.group}"}
+# percent-encoded: by itself Grafana leaves what has a meaning in a URL (& # + ?) as it is, and a
+# group's name may hold any of it
+_JOB = {"job": "${__data.fields.job:percentencode}"}
+_INSTANCE = _JOB | {"instance": "${__data.fields.instance:percentencode}"}
+_GROUP = _INSTANCE | {"group": "${__data.fields.group:percentencode}"}
 
 
 @dataclass(frozen=True, slots=True)
