@@ -7,6 +7,7 @@ nothing; whatever changes a file in one of them must put a new file in its place
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,16 +65,15 @@ def build_tree(cache: Cache, pristine: Source, name: str, alike: str | None = No
     if _version_in(tree) == pristine.version:
         return tree
     model = tree.with_name(alike) if alike is not None else None
+    if model is not None and _version_in(model) != pristine.version:
+        model = None
+    # Objects are really copied, with their times: make takes them as they are, and some tools
+    # write into theirs.
+    how, origin = ("-al", pristine.tree) if model is None else ("-a", model)
     with directory_made_whole(tree) as work:
         with no_space_explained(work):
-            if model is not None and _version_in(model) == pristine.version:
-                # Real copies with their times: make takes the objects as they are, and some
-                # tools write into theirs.
-                copy = ["cp", "-a", "--reflink=auto", f"{model}/.", str(work)]
-            else:
-                copy = ["cp", "-al", f"{pristine.tree}/.", str(work)]
             done = subprocess.run(
-                copy,
+                ["cp", how, f"{origin}/.", str(work)],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -82,8 +82,23 @@ def build_tree(cache: Cache, pristine: Source, name: str, alike: str | None = No
             raise LabError(
                 f"cannot link the source tree ({done.stderr.strip()[-200:]})", "try again"
             )
+        if model is not None:
+            _say_new_place(work / "tools", str(model), str(tree))
         write_whole(work / _VERSION_FILE, pristine.version.encode())
     return tree
+
+
+def _say_new_place(tools: Path, old: str, new: str) -> None:
+    """Tools are built with absolute paths, and anew when the command of last time differs.
+
+    Every object depends on objtool, so that the whole kernel would follow.
+    """
+    for command in tools.rglob(".*.cmd"):
+        text = command.read_bytes()
+        if old.encode() in text:
+            times = command.stat()
+            command.write_bytes(text.replace(old.encode(), new.encode()))
+            os.utime(command, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def _version_in(tree: Path) -> str | None:
