@@ -33,38 +33,34 @@ def keep(address: int, raw: bytes) -> None:
         words.setdefault(address + at, raw[at : at + 8])
 
 
-class _Noting:
-    """Stands in for the two places that all reads go through."""
+def note_reads() -> None:
+    """Stand in for the places that all reads go through."""
+    words_before, word_before, read_before = Look.words, Look._word, PhysicalMemory.read
 
-    def __init__(self) -> None:
-        self.words, self.word, self.read = Look.words, Look._word, PhysicalMemory.read
+    def read(memory: PhysicalMemory, start: int, size: int) -> bytes:
+        first = start & ~7
+        raw = read_before(memory, first, (start + size + 7 & ~7) - first)
+        keep(first, raw)
+        return raw[start - first :][:size]
 
-    def patch(self) -> None:
-        noting = self
+    def of_many(look: Look, addresses: U64, offsets: Sequence[int]) -> list[U64]:
+        found = words_before(look, addresses, offsets)
+        for offset, column in zip(offsets, found, strict=True):
+            if len(addresses):
+                places = look._space.physical(addresses + np.uint64(offset))
+                for place, value in zip(places.tolist(), column.tolist(), strict=True):
+                    keep(place, int(value).to_bytes(8, "little"))
+        return found
 
-        def read(memory: PhysicalMemory, start: int, size: int) -> bytes:
-            first = start & ~7
-            raw = noting.read(memory, first, (start + size + 7 & ~7) - first)
-            keep(first, raw)
-            return raw[start - first :][:size]
+    def of_one(look: Look, address: int) -> int:
+        value = word_before(look, address)
+        place = look._space.physical(np.array([address], np.uint64))[0]
+        keep(int(place), value.to_bytes(8, "little"))
+        return value
 
-        def of_many(look: Look, addresses: U64, offsets: Sequence[int]) -> list[U64]:
-            found = noting.words(look, addresses, offsets)
-            for offset, column in zip(offsets, found, strict=True):
-                if len(addresses):
-                    places = look._space.physical(addresses + np.uint64(offset))
-                    for place, value in zip(places.tolist(), column.tolist(), strict=True):
-                        keep(place, int(value).to_bytes(8, "little"))
-            return found
-
-        def of_one(look: Look, address: int) -> int:
-            value = noting.word(look, address)
-            place = look._space.physical(np.array([address], np.uint64))[0]
-            keep(int(place), value.to_bytes(8, "little"))
-            return value
-
-        PhysicalMemory.read = read  # type: ignore[method-assign]
-        Look.words, Look._word = of_many, of_one  # type: ignore[method-assign]
+    patches = ((PhysicalMemory, "read", read), (Look, "words", of_many), (Look, "_word", of_one))
+    for owner, name, stand_in in patches:
+        setattr(owner, name, stand_in)
 
 
 def main() -> None:
@@ -77,7 +73,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cache = AnchorCache()
     GuestSource(arguments.socket, cache=cache).close()  # so that the image is not read again
-    _Noting().patch()
+    note_reads()
     guest = GuestSource(arguments.socket, cache=cache)
     monitor = guest.guest.monitor
     meta: dict[str, Any] = {

@@ -93,7 +93,11 @@ def test_a_connection_that_ends_later_is_told(guest: Recorded) -> None:
 def test_a_qemu_that_hangs_is_given_up(guest: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     source = guest.open()
     over = threading.Event()
-    guest.qemu.before_read = lambda start, size: over.wait(10) and None
+
+    def hang(start: int, size: int) -> None:
+        over.wait(10)
+
+    guest.qemu.before_read = hang
     monkeypatch.setattr(qmp, "TIMEOUT", 0.2)
     source.guest.monitor._socket.settimeout(0.2)
     with pytest.raises(TargetUnavailable, match=r"QEMU has not answered for 0\.2 s"):

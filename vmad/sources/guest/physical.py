@@ -81,12 +81,16 @@ class PhysicalMemory:
     def try_direct(self, known: int) -> None:
         """Take the direct way from now on, if it gives the same for the page at ``known``.
 
-        ``known`` is the address of a page of RAM that is not all zeroes and does not change.
+        ``known`` is the address of a page of RAM that hardly ever changes.
         """
+        if self._direct is not None:
+            return
         try:
             self._open_direct()
             page = [Range(known, known + PAGE)]
-            if self._read_direct(page) == self._read_saved(page):
+            saved = self._read_saved(page)
+            if any(saved) and self._read_direct(page) == saved:
+                self.why_not_direct = None
                 return
             self.why_not_direct = "what listens on the socket is not the guest's QEMU"
         except OSError as error:
