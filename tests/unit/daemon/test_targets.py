@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Guests beside the host: each scanned by itself, told of when it cannot be, changed by reload."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.guest.conftest import RECORDINGS, Recorded, start
+from vmad.config.schema import Config, ScanConfig, TargetConfig
+from vmad.daemon.targets import Watches
+from vmad.errors import TargetUnavailable
+
+PATIENCE = 30.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
+    found = start(RECORDINGS[-1], tmp_path)
+    # the daemon's own memory of kernels
+    (tmp_path / "guests").symlink_to(tmp_path / "cache")
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path))
+    with found.qemu:
+        yield found
+
+
+@pytest.fixture
+def watches(guest: Recorded) -> Iterator[Watches]:
+    made = Watches()
+    yield made
+    made.go_by(Config())
+
+
+def config(*targets: TargetConfig) -> Config:
+    return Config(scan=ScanConfig(interval=0.2, budget=0.9), targets=targets)
+
+
+def test_a_guest_is_scanned_beside_one_that_is_not_there(
+    guest: Recorded, watches: Watches, tmp_path: Path
+) -> None:
+    there, absent = TargetConfig("there", guest.path), TargetConfig("absent", f"{tmp_path}/none")
+    watches.go_by(config(there, absent))
+    contents = watches.contents()
+    until(lambda: contents["there"].ready() is None)
+    until(lambda: "no such socket" in (watches.problems()["absent"] or ""))
+    assert watches.problems()["there"] is None
+    text = contents["there"].metrics(False, False).decode()
+    assert 'vmad_kernel_info{patched="false",release="' in text
+    assert all('target="there"' in line for line in text.splitlines() if line[0] != "#")
+    scan = json.loads(contents["there"].scan_json() or b"")
+    assert {one["pid"] for one in scan["processes"]} >= {one.pid for one in guest.processes}
+    explained = json.loads(contents["there"].explain_json(guest.processes[0].pid))
+    assert explained["evidence"] == "kernel"
+    assert b"exact, from the guest" in contents["there"].page()
+
+    assert contents["absent"].scan_json() is None
+    assert "no such socket" in (contents["absent"].ready() or "")
+    assert b"It cannot be read" in contents["absent"].page()
+    assert (
+        'vmad_source_up{source="kernel",target="absent"} 0.0'
+        in contents["absent"].metrics(False, False).decode()
+    )
+    with pytest.raises(TargetUnavailable, match="no such socket"):
+        contents["absent"].explain_json(1)
+
+
+def test_a_guest_that_reboots_is_attached_to_anew(guest: Recorded, watches: Watches) -> None:
+    watches.go_by(config(TargetConfig("there", guest.path)))
+    content = watches.contents()["there"]
+    until(lambda: content.ready() is None)
+    guest.qemu.answers["query-status"] = {"status": "shutdown"}
+    until(lambda: "was shut down" in (content.ready() or ""))
+    assert content.scan_json() is None  # old numbers are not shown
+    guest.qemu.answers["query-status"] = {"status": "running"}
+    until(lambda: content.ready() is None)
+
+
+def test_a_target_that_is_no_longer_configured_is_let_go(guest: Recorded, watches: Watches) -> None:
+    target = TargetConfig("there", guest.path)
+    watches.go_by(config(target))
+    content = watches.contents()["there"]
+    until(lambda: content.ready() is None)
+    watches.go_by(config(target))
+    assert watches.contents()["there"] is content
+    watches.go_by(config())
+    assert not watches.contents()
+    watches.go_by(config(TargetConfig("renamed", guest.path)))
+    until(lambda: watches.contents()["renamed"].ready() is None)
