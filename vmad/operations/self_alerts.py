@@ -135,7 +135,7 @@ SELF = RuleGroup(
             (Condition("changes(vmad_start_time_seconds[1h])", ">", "2"),),
             "0s",
             "vmad on {{ $labels.instance }} restarted {{ $value }} times within an hour",
-            "High-water marks and growth start afresh each time: a burst may go unnoticed.",
+            "What happens while it is down goes unnoticed: a burst leaves no mark.",
         ),
     ),
 )
