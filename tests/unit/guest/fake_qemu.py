@@ -115,7 +115,8 @@ class FakeQemu:
                     for event in self.events:
                         client.sendall(event)
                     self.events.clear()
-                    client.sendall(json.dumps(self._answer(request, fds)).encode() + b"\r\n")
+                    answer = {**self._answer(request, fds), "id": request["id"]}
+                    client.sendall(json.dumps(answer).encode() + b"\r\n")
         except OSError:
             return
         finally:

@@ -61,12 +61,30 @@ def test_a_file_is_no_socket(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     "greeting", [b"HTTP/1.1 400 Bad Request\r\n", b'{"hello": 1}\r\n', b"[]\n"]
 )
-def test_what_is_not_qmp_is_told(tmp_path: Path, greeting: bytes) -> None:
+def test_what_is_not_qmp_is_told(
+    tmp_path: Path, greeting: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qmp, "GREETING_TIMEOUT", 0.3)
     with (
         listening(tmp_path / "s", lambda client: client.sendall(greeting)),
         pytest.raises(TargetUnavailable, match="does not speak QMP; name a socket of qemu's"),
     ):
         qmp.Monitor(str(tmp_path / "s"))
+
+
+@pytest.mark.parametrize("left_over", [b'{"return": {}, "id": 1}\r\n', b'{"return": "abc', b"\r\n"])
+def test_what_a_killed_client_left_is_passed_over(guest: Recorded, left_over: bytes) -> None:
+    guest.qemu.greeting = left_over + guest.qemu.greeting
+    source = guest.open()
+    assert len(source.census())
+    source.close()
+
+
+def test_answers_to_another_client_are_passed_over(guest: Recorded) -> None:
+    source = guest.open()
+    guest.qemu.events += [b'{"return": {"status": "shutdown"}, "id": 1}\r\n', b'{"error": {}}\r\n']
+    assert len(source.census())
+    source.close()
 
 
 def test_a_socket_in_use_is_told(guest: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:

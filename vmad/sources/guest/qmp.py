@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import struct
 import threading
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from vmad.errors import TargetUnavailable
@@ -23,6 +25,8 @@ TIMEOUT = 10.0
 GREETING_TIMEOUT = 3.0
 #: bytes; the longest answer that is asked for ("info mtree -f") has some 100 kB
 LONGEST_LINE = 64 << 20
+
+_GREETING = b'{"QMP":'
 
 Command = tuple[str, dict[str, Any]]
 
@@ -42,6 +46,7 @@ class Monitor:
         self.events: list[tuple[str, float]] = []
         self.lock = threading.RLock()
         self._received = bytearray()
+        self._ids = count(secrets.randbits(40) << 20)
         self._closed = False
         self._socket = socket.socket(socket.AF_UNIX)
         try:
@@ -63,17 +68,36 @@ class Monitor:
         except (OSError, ValueError) as error:
             cause = getattr(error, "strerror", None) or str(error)
             raise self._lost(f"cannot connect: {cause}", "name a QMP socket") from error
-        try:
-            greeting = self._line()
-        except TimeoutError as error:
-            raise self._lost(
-                "QEMU does not greet: another client is connected, and QMP serves one",
-                "give vmad a QMP socket of its own (docs/guests.md)",
-            ) from error
-        if not isinstance(greeting, dict) or "QMP" not in greeting:
-            raise self._not_qmp()
+        self._await_greeting()
         self._socket.settimeout(TIMEOUT)
         self.execute("qmp_capabilities")
+
+    def _await_greeting(self) -> None:
+        """Read up to the greeting.
+
+        A client that was killed may have left answers, or half of one, which QEMU sends to the
+        next (seen with 7.2, 20 kills of which one).
+        """
+        read = 0
+        while True:
+            try:
+                line = self._raw_line()
+            except TimeoutError as error:
+                if read or self._received:
+                    raise self._not_qmp() from error
+                raise self._lost(
+                    "QEMU does not greet: another client is connected, and QMP serves one",
+                    "give vmad a QMP socket of its own (docs/guests.md)",
+                ) from error
+            except TargetUnavailable as error:
+                if read or self._received:
+                    raise self._not_qmp() from error
+                raise
+            if _GREETING in line:
+                return
+            read += len(line)
+            if read > LONGEST_LINE:
+                raise self._not_qmp()
 
     def _lost(self, cause: str, remedy: str | None = None) -> TargetUnavailable:
         return TargetUnavailable(f"qemu:{self.path}: {cause}", remedy)
@@ -82,7 +106,14 @@ class Monitor:
         return self._lost("what answers does not speak QMP", "name a socket of qemu's option -qmp")
 
     def _line(self) -> Any:
-        """The next JSON line. Raises TimeoutError, TargetUnavailable."""
+        """The next line's JSON. Raises TimeoutError, TargetUnavailable."""
+        try:
+            return json.loads(self._raw_line())
+        except ValueError as error:
+            raise self._not_qmp() from error
+
+    def _raw_line(self) -> bytes:
+        """The next line. Raises TimeoutError, TargetUnavailable."""
         while (end := self._received.find(b"\n")) < 0:
             try:
                 read = self._socket.recv(1 << 18)
@@ -97,10 +128,7 @@ class Monitor:
                 raise self._not_qmp()
         line = bytes(self._received[:end])
         del self._received[: end + 1]
-        try:
-            return json.loads(line)
-        except ValueError as error:
-            raise self._not_qmp() from error
+        return line
 
     def _ended(self) -> TargetUnavailable:
         self._closed = True
@@ -119,9 +147,10 @@ class Monitor:
         All are sent before the first answer is read: at most a few dozen, or both sides' socket
         buffers fill.
         """
+        ids = [next(self._ids) for _ in commands]
         text = b"".join(
-            json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n"
-            for name, arguments in commands
+            json.dumps({"execute": name, "arguments": arguments, "id": number}).encode() + b"\n"
+            for number, (name, arguments) in zip(ids, commands, strict=True)
         )
         with self.lock:
             if self._closed:
@@ -131,7 +160,7 @@ class Monitor:
                     self._socket.sendall(text)
                 else:
                     socket.send_fds(self._socket, [text], [fd])
-                return [self._answer() for _ in commands]
+                return [self._answer(number) for number in ids]
             except TimeoutError as error:
                 # what comes late would be taken for the answer to something else
                 self.close()
@@ -141,15 +170,18 @@ class Monitor:
             except OSError as error:
                 raise self._ended() from error
 
-    def _answer(self) -> Any:
+    def _answer(self, number: int) -> Any:
+        """The answer to the command of this number; others are for a client that has gone."""
         while True:
             line = self._line()
             if not isinstance(line, dict):
                 raise self._not_qmp()
-            if "return" in line:
+            if "return" in line and line.get("id") == number:
                 return line["return"]
-            if "error" in line:
+            if "error" in line and line.get("id") == number:
                 return Refused(str(line["error"].get("desc", "no description")))
+            if "return" in line or "error" in line:
+                continue
             if "event" in line:
                 moment = line.get("timestamp") or {}
                 seconds = moment.get("seconds", 0) + moment.get("microseconds", 0) / 1e6
