@@ -53,10 +53,12 @@ class DaemonContent:
             self._exposition = Exposition(self._stats, target=self._name)
 
     def show(self, snapshot: HostSnapshot) -> None:
-        """This is the last complete scan from now on."""
+        """This is the last complete scan from now on. For one thread alone."""
+        exposition = Exposition(self._stats_now, snapshot, self._name)
+        exposition.prepare(self._exposition)
         with self._lock:
             self._snapshot = snapshot
-            self._exposition = Exposition(self._stats_now, snapshot, self._name)
+            self._exposition = exposition
             self._scan_json = self._why_not = None
 
     def _stats_now(self) -> SelfStats:

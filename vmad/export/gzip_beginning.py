@@ -21,15 +21,20 @@ class GzipBeginning:
         self.text = text
         self._deflated: bytes | None = None
 
-    def gzip_with(self, end: bytes) -> bytes:
-        """The whole text, one gzip member."""
+    def compressed(self) -> bytes:
+        """The beginning, deflated; done at the first call."""
         if self._deflated is None:
             # level 1: a fifth larger than level 9 on this text, at a tenth of its time
             deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
-            self._deflated = deflate.compress(self.text) + deflate.flush(zlib.Z_FULL_FLUSH)
             self._checksum = zlib.crc32(self.text)
+            self._deflated = deflate.compress(self.text) + deflate.flush(zlib.Z_FULL_FLUSH)
+        return self._deflated
+
+    def gzip_with(self, end: bytes) -> bytes:
+        """The whole text, one gzip member."""
+        beginning = self.compressed()
         deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
         trailer = struct.pack(
             "<II", zlib.crc32(end, self._checksum), (len(self.text) + len(end)) & 0xFFFF_FFFF
         )
-        return HEADER + self._deflated + deflate.compress(end) + deflate.flush() + trailer
+        return HEADER + beginning + deflate.compress(end) + deflate.flush() + trailer

@@ -241,7 +241,7 @@ SELF = Section(
                "Shows which hosts run an old configuration."),
         Metric("vmad_start_time_seconds", "gauge", (), "Unix seconds",
                "When vmad started.",
-               "Changes of it count restarts. High-water marks reach back further where the service "
+               "Its changes are restarts. High-water marks reach back further where the service "
                "keeps its state."),
         Metric("vmad_build_info", "info", ("version", "python"), "",
                "Versions of vmad and of the Python that runs it.",

@@ -4,13 +4,15 @@
 The collector is driven by :mod:`vmad.export.metric_catalogue`: a sample under a name that is not
 listed there is a KeyError, and families come in the catalogue's order. It computes nothing but
 the presentation. prometheus_client takes 10 microseconds or more per series and format, so a format
-that nobody asks for is never rendered, and one that is asked for is kept as bytes.
+that nobody asks for is never rendered; one that is asked for is kept as bytes, and made anew with
+each scan by the thread that scans.
 """
 
 from __future__ import annotations
 
 import platform
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -30,6 +32,9 @@ from vmad.export.printable import utf8
 from vmad.model.kinds import KIND_NAMES, Kind
 from vmad.model.process import Unread
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
+
+#: seconds that a format is made ready for after it was last asked for: scrapes a minute apart
+KEEP_READY = 90.0
 
 _Samples = dict[str, dict[tuple[str, ...], float]]
 
@@ -227,10 +232,24 @@ class Exposition:
         self._target = target
         self._lock = threading.RLock()
         self._hosts: dict[bool, GzipBeginning] = {}
+        self._asked: dict[tuple[bool, bool], float] = {}  #: monotonic seconds, by format
         self._kept: dict[tuple[bool, bool], bytes] = {}
+
+    def prepare(self, before: Exposition) -> None:
+        """Make ready what was asked for of the exposition before, so that a scrape waits for no
+        rendering. What nobody has asked for in KEEP_READY seconds is left.
+        """
+        recently = time.monotonic() - KEEP_READY
+        for (openmetrics, compressed), when in tuple(before._asked.items()):
+            if when >= recently:
+                self._asked.setdefault((openmetrics, compressed), when)
+                host = self._host(openmetrics)
+                if compressed:
+                    host.compressed()
 
     def render(self, openmetrics: bool = False, compressed: bool = False) -> bytes:
         """Text format 0.0.4, or OpenMetrics 1.0; gzip when ``compressed``."""
+        self._asked[openmetrics, compressed] = time.monotonic()
         if callable(self._stats):
             return self._rendered(self._stats(), openmetrics, compressed)
         with self._lock:
@@ -246,10 +265,15 @@ class Exposition:
             ProcessCollector(registry=registry)
         itself = _text(registry, openmetrics)
         with self._lock:
+            host = self._host(openmetrics)
+            return host.gzip_with(itself) if compressed else host.text + itself
+
+    def _host(self, openmetrics: bool) -> GzipBeginning:
+        with self._lock:
             host = self._hosts.get(openmetrics)
             if host is None:
                 host = self._hosts[openmetrics] = GzipBeginning(self._host_text(openmetrics))
-            return host.gzip_with(itself) if compressed else host.text + itself
+            return host
 
     def _host_text(self, openmetrics: bool) -> bytes:
         if self._snapshot is None:

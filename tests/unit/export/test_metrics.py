@@ -298,3 +298,31 @@ def test_a_fixed_moment_is_rendered_once_per_format() -> None:
 def test_top_processes_are_the_only_series_with_pids() -> None:
     for name, labels in series(crowded_snapshot()):
         assert ("pid" in dict(labels)) == name.startswith("vmad_top_process_")
+
+
+def test_a_format_that_is_scraped_lies_ready_after_the_next_scan() -> None:
+    before = Exposition(self_stats(), sample_snapshot())
+    before.render(openmetrics=True, compressed=True)
+    after = Exposition(self_stats(), empty_snapshot())
+    after.prepare(before)
+    assert set(after._hosts) == {True}
+    assert after._hosts[True]._deflated is not None
+    # and after the one behind that, though nobody came in between
+    third = Exposition(self_stats(), sample_snapshot())
+    third.prepare(after)
+    assert set(third._hosts) == {True}
+    assert third.render(True, True) == Exposition(self_stats(), sample_snapshot()).render(
+        True, True
+    )
+
+
+def test_a_format_that_nobody_asks_for_any_more_is_not_rendered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = Exposition(self_stats(), sample_snapshot())
+    before.render()
+    monkeypatch.setattr("vmad.export.metrics.KEEP_READY", -1.0)
+    after = Exposition(self_stats(), sample_snapshot())
+    after.prepare(before)
+
+    assert not after._hosts
