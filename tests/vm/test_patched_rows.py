@@ -14,8 +14,14 @@ from tests.vm.patched_programs import compiled
 from vmad.lab.run import run_in_guest
 
 STOCK, PATCHED = "stock-6.12", "patched-6.12"
-#: vm.anon_vma_merge: nothing, each part alone, all but counting, all
-MASKS = (0, 1, 2, 4, 7, 8)
+#: vm.anon_vma_merge: nothing, each part alone, parts together, counting
+MASKS = (0, 1, 2, 3, 4, 6, 7, 8)
+#: everything is one VMA with: bit 2 alone; 2 and either way to a page offset; 2 and healing only;
+#: any way to a page offset
+DIFFER = dict.fromkeys((2, 3, 6, 7), 1)
+DIFFER_MOVED = dict.fromkeys((3, 6, 7), 1)
+DIFFER_HEALED = dict.fromkeys((6, 7), 1)
+MOVED = dict.fromkeys((1, 3, 4, 6, 7), 1)
 
 #: row of rows.c -> VMAs on stock 6.12, and those by mask where a mask makes fewer
 ROWS: dict[str, tuple[int, dict[int, int]]] = {
@@ -25,27 +31,27 @@ ROWS: dict[str, tuple[int, dict[int, int]]] = {
     "second_written_op_first": (1, {}),
     "second_written_op_second": (2, {}),
     # different anon_vmas, by every call that attempts a merge
-    "both_written_op_second": (2, {2: 1, 7: 1}),
-    "both_written_op_first": (2, {2: 1, 7: 1}),
-    "both_written_op_middle": (3, {2: 1, 7: 1}),
-    "both_written_by_mprotect": (2, {2: 1, 7: 1}),
-    "both_written_by_mlock": (2, {2: 1, 7: 1}),
-    "both_written_by_name": (2, {2: 1, 7: 1}),
-    "both_written_by_mbind": (2, {2: 1, 7: 1}),
-    "hole_between_written": (2, {2: 1, 7: 1}),
+    "both_written_op_second": (2, DIFFER),
+    "both_written_op_first": (2, DIFFER),
+    "both_written_op_middle": (3, DIFFER),
+    "both_written_by_mprotect": (2, DIFFER),
+    "both_written_by_mlock": (2, DIFFER),
+    "both_written_by_name": (2, DIFFER),
+    "both_written_by_mbind": (2, DIFFER),
+    "hole_between_written": (2, DIFFER),
     # moved areas: page offset and anon_vma both differ
-    "written_moved_behind_written": (2, {7: 1}),
-    "written_moved_before_written": (2, {7: 1}),
-    "written_moved_behind_unwritten": (2, {1: 1, 7: 1}),
+    "written_moved_behind_written": (2, DIFFER_MOVED),
+    "written_moved_before_written": (2, DIFFER_MOVED),
+    "written_moved_behind_unwritten": (2, MOVED),
     "unwritten_moved_behind_written": (1, {}),
-    "emptied_moved_behind_written": (2, {7: 1}),
-    "moved_between_written": (3, {7: 1}),
+    "emptied_moved_behind_written": (2, DIFFER_MOVED),
+    "moved_between_written": (3, DIFFER_MOVED),
     "half_moved_away_and_back": (1, {}),
     "both_halves_moved_in_order": (1, {}),
-    "halves_swapped": (2, {1: 1, 7: 1}),
-    "moved_before_switched_on": (2, {7: 1}),
+    "halves_swapped": (2, MOVED),
+    "moved_before_switched_on": (2, DIFFER_HEALED),
     # growing in place up to the next
-    "grown_up_to_written": (2, {2: 1, 7: 1}),
+    "grown_up_to_written": (2, DIFFER),
     "grown_up_to_unwritten": (2, {}),
     # shared with another process by fork
     "child_maps_beside_inherited": (2, {}),
@@ -55,10 +61,10 @@ ROWS: dict[str, tuple[int, dict[int, int]]] = {
     "parent_maps_beside_shared": (1, {}),
     "parent_joins_two_shared": (2, {}),
     "parent_moves_shared_behind_shared": (2, {}),
-    "own_joins_shared_first": (2, {2: 1, 7: 1}),
-    "shared_joins_own_first": (2, {2: 1, 7: 1}),
-    "joined_after_child_died": (2, {2: 1, 7: 1}),
-    "moved_after_child_died": (2, {7: 1}),
+    "own_joins_shared_first": (2, DIFFER),
+    "shared_joins_own_first": (2, DIFFER),
+    "joined_after_child_died": (2, DIFFER),
+    "moved_after_child_died": (2, DIFFER_MOVED),
     # conditions that the series does not touch
     "unwritten_made_inaccessible": (1, {}),
     "written_made_inaccessible": (2, {}),

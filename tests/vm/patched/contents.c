@@ -95,21 +95,34 @@ static void complain(const char *what)
 
 static size_t pages_with(const char *place, size_t size, uint64_t bit)
 {
-	static int pagemap = -1;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY); /* a parent's would show the parent */
 	size_t found = 0;
 	uint64_t entry;
 
-	if (pagemap < 0)
-		pagemap = open("/proc/self/pagemap", O_RDONLY);
 	must(pagemap >= 0, "pagemap");
 	for (size_t i = 0; i < size; i += PAGE) {
 		must(pread(pagemap, &entry, 8, (uintptr_t)(place + i) / PAGE * 8) == 8, "pagemap");
 		found += (entry & bit) != 0;
 	}
+	close(pagemap);
 	return found;
 }
 
-/* Everything to swap; the kernel may want to be asked again (a page in a batch of another CPU). */
+/*
+ * A fresh page waits in a batch of the CPU that made it, and cannot be reclaimed until that is drained.
+ * move_pages(2) drains those of all CPUs.
+ */
+static void drain_batches(void)
+{
+	static char mine[PAGE] __attribute__((aligned(PAGE)));
+	void *page = mine;
+	int node = 0, status;
+
+	mine[0] = 1;
+	syscall(SYS_move_pages, 0, 1UL, &page, &node, &status, MPOL_MF_MOVE_FLAG);
+}
+
+/* Everything to swap; returns how many pages stayed. */
 static size_t page_out(char *place, size_t size)
 {
 	size_t left = 0;
@@ -119,7 +132,7 @@ static size_t page_out(char *place, size_t size)
 		left = pages_with(place, size, PRESENT);
 		if (!left)
 			return 0;
-		sched_yield();
+		drain_batches();
 	}
 	return left;
 }
@@ -754,6 +767,8 @@ static void use_split_and_move(void)
 {
 	char *to = elsewhere(3);
 
+	if (count_vmas(at() + n / 2, at() + n / 2 + n) > 1)
+		return; /* mremap takes one VMA at a time (up to 6.16) */
 	/* the middle of the range goes for a walk, so that both edges of the join move apart */
 	move(at() + n / 2, n, to);
 	check_as(to, seed, n / 2, n, "moved out of the merged range");
@@ -784,6 +799,11 @@ static void one(const struct layout *layout, const struct state *state, const st
 	int vmas;
 	size_t left;
 
+	/* that layout may not be written to at that time */
+	if (layout->attempt == op_protect &&
+	    (state->before == before_rewritten || state->before == before_ksm ||
+	     state->before == before_pinned))
+		return;
 	/* huge pages want areas of their size, everything else is quicker with small ones */
 	n = strstr(state->name, "huge") || strstr(use->name, "huge") ? HUGE : 16 * PAGE;
 	if (!strcmp(state->name, "half-swapped"))
