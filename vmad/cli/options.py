@@ -149,7 +149,7 @@ def source_of(arguments: Any) -> Iterator[Source]:
         yield source
     finally:
         source.close()
-        _tell_of_stops(source)
+        _tell_of_guest(source)
 
 
 def _opened(arguments: Any) -> Source:
@@ -167,8 +167,11 @@ def _opened(arguments: Any) -> Source:
     return open_source(arguments.evidence, arguments.capture)
 
 
-def _tell_of_stops(source: Source) -> None:
-    """On stderr, how long a guest stood still for us; nothing where none did."""
+def _tell_of_guest(source: Source) -> None:
+    """On stderr, that a guest stood still, and how long it did so for us."""
+    status = getattr(source, "status", "running")
+    if status != "running":
+        print(f"vmad: the guest is {status}: it was read as it stands", file=sys.stderr)
     stops = getattr(source, "stops", ())
     if stops:
         print(

@@ -42,6 +42,7 @@ class Watch:
         self._scanner: Scanner | None = None
         self._source: GuestSource | None = None
         self._effective = config.scan.interval
+        self._status = "running"
         self._stopping = threading.Event()
         self._thread = threading.Thread(
             target=self._loop, name=f"vmad-{target.name}"[:15], daemon=True
@@ -95,8 +96,15 @@ class Watch:
         if self.why_not is not None:
             log.info("target %s: %d processes are read", self.target.name, len(snapshot.processes))
         self.why_not = None
+        self._tell_status()
         self.content.show(snapshot)
         return 0 if full else (since_full or 0) + 1
+
+    def _tell_status(self) -> None:
+        status = self._attached().status
+        if status != self._status:
+            log.info("target %s: the guest is %s", self.target.name, status)
+        self._status = status
 
     def _attach(self) -> None:
         target = self.target

@@ -43,6 +43,16 @@ def test_a_scan_and_the_scan_of_its_capture_agree(
     assert len(live["processes"]) == len(pids)
 
 
+def test_a_paused_guest_is_read_and_told_of(
+    known: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known.qemu.answers["query-status"] = {"status": "paused"}
+    assert main(["scan", "--target", f"qemu:{known.path}"]) == 0
+    told = capsys.readouterr()
+    assert told.err == "vmad: the guest is paused: it was read as it stands\n"
+    assert "processes with" in told.out
+
+
 def test_every_pair_is_explained(known: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
     process = known.processes[0]
     told = answer(capsys, "explain", str(process.pid), "--target", f"qemu:{known.path}")
