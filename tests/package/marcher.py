@@ -3,7 +3,8 @@
 
 ``marcher.py march FROM SECONDS FILE``: from this share of the limit to ENOMEM, evenly; FILE gets a
 line "SHARE TIME" for each hundredth and "ENOMEM TIME" at the end; then it stays as it is.
-``marcher.py burst SHARE SECONDS``: there and back within that time; then it stays.
+``marcher.py burst SHARE SECONDS``: there, for that time, and back (an emulator takes a second or two
+to get there); then it stays.
 """
 
 import ctypes
@@ -77,10 +78,10 @@ def march(start, seconds, path):
 
 
 def burst(share, seconds):
-    pieces, most, began = Pieces(), limit(), time.monotonic()
+    pieces, most = Pieces(), limit()
     while pieces.count < share * most:
         pieces.cut()
-    time.sleep(max(0.0, seconds - (time.monotonic() - began)))
+    time.sleep(seconds)
     pieces.drop()
 
 

@@ -182,7 +182,7 @@ def _the_page_shows_it(scene: Scene) -> None:
             env={**os.environ, "HOME": str(SCREENSHOTS)},
         )
         assert picture.stat().st_size > 20_000
-    page = _get(scene, "/").decode()
+    page = re.sub("<[^>]+>", "", _get(scene, "/").decode())  # names have places to break
     assert MARCH in page
     assert BURST in page
 
