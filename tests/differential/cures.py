@@ -37,6 +37,8 @@ def cure(reasons: tuple[str, ...], facts: int, a: VmaFields, b: VmaFields) -> Pr
     (reason,) = reasons
     if reason.startswith("vm_flags:"):
         return _flag_cure(reason.removeprefix("vm_flags:"), a, b)
+    if reason == "anon_vma_name":  # kernels with CONFIG_ANON_VMA_NAME, which Debian's are not
+        return tuple(Op(Kind.NAME, 0, each[0], each[1] - each[0]) for each in (a, b))
     if reason == "mempolicy":
         return tuple(Op(Kind.MBIND, 0, each[0], each[1] - each[0]) for each in (a, b))
     if (a[2] | b[2]) & _UFFD_FLAGS:

@@ -11,6 +11,7 @@ import numpy as np
 from tests.differential.cures import cure
 from tests.differential.executor import Executor, Outcome, Variant
 from tests.differential.program import ARENA, ARENA_PAGES, PAGE, Kind, Op, Program, listing
+from vmad.model.facts import AnonVma
 from vmad.model.process import ProcessId
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Direction, Judgement, Verdict
@@ -224,7 +225,7 @@ class Trial:
             pair = each.pair
             removal = (
                 None
-                if each.merged
+                if each.merged or self._one_sided(pair)
                 else cure(pair.judgement.reasons, pair.facts, pair.a.fields, pair.b.fields)
             )
             if removal:
@@ -246,6 +247,13 @@ class Trial:
                     Disagreement(program + variant.tail, pair, "removal of the reason:", False)
                 )
             self.cured[pair.judgement.decisive] += 1
+
+    def _one_sided(self, pair: PairOnTrial) -> bool:
+        """Whether it merges from one side only, up to 6.15: which one a removal operates on last is
+        nobody's choice.
+        """
+        unfaulted = [side.chain == AnonVma.NONE for side in (pair.a, pair.b)]
+        return not self.rules.era.symmetric_anon_vma and unfaulted[0] != unfaulted[1]
 
     def _base(self, program: Program) -> Program:
         return program if self.switch is None else self.switch.before(program)

@@ -51,6 +51,22 @@ def build(target: Target, layout: str, **arguments: object) -> int | None:
         return None
 
 
+#: goes on in a second thread when the first has ended: SYS_exit of x86-64 ends one thread
+WITHOUT_LEADER = """
+import ctypes, threading
+threading.Thread(target=threading.Event().wait).start()
+ctypes.CDLL(None).syscall(60, 0)
+"""
+
+
+def process_without_leader() -> subprocess.Popen[bytes]:
+    """A process whose first thread has exited, while its address space goes on."""
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", WITHOUT_LEADER])
+    while ") Z " not in Path(f"/proc/{process.pid}/stat").read_text():
+        os.sched_yield()
+    return process
+
+
 def main() -> None:
     out = Path(sys.argv[1])
     with ExitStack() as stack:
@@ -69,6 +85,7 @@ def main() -> None:
         for layout in CHILDREN:
             pids.add(build(children, layout))
         build(large, "guard_pages", pairs=LARGE // 2)
+        pids.add(process_without_leader().pid)
         words = [sys.executable, "-m", "vmad", "capture", "--names", "-o", str(out / "inside.vmad")]
         with suppress(FileNotFoundError):
             os.unlink(out / "inside.vmad")

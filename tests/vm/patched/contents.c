@@ -804,6 +804,11 @@ static void one(const struct layout *layout, const struct state *state, const st
 	    (state->before == before_rewritten || state->before == before_ksm ||
 	     state->before == before_pinned))
 		return;
+	/* locked memory is not swapped */
+	if (layout->attempt == op_mlock &&
+	    (state->before == before_swapped || state->before == before_half_swapped ||
+	     state->before == before_swap_cache))
+		return;
 	/* huge pages want areas of their size, everything else is quicker with small ones */
 	n = strstr(state->name, "huge") || strstr(use->name, "huge") ? HUGE : 16 * PAGE;
 	if (!strcmp(state->name, "half-swapped"))
