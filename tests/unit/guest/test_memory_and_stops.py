@@ -11,11 +11,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.unit.guest.conftest import Recorded
 from tests.unit.guest.fake_qemu import FakeQemu, Memory
 from vmad.errors import TargetUnavailable
+from vmad.sources.guest.memory import AddressSpace
+from vmad.sources.guest.paging import Image
 from vmad.sources.guest.physical import NotRam, PhysicalMemory, Range, _ram
 from vmad.sources.guest.qmp import Monitor
 
@@ -110,6 +113,24 @@ def test_what_is_not_the_guests_memory_is_not_taken_for_it(tmp_path: Path) -> No
         memory.try_direct(0x100000)
         assert memory.way == "pmemsave"
         assert memory.why_not_direct == "what listens on the socket is not the guest's QEMU"
+        memory.close()
+
+
+def test_what_is_read_along_is_not_kept(tmp_path: Path) -> None:
+    """Pages 64 KiB apart come in pieces; a hole between two of them does no harm."""
+    with (
+        FakeQemu(tmp_path / "s", filled(), {"info mtree -f": MTREE}) as qemu,
+        closing(Monitor(str(qemu.path))) as monitor,
+    ):
+        memory = PhysicalMemory(monitor)
+        look = AddressSpace(memory, Image(1 << 62, 0, 0), 0).look()
+        pages = np.array([0x9F, *range(0x100, 0x300, 0x10)], np.uint64)
+        (found,) = look.words(pages << np.uint64(12), [8])
+        assert found.tolist() == [qemu.memory.word((page << 12) + 8) for page in pages.tolist()]
+        assert qemu.asked.count("pmemsave") <= len(pages)
+        assert look._used == len(pages)
+        (again,) = look.words(pages[::-1] << np.uint64(12), [8])
+        assert again.tolist() == found.tolist()[::-1]
         memory.close()
 
 

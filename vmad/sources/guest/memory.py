@@ -7,7 +7,7 @@ nothing is read twice. For a newer state, take a new look.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ from vmad.sources.guest.paging import Image
 from vmad.sources.guest.physical import PAGE, NotRam, PhysicalMemory, Range
 
 U64 = npt.NDArray[np.uint64]
+
+#: bytes of one range, and of all that one reading takes: what lies between is read along
+PIECE, BATCH = 8 << 20, 32 << 20
 _SHIFT = np.uint64(12)
 
 
@@ -55,6 +58,19 @@ class AddressSpace:
         return Look(self)
 
 
+def _batches(ranges: list[Range]) -> Iterator[list[Range]]:
+    """Ranges in their order, up to BATCH bytes at a time."""
+    batch: list[Range] = []
+    size = 0
+    for one in ranges:
+        if batch and size + one.size > BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += one.size
+    yield batch
+
+
 class Look:
     """Reads through pages that are kept. Raises Torn, TargetUnavailable."""
 
@@ -72,25 +88,38 @@ class Look:
         if not len(missing):
             return
         memory = self._space.memory
-        apart = np.flatnonzero(np.diff(missing) > np.uint64(1 + memory.gap // PAGE)) + 1
+        piece = missing // np.uint64(PIECE // PAGE)
+        far = np.diff(missing) > np.uint64(1 + memory.gap // PAGE)
+        apart = np.flatnonzero(far | (np.diff(piece) != 0)) + 1
         firsts = missing[np.concatenate(([0], apart))].tolist()
         lasts = missing[np.concatenate((apart - 1, [len(missing) - 1]))].tolist()
         ranges = [
             Range(first * PAGE, (last + 1) * PAGE)
             for first, last in zip(firsts, lasts, strict=True)
         ]
+        for batch in _batches(ranges):
+            self._read(batch, missing)
+
+    def _read(self, ranges: list[Range], wanted: U64) -> None:
+        """Read ranges and keep those of their pages that are ``wanted`` (ascending)."""
+        memory = self._space.memory
+        low, high = ranges[0].start // PAGE, ranges[-1].end // PAGE
+        here = wanted[slice(*np.searchsorted(wanted, np.array([low, high], np.uint64)))]
         try:
             raw = memory.read_all(ranges)
         except NotRam as error:
             if not memory.gap:
                 raise Torn(str(error)) from error
             # a hole between two pages of RAM: without reading along
-            ranges = [Range(page * PAGE, (page + 1) * PAGE) for page in missing.tolist()]
+            ranges = [Range(page * PAGE, (page + 1) * PAGE) for page in here.tolist()]
             raw = memory.read_all(ranges)
         read = np.concatenate(
             [np.arange(r.start // PAGE, r.end // PAGE, dtype=np.uint64) for r in ranges]
         )
-        self._keep(read, np.frombuffer(raw, np.uint64))
+        words = np.frombuffer(raw, np.uint64)
+        if len(read) != len(here):
+            words = words.reshape(-1, 512)[np.searchsorted(read, here)].reshape(-1)
+        self._keep(here, words)
 
     def _keep(self, read: U64, words: U64) -> None:
         needed = self._used + len(read)
@@ -101,10 +130,9 @@ class Look:
         self._store[self._used * 512 : needed * 512] = words
         rows = np.arange(self._used, needed)
         self._used = needed
-        # what was read along may be there already: the first reading stays
         pages = np.concatenate((self._pages, read))
-        self._pages, first = np.unique(pages, return_index=True)
-        self._rows = np.concatenate((self._rows, rows))[first]
+        order = np.argsort(pages, kind="stable")
+        self._pages, self._rows = pages[order], np.concatenate((self._rows, rows))[order]
 
     def words(self, addresses: U64, offsets: Sequence[int]) -> list[U64]:
         """The 8 bytes at each offset from each address, one array per offset.
