@@ -3,8 +3,8 @@
 
 ``marcher.py march FROM SECONDS FILE``: from this share of the limit to ENOMEM, evenly; FILE gets a
 line "SHARE TIME" for each hundredth and "ENOMEM TIME" at the end; then it stays as it is.
-``marcher.py burst SHARE SECONDS``: there, for that time, and back (an emulator takes a second or two
-to get there); then it stays.
+``marcher.py burst SHARE SECONDS``: there (which takes an emulator a second or two), stays for that
+time, and back; then it stays.
 """
 
 import ctypes
