@@ -128,8 +128,8 @@ def pairs_of(table: VmaTable, rules: Rules, choose_a: int) -> list[PairOnTrial]:
         a, b = Side(*vmas[index - 1][:5]), Side(*vmas[index][:5])
         judgement = rules.judge(facts)
         if file and isinstance(rules, RelaxedRules):
-            # Private /dev/zero: the series leaves it alone, since a file's mappings are found by the
-            # page offset as well. Facts tell only whether the files differ: no verdict to be held.
+            # Private /dev/zero: the series leaves it alone, as a file finds its mappings by the
+            # page offset too. Facts tell only whether the files differ: no verdict to be held.
             judgement = Judgement(Verdict.UNKNOWN, ("vm_file",))
         # an operation on A joins it to its lower neighbour rather than to B when both would have
         # it and their anon_vmas differ (vma_merge: "only merge left")
