@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def both(kernel: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both
         finally:
             news.set()
 
-    lab = threading.Thread(target=boot)
+    lab = threading.Thread(target=boot, daemon=True)  # QEMU ends with this process at the latest
     lab.start()
     news.wait()
     assert b"ready" in said, failure
@@ -101,41 +101,38 @@ def both(kernel: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both
     inside = CaptureSource(str(directory / "out" / "inside.vmad"))
     yield Both(directory / "qmp", inside, pids, AnchorCache(directory / "cache"))
     inside.close()
-    monitor = Monitor(str(directory / "qmp"))
-    with suppress(VmadError):
+    with suppress(VmadError), closing(Monitor(str(directory / "qmp"))) as monitor:
         monitor.execute("quit")
-    monitor.close()
-    lab.join()
+    lab.join(30)
 
 
 def test_every_pair_has_the_same_facts_from_outside(both: Both) -> None:
-    source = both.open()
-    exact = both.inside.evidence is Evidence.KERNEL
-    pairs = 0
-    for process in both.quiet():
-        inside, outside = both.inside.table(process), source.table(process)
-        for column in inside.rows.dtype.names or () if exact else SHOWN_BY_PROCFS:
-            differing = np.flatnonzero(inside.rows[column] != outside.rows[column])
-            assert not len(differing), (process, column, differing[:5])
-        assert outside.paths == inside.paths
-        assert outside.map_count == inside.map_count
-        assert outside.comm == inside.comm
-        assert outside.consistent
-        pairs += int(inside.rows["pair"].sum())
-    assert pairs > 20_000
-    source.close()
+    with closing(both.open()) as source:
+        exact = both.inside.evidence is Evidence.KERNEL
+        pairs = 0
+        for process in both.quiet():
+            inside, outside = both.inside.table(process), source.table(process)
+            for column in inside.rows.dtype.names or () if exact else SHOWN_BY_PROCFS:
+                differing = np.flatnonzero(inside.rows[column] != outside.rows[column])
+                assert not len(differing), (process, column, differing[:5])
+            # maps of a process whose first thread has exited is empty
+            assert outside.paths == inside.paths or (outside.paths and not inside.paths)
+            assert outside.map_count == inside.map_count
+            assert outside.comm == inside.comm
+            assert outside.consistent
+            pairs += int(inside.rows["pair"].sum())
+        assert pairs > 20_000
 
 
 def test_the_guest_says_the_same_of_itself(both: Both, kernel: str) -> None:
-    source = both.open()
-    assert source.kernel == both.inside.kernel
-    assert source.max_map_count == both.inside.max_map_count
-    assert source.hostname == "vmad-lab"
-    there = {tuple(row) for row in source.census()[["pid", "start_time"]].tolist()}
-    assert set(both.quiet()) <= there
-    with pytest.raises(ProcessGone):
-        source.table(ProcessId(max(both.pids), 1))
-    source.close()
+    with closing(both.open()) as source:
+        assert source.kernel == both.inside.kernel
+        assert source.max_map_count == both.inside.max_map_count
+        assert source.hostname == "vmad-lab"
+        there = {tuple(row) for row in source.census()[["pid", "start_time"]].tolist()}
+        assert set(both.quiet()) <= there
+        with pytest.raises(ProcessGone):
+            source.table(ProcessId(max(both.pids), 1))
 
 
 def test_a_scan_from_outside_is_the_scan_of_the_record(
@@ -155,13 +152,12 @@ def test_a_scan_from_outside_is_the_scan_of_the_record(
 
 
 def test_a_guest_that_stood_still_goes_on(both: Both) -> None:
-    source = both.open(consistent=True)
-    processes = both.quiet()
-    for process in processes:
-        assert len(source.table(process).rows) == len(both.inside.table(process).rows)
-    assert len(source.stops) == len(processes)
-    assert source.guest.monitor.execute("query-status")["status"] == "running"
-    source.close()
+    with closing(both.open(consistent=True)) as source:
+        processes = both.quiet()
+        for process in processes:
+            assert len(source.table(process).rows) == len(both.inside.table(process).rows)
+        assert len(source.stops) == len(processes)
+        assert source.guest.monitor.execute("query-status")["status"] == "running"
 
 
 def test_a_guest_goes_on_whenever_vmad_is_killed(both: Both) -> None:
