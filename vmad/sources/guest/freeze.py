@@ -24,6 +24,8 @@ from vmad.sources.guest.qmp import TIMEOUT, Monitor, Refused
 _PIPE = 4096
 _F_SETPIPE_SZ = 1031  # fcntl(2)
 _NAME = "vmad-still"
+#: the run state of a guest during a dump (qapi/run-state.json)
+_STOPPED = "save-vm"
 
 
 class Freezer:
@@ -61,9 +63,15 @@ class Freezer:
                 self._wait()
 
     def _wait(self) -> None:
-        """Until the dump has failed and the guest goes on. Raises TargetUnavailable."""
+        """Until the dump has failed and the guest goes on, which is a moment later.
+
+        Raises TargetUnavailable.
+        """
         deadline = time.monotonic() + TIMEOUT
-        while self._monitor.execute("query-dump")["status"] == "active":
+        while (
+            self._monitor.execute("query-dump")["status"] == "active"
+            or self._monitor.execute("query-status")["status"] == _STOPPED
+        ):
             if time.monotonic() > deadline:
                 raise TargetUnavailable(
                     f"qemu:{self._monitor.path}: QEMU has not let the guest go on for "
