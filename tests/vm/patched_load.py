@@ -47,11 +47,13 @@ STRESS = (
     PRESSURE
     + """
 echo 7 >/proc/sys/vm/anon_vma_merge
-seconds=$(($2 / 12))
-for stressor in mremap mmap vm fork swap ksm userfaultfd numa mmapfork madvise mlock brk; do
+seconds=$(($2 / 9))
+for stressor in mremap mmap vm fork userfaultfd mmapfork madvise mlock brk; do
     stress-ng --quiet --$stressor 2 --verify --timeout $seconds --vm-bytes 96M --mremap-bytes 32M \\
         --mmap-bytes 64M --temp-path /tmp
-    echo "$stressor $?"
+    status=$?
+    echo "$stressor $status"
+    [ $status = 0 ] || exit $status
 done
 """
 )
