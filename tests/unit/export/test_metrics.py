@@ -300,6 +300,12 @@ def test_top_processes_are_the_only_series_with_pids() -> None:
         assert ("pid" in dict(labels)) == name.startswith("vmad_top_process_")
 
 
+def of_the_host(exposition: Exposition) -> list[bytes]:
+    """The lines of its compressed OpenMetrics but for this process's own, which go on."""
+    lines = gzip.decompress(exposition.render(openmetrics=True, compressed=True)).splitlines()
+    return [line for line in lines if not line.startswith(b"process_")]
+
+
 def test_a_format_that_is_scraped_lies_ready_after_the_next_scan() -> None:
     before = Exposition(self_stats(), sample_snapshot())
     before.render(openmetrics=True, compressed=True)
@@ -311,9 +317,8 @@ def test_a_format_that_is_scraped_lies_ready_after_the_next_scan() -> None:
     third = Exposition(self_stats(), sample_snapshot())
     third.prepare(after)
     assert set(third._hosts) == {True}
-    assert third.render(True, True) == Exposition(self_stats(), sample_snapshot()).render(
-        True, True
-    )
+    anew = Exposition(self_stats(), sample_snapshot())
+    assert of_the_host(third) == of_the_host(anew) != []
 
 
 def test_a_format_that_nobody_asks_for_any_more_is_not_rendered(
