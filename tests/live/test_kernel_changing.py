@@ -67,7 +67,8 @@ def in_the_middle(
 
 def exec_sleep(target: ForkedTarget) -> None:
     target.send("os.execv('/bin/sleep', ['sleep', '1000'])")
-    while Path(f"/proc/{target.pid}/comm").read_text() != "sleep\n":
+    # asleep: until then its loader maps libraries
+    while "nanosleep" not in Path(f"/proc/{target.pid}/wchan").read_text():
         pass
 
 
