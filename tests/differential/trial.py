@@ -175,15 +175,15 @@ class Trial:
     def __init__(
         self,
         executor: Executor,
-        kernel: Source,
+        source: Source,
         procfs: Source | None = None,
         switch: Switch | None = None,
     ) -> None:
-        self.executor, self.kernel, self.procfs = executor, kernel, procfs
+        self.executor, self.source, self.procfs = executor, source, procfs
         self.switch = switch
-        self.rules: Rules = StockRules(kernel.kernel)
+        self.rules: Rules = StockRules(source.kernel)
         if switch is not None and switch.attempt & ALL_ON == ALL_ON:
-            self.rules = RelaxedRules(kernel.kernel)
+            self.rules = RelaxedRules(source.kernel)
         self.procfs_pairs = self.procfs_unknown = 0
         self.not_tried = 0
         #: decisive reason -> pairs that merged once it was removed
@@ -195,7 +195,7 @@ class Trial:
         if not held.pid:
             return []
         process = ProcessId(held.pid, start_time(held.pid))
-        pairs = pairs_of(self.kernel.table(process), self.rules, choose_a)
+        pairs = pairs_of(self.source.table(process), self.rules, choose_a)
         by_procfs = self._by_procfs(process) if pairs and self.procfs is not None else {}
         tried = [pair for pair in pairs if pair.tail is not None]
         self.not_tried += len(pairs) - len(tried)
@@ -208,7 +208,7 @@ class Trial:
             for pair, outcome in zip(tried, outcomes, strict=True)
         ]
         for answer in answered:
-            self._check(program, answer, answer.pair, "kernel")
+            self._check(program, answer, answer.pair, self.source.evidence)
             judged = by_procfs.get(answer.pair.b.start)
             if judged is not None:
                 self.procfs_pairs += 1

@@ -58,8 +58,8 @@ done
 """
 )
 DIFFERENTIAL = """
-exec python3 -m tests.differential.fuzz --switch 0:7 --seed "$3" --pairs "$2" --workers 1 \\
-    --state /tmp/fuzz/state.json
+exec timeout --foreground --signal=INT --preserve-status "$2" python3 -m tests.differential.fuzz \\
+    --switch 8:7 --evidence procfs --seed "$3" --workers 1 --state /tmp/fuzz/state.json
 """
 #: phase -> script, program whose path is $1, MiB of memory
 PHASES = {
