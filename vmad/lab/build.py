@@ -47,6 +47,14 @@ class Recipe:
     source: Source
     patches: tuple[Path, ...]
     fragments: tuple[Path, ...]
+    made_for: str | None = None  #: the source version that the patches were written on, if known
+
+    def what(self) -> str:
+        """The source, and the one that the patches are for where that is another one."""
+        other = self.made_for not in (None, self.source.version)
+        return f"linux {self.source.version}" + (
+            f" (the series was made on {self.made_for})" if other else ""
+        )
 
     def key(self) -> str:
         """The hash of everything that the kernel depends on."""
@@ -71,11 +79,11 @@ def build(
     with cache.locked(f"lock-build-{tree_name}"):
         if not _is_there(cache, recipe.name, key):
             began = time.monotonic()
-            told(f"{recipe.name}: linux {recipe.source.version}, {len(recipe.patches)} patches")
+            told(f"{recipe.name}: {recipe.what()}, {len(recipe.patches)} patches")
             alike = tree_name.replace("patched-", "stock-", 1)
             with cache.locked(f"lock-build-{alike}") if alike != tree_name else nullcontext():
                 tree = build_tree(cache, recipe.source, tree_name, alike)
-            apply(recipe.patches, recipe.source.tree, tree, f"linux {recipe.source.version}")
+            apply(recipe.patches, recipe.source.tree, tree, recipe.what())
             lost = configure(cache, tree, recipe.fragments)
             if lost:
                 told(f"not taken by the configuration: {' '.join(lost)}")
@@ -142,6 +150,7 @@ def recipe_of(
         source(cache, version),
         tuple(listed),
         tuple(home / "config" / fragment for fragment in CONFIGURATIONS[config]),
+        None if stock or patches else (home / "VERSION").read_text(encoding="utf-8").strip(),
     )
 
 

@@ -72,6 +72,18 @@ def test_series_is_part_of_the_recipe_and_named_when_absent(tmp_path: Path) -> N
         built(tmp_path, stock=False, patches=tmp_path)
 
 
+def test_source_other_than_the_one_the_series_was_made_on_is_named_as_such(tmp_path: Path) -> None:
+    assert (
+        built(tmp_path, stock=False)
+        .what()
+        .startswith("linux 6.12.1-1 (the series was made on 6.12")
+    )
+    assert built(tmp_path).what() == "linux 6.12.1-1"
+    recipe = built(tmp_path, stock=False)
+    same = replace(recipe, source=replace(recipe.source, version=str(recipe.made_for)))
+    assert same.what() == f"linux {recipe.made_for}"
+
+
 def test_every_configuration_has_what_the_lab_boots_with() -> None:
     """The list of docs/lab.md, and what reading a guest from outside needs."""
     home = Path(package_root()) / "deploy/kernel/config"
