@@ -25,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "probe",
         help="make the kernel try to merge the pairs of one process",
-        description="Stop a process for less than a millisecond, set a hint on one VMA and take "
+        description="Stop a process for about a millisecond, set a hint on one VMA and take "
         "it back, and see whether the kernel merged the pair. A mergeable pair is merged by "
         "that; nothing else changes. Exit status 1 when the kernel does otherwise than the "
         "verdict said, or when a boundary could not be asked about.",
