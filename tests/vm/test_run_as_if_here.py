@@ -58,7 +58,7 @@ def visit(kernel: str, tmp_path_factory: pytest.TempPathFactory) -> Visit:
         cpus=2,
         swap=64 << 20,
         numa=2,
-        timeout=240,
+        timeout=900,
         out_dir=out,
         stdin=b"from here",
         environment={"OUT": str(out)},
