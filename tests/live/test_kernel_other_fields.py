@@ -46,7 +46,7 @@ def built_without(words: dict[str, str], directory: Path) -> None:
         for word, other in words.items():
             # members of the kernel's structures, not of ours (header->map_count, row.map_count)
             member = rf"(?<!header->)(?<!row\.)(?<!window\.)\b{word}\b(?!_)"
-            if file.name in ("kernel.bpf.h", "look.bpf.h", "compare.bpf.h", "task.bpf.h"):
+            if file.name in KERNELS_FIELDS:
                 text = re.sub(member, other, text)
         (directory / file.name).write_text(text)
     shutil.copy(here / "Makefile", directory)
@@ -54,6 +54,8 @@ def built_without(words: dict[str, str], directory: Path) -> None:
     subprocess.run(make, check=True)
 
 
+#: files that name them
+KERNELS_FIELDS = ("kernel.bpf.h", "look.bpf.h", "compare.bpf.h", "content.bpf.h", "task.bpf.h")
 OBJECTS = ("census", "task_vma", *(("open_coded",) if "open-coded" in WALKS else ()))
 
 

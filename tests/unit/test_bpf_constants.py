@@ -18,7 +18,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VMA_ROW
 from vmad.rules.runs import HARD_FACTS
-from vmad.sources.bpf import layout, source
+from vmad.sources.bpf import layout, merge_attempts, source
 from vmad.sources.bpf.census import KERNEL_CENSUS_ROW
 from vmad.sources.bpf.layout import ENTRY, HEADER, WANTED, Control, Status, Steady
 
@@ -118,6 +118,17 @@ def test_structures_and_limits_of_the_walks() -> None:
 )
 def test_structures_of_one_program(file: str, name: str, dtype: np.dtype[np.void]) -> None:
     assert compile_assertions(file, dict(struct(name, dtype))) == ""
+
+
+def test_results_and_limits_of_counting_merge_attempts() -> None:
+    expected: dict[str, str | int] = {
+        f"{outcome}_{reason}".upper(): place
+        for place, (outcome, reason) in enumerate(merge_attempts.RESULTS)
+    }
+    expected |= {"RESULTS": len(expected), "CPU_ROWS": merge_attempts.CPU_ROWS}
+    expected["sizeof(struct cpu_row)"] = merge_attempts.ROW_RESULTS * 8
+    expected |= struct("settings", merge_attempts.SETTINGS)
+    assert compile_assertions("merge_fentry.bpf.c", expected) == ""
 
 
 def test_settings_are_laid_out_as_the_programs_read_them() -> None:

@@ -21,6 +21,7 @@ from vmad.config import load_config
 from vmad.config.schema import Config
 from vmad.daemon.content import DaemonContent
 from vmad.daemon.evidence import DeadlineSource, open_evidence
+from vmad.daemon.merge_attempts import merge_attempts_counter
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
 from vmad.daemon.rights import give_up_after_start
 from vmad.daemon.rounds import Rounds
@@ -41,7 +42,7 @@ log = logging.getLogger("vmad")
 EVENTS_SHARE = 0.25
 ENDING = frozenset((signal.SIGTERM, signal.SIGINT))
 #: keys that are read at the start alone
-AT_START = ("evidence", "deadline", "page_budget")
+AT_START = ("evidence", "deadline", "page_budget", "merge_attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Service:
             socket.gethostname(),
             proc=proc,
             inherited=self._state.read() if self._state is not None else None,
+            merge_attempts=merge_attempts_counter(self._config, self._opened.source.kernel),
         )
         self._watches = Watches()
         self._content = DaemonContent(

@@ -71,6 +71,26 @@ def census_finding(proc: str = "/proc") -> Finding:
     return Finding(title, gives, True, "works", None, number, number, cost)
 
 
+def merge_attempts_finding(kernel: KernelInfo, proc: str = "/proc") -> Finding:
+    """Counting on a stock kernel: attached for a moment."""
+    from vmad.sources.bpf.merge_attempts import (  # noqa: PLC0415  libbpf
+        KernelMergeAttempts,
+        is_counting,
+    )
+
+    title = "BPF merge attempts"
+    gives = "what becomes of each attempt to merge (scan.merge_attempts: bpf)"
+    if kernel.patched:
+        return Finding(title, gives, None, "not needed: this kernel counts them itself")
+    try:
+        on = {True: ", and is on", False: ", and is off", None: ""}[is_counting()]
+        attempts = KernelMergeAttempts(kernel)
+    except EvidenceUnavailable as error:
+        return Finding(title, gives, False, error.what, bpf_remedy(error, proc))
+    attempts.close()
+    return Finding(title, gives, True, f"works by {attempts.way}{on}")
+
+
 def file_finding(file: str, kernel: KernelInfo, proc: str = "/proc") -> Finding:
     """/proc/PID/``file`` of every process: opened, which is what the kernel asks a right for."""
     gives, elsewhere = FILES[file]

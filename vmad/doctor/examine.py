@@ -12,6 +12,7 @@ from vmad.doctor.evidence import (
     census_finding,
     events_finding,
     file_finding,
+    merge_attempts_finding,
     walk_finding,
 )
 from vmad.doctor.findings import Finding, Report, conclude
@@ -33,6 +34,8 @@ def examine(step: Callable[[str], None] = lambda what: None, proc: str = "/proc"
         hidden |= {one.id.pid: one for one in missed}
     step("census")
     findings = [*walks, census_finding(proc)]
+    step("merge attempts")
+    findings.append(merge_attempts_finding(kernel, proc))
     files = {}
     for file in FILES:
         step(f"/proc/PID/{file}")

@@ -120,9 +120,10 @@ HOST = Section(
                "the evidence leaves pairs undecided.",
                "relaxed minus stock is what the patched kernel would gain on this host."),
         Metric("vmad_kernel_merge_attempts_total", "counter", ("outcome", "reason"), "attempts",
-               "Attempts of the patched kernel to merge two anonymous VMAs since boot, by outcome "
-               "(merged, refused) and reason; absent on a stock kernel, still while its sysctl "
-               "vm.anon_vma_merge is 0.",
+               "Attempts of the kernel to merge two anonymous VMAs, by outcome (merged, refused) "
+               "and reason. Of the patched kernel since boot, still while its sysctl "
+               "vm.anon_vma_merge is 0; of a stock kernel since vmad started, where "
+               "scan.merge_attempts is bpf; else absent.",
                "rate() by reason: what merges thanks to the series, what stays refused and why "
                "(docs/patched-kernel.md names the reasons)."),
     ),

@@ -72,7 +72,8 @@ class ScanCounts:
 class Scanner:
     """Scans ``source`` into snapshots. ``clock`` gives Unix time in seconds.
 
-    ``inherited`` is what ``leave`` of an earlier scanner gave on this boot.
+    ``inherited`` is what ``leave`` of an earlier scanner gave on this boot. ``merge_attempts``
+    counts them where the kernel does not.
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class Scanner:
         proc: str = "/proc",
         clock: Callable[[], float] = time.time,
         inherited: Inherited | None = None,
+        merge_attempts: Callable[[], MergeAttempts] | None = None,
     ) -> None:
         self.source = source
         self.counts = ScanCounts()
         self._hostname = hostname
         self._proc = proc
         self._clock = clock
+        self._count_merges = merge_attempts
         self._lock = threading.Lock()
         self._history = History(inherited)
         self._held: dict[_Key, _Held] = {}
@@ -270,10 +273,12 @@ class Scanner:
         )
 
     def _merge_attempts(self) -> MergeAttempts | None:
-        """The patched kernel's counters, which only this machine's /proc shows."""
-        if self.source.kernel.patched and is_here(self.source):
+        """This machine's: the patched kernel's counters, which its /proc shows, else BPF's."""
+        if not is_here(self.source):
+            return None
+        if self.source.kernel.patched:
             return read_merge_attempts(self._proc)
-        return None
+        return self._count_merges() if self._count_merges is not None else None
 
     def _members(self, census: Census, ids: Sequence[_Key], limit: int | None) -> Iterable[Member]:
         """Every process that was walked or counted, as it is now; unchanged ones are the same

@@ -113,5 +113,5 @@ class HostSnapshot:
     pairs: Mapping[PairKey, int]
     recoverable: Recoverable
     self_stats: SelfStats
-    #: by (outcome, reason) since boot; None where the kernel does not count its merge attempts
+    #: by (outcome, reason), since boot or since BPF began to count; None where nobody counts
     merge_attempts: Mapping[tuple[str, str], int] | None = None

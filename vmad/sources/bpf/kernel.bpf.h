@@ -26,7 +26,7 @@ typedef u16 __be16;
 typedef u32 __be32;
 typedef u32 __wsum;
 
-enum { BPF_MAP_TYPE_ARRAY = 2 };
+enum { BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_HASH = 9 };
 enum { BPF_F_MMAPABLE = 1 << 10 };
 
 #include <bpf/bpf_helpers.h>
@@ -151,6 +151,28 @@ struct vm_area_struct {
 	struct mempolicy *vm_policy;
 	struct vm_userfaultfd_ctx vm_userfaultfd_ctx;
 	struct anon_vma_name *anon_name;
+};
+
+/* 6.12: what is asked of vma_modify() and vma_merge_new_range() */
+struct vma_merge_struct {
+	struct vm_area_struct *prev;
+	struct vm_area_struct *middle;
+	struct vm_area_struct *next;
+	unsigned long start, end;
+	unsigned long pgoff;
+	unsigned long vm_flags;
+	struct file *file;
+	struct anon_vma *anon_vma;
+	struct mempolicy *policy;
+	struct vm_userfaultfd_ctx uffd_ctx;
+	struct anon_vma_name *anon_name;
+	struct vm_area_struct *copied_from; /* by mremap; 7.0 and late 6.18.y */
+};
+
+/* the earlier names of middle and vm_flags */
+struct vma_merge_struct___6_12 {
+	struct vm_area_struct *vma;
+	unsigned long flags;
 };
 
 struct upid {

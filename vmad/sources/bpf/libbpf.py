@@ -84,6 +84,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "bpf_object__close": (None, (ctypes.c_void_p,)),
     "bpf_object__find_program_by_name": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)),
     "bpf_object__find_map_by_name": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)),
+    "bpf_program__attach": (ctypes.c_void_p, (ctypes.c_void_p,)),
     "bpf_program__fd": (ctypes.c_int, (ctypes.c_void_p,)),
     "bpf_program__attach_iter": (
         ctypes.c_void_p,
@@ -98,9 +99,16 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
         (ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t)),
     ),
     "bpf_prog_test_run_opts": (ctypes.c_int, (ctypes.c_int, ctypes.POINTER(_TestRunOpts))),
+    "bpf_prog_get_next_id": (ctypes.c_int, (ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32))),
+    "bpf_prog_get_fd_by_id": (ctypes.c_int, (ctypes.c_uint32,)),
+    "bpf_obj_get_info_by_fd": (
+        ctypes.c_int,
+        (ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint32)),
+    ),
 }
 
 BTF_PATH = "/sys/kernel/btf/vmlinux"
+RIGHTS = "needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)"
 
 #: bytes; a whole verifier log is longer only for programs that it gives up on
 LOG_SIZE = 1 << 24
@@ -135,7 +143,7 @@ def _why(number: int, log: str, since: str) -> tuple[str, str]:
     if not os.path.exists(BTF_PATH):
         return f"no {BTF_PATH}", "needs a kernel with CONFIG_DEBUG_INFO_BTF=y"
     if number == errno.EPERM:
-        return "not permitted", "needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)"
+        return "not permitted", RIGHTS
     wanted = tuple(int(part) for part in since.split("."))
     if number == errno.ESRCH or parse_release(os.uname().release)[:2] < wanted:
         return "a type or function it wants is not in this kernel", f"needs Linux {since} or later"
@@ -147,6 +155,22 @@ def _why(number: int, log: str, since: str) -> tuple[str, str]:
     ]
     detail = f" ({lines[-1][:160]})" if lines else ""
     return f"{os.strerror(number)}{detail}", "report it with the output of `uname -r`"
+
+
+def loaded_programs() -> list[str] | None:
+    """Names of all programs in the kernel; None without CAP_SYS_ADMIN, which listing them takes."""
+    library, names = load_library(), []
+    number = ctypes.c_uint32(0)
+    while library.bpf_prog_get_next_id(number, ctypes.byref(number)) == 0:
+        fd = library.bpf_prog_get_fd_by_id(number)
+        if fd < 0:  # it has gone meanwhile
+            continue
+        # struct bpf_prog_info (uapi/linux/bpf.h, 4.15): the name is 16 bytes at 64
+        found, size = ctypes.create_string_buffer(80), ctypes.c_uint32(80)
+        if library.bpf_obj_get_info_by_fd(fd, found, ctypes.byref(size)) == 0:
+            names.append(found.raw[64:80].split(b"\0")[0].decode("ascii", "replace"))
+        os.close(fd)
+    return names if ctypes.get_errno() == errno.ENOENT else None
 
 
 class BpfObject:
@@ -161,6 +185,7 @@ class BpfObject:
         self._library = load_library()
         self._name = path.name
         self._object: int | None = None
+        self._links: list[int] = []
         if not path.exists():
             raise EvidenceUnavailable(f"BPF: {path} is missing", "run `make setup` to build it")
         # A type that the kernel does not have makes libbpf look in the BTF of modules, for which
@@ -256,8 +281,25 @@ class BpfObject:
             )
         return IteratorLink(self._library, link)
 
+    def attach(self, program: str) -> None:
+        """Attach a program to what its section names, until ``close``.
+
+        Raises EvidenceUnavailable where the kernel refuses.
+        """
+        link = self._library.bpf_program__attach(self._program(program))
+        if not link:
+            number = ctypes.get_errno()
+            refused = number in (errno.EPERM, errno.EACCES)
+            why = "not permitted" if refused else os.strerror(number)
+            raise EvidenceUnavailable(
+                f"BPF: {self._name} does not attach: {program}: {why}", RIGHTS if refused else None
+            )
+        self._links.append(link)
+
     def close(self) -> None:
-        """Unload."""
+        """Detach what ``attach`` attached, and unload."""
+        while self._links:
+            self._library.bpf_link__destroy(self._links.pop())
         if self._object:
             self._library.bpf_object__close(self._object)
             self._object = None

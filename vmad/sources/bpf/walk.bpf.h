@@ -75,10 +75,10 @@ static __always_inline u64 facts_of_pair(struct walk *walk, struct seen *a, stru
 		facts |= FACT_FILE;
 	if (a->uffd != b->uffd)
 		facts |= FACT_UFFD;
-	if (a->name != b->name && (!a->name || !b->name || !same_name(a->name, b->name)))
+	if (a->name != b->name && (!a->name || !b->name || !same_name(a->name, b->name, 0)))
 		facts |= FACT_NAME;
 	if (a->policy != b->policy &&
-	    (!a->policy || !b->policy || !same_policy(a->policy, b->policy)))
+	    (!a->policy || !b->policy || !same_policy(a->policy, b->policy, 0)))
 		facts |= FACT_POLICY;
 	if (a->shift != b->shift)
 		facts |= FACT_PGOFF;
