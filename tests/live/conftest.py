@@ -12,17 +12,20 @@ from collections.abc import Iterator
 
 import pytest
 from kernel_walks import WALKS, open_kernel_source
+from merge_watches import WATCHES
 
 from vmad.sources.bpf.source import BpfSource
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs BPF where there is none, and a walk that this kernel has not."""
+    """Leave out what needs BPF where there is none, and what this kernel has not or forbids."""
     left_out = set()
     if os.environ.get("VMAD_TEST_EVIDENCE") == "procfs":
         left_out.add("bpf")
     if "open-coded" not in WALKS:
         left_out.add("open_coded")
+    if not WATCHES:
+        left_out.add("watches")
     out = [item for item in items if any(map(item.get_closest_marker, left_out))]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]
