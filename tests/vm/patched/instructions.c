@@ -8,8 +8,8 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 
-#define ROUNDS 400
-#define REPEAT 12
+#define ROUNDS 2000
+#define REPEAT 9
 #define N (4 * PAGE)
 
 static uint64_t ticks(void)
