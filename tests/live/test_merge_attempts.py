@@ -20,6 +20,7 @@ from merge_watches import FORBIDDEN, WATCHES
 
 from vmad.config.schema import Config, ScanConfig
 from vmad.daemon.merge_attempts import merge_attempts_counter
+from vmad.doctor.evidence import merge_attempts_finding
 from vmad.model.kernel import KernelInfo
 from vmad.sources.bpf.merge_attempts import RESULTS, KernelMergeAttempts, is_counting
 
@@ -139,8 +140,10 @@ def found(request: pytest.FixtureRequest, program: Path) -> Iterator[dict[str, t
 def test_whether_it_is_on_can_be_told() -> None:
     """Before the fixture below has it on."""
     assert is_counting() is False
+    assert merge_attempts_finding(KERNEL).detail == f"works by {WATCHES[0]}, and is off"
     attempts = KernelMergeAttempts(KERNEL)
     assert is_counting() is True
+    assert merge_attempts_finding(KERNEL).detail == f"works by {WATCHES[0]}, and is on"
     attempts.close()
     assert is_counting() is False
 
@@ -170,6 +173,17 @@ def test_all_processes_are_counted_unless_one_is_named(program: Path) -> None:
     mine = sum((sum(counts.values()) for _, counts in counted(attempts, steps).values()), 0)
     assert mine >= sum(sum(counts.values()) for counts in EXPECTED.values()) - 1
     attempts.close()
+
+
+def test_doctor_says_whether_it_can_be_had() -> None:
+    found = merge_attempts_finding(KERNEL)
+    assert found.works == bool(WATCHES)
+    if not WATCHES:
+        assert FORBIDDEN in f"{found.detail}; {found.remedy}"
+        assert found.remedy is not None
+    patched = merge_attempts_finding(replace(KERNEL, patched=True, merge_switch=0))
+    assert patched.works is None
+    assert "this kernel counts them itself" in patched.detail
 
 
 def asked_for(kernel: KernelInfo, how: str) -> object:
