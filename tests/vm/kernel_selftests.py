@@ -40,7 +40,6 @@ TESTS = {
     "uffd-unit-tests -f wp-unpopulated": 200,
     "uffd-unit-tests -f sigbus": 300,
     "uffd-unit-tests -f poison": 200,
-    "uffd-unit-tests -f pagemap": 200,
     "uffd-stress anon 20 16": 200,
     "uffd-stress shmem 20 16": 200,
     "uffd-stress hugetlb 64 16": 200,
@@ -65,6 +64,7 @@ cp -r "$2" /tmp/mm
 cd /tmp/mm
 """
 _TAP = re.compile(r"^(?P<not>not )?ok \d+(?P<rest>.*)$", re.MULTILINE)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OTHER = re.compile(r"\.\.\.\s*(?P<word>OK|Fail|done|failed|skip)", re.IGNORECASE)
 
 
@@ -84,6 +84,7 @@ class Result:
 
 def result_of(text: str, status: int) -> Result:
     """Counts of a program's output: TAP, or the lines of khugepaged and the userfaultfd tests."""
+    text = _COLOUR.sub("", text)
     passed = failed = skipped = 0
     taps = list(_TAP.finditer(text))
     for tap in taps:
