@@ -18,7 +18,8 @@ import numpy as np
 from vmad.errors import EvidenceUnavailable
 from vmad.model.kernel import KernelInfo
 from vmad.rules.eras import era_of
-from vmad.sources.bpf.libbpf import BTF_PATH, BpfObject, loaded_programs
+from vmad.sources.bpf.libbpf import BTF_PATH, RIGHTS, BpfObject, loaded_programs
+from vmad.sources.rights import effective_capabilities
 
 HERE = Path(__file__).parent
 
@@ -87,7 +88,7 @@ class KernelMergeAttempts:
             return
         raise EvidenceUnavailable(
             "merge attempts: " + ", ".join(f"{way}: {why.what}" for way, why in problems),
-            next((why.remedy for _, why in problems if why.remedy), None),
+            _remedy([why.remedy for _, why in problems]),
         )
 
     def read(self) -> dict[tuple[str, str], int]:
@@ -104,6 +105,13 @@ def is_counting() -> bool | None:
     """Whether some process has these programs in the kernel; None where that cannot be told."""
     names = loaded_programs()
     return None if names is None else PROGRAMS[0] in names
+
+
+def _remedy(remedies: Sequence[str | None]) -> str | None:
+    held = set(effective_capabilities())
+    if RIGHTS in remedies and ("CAP_SYS_ADMIN" in held or {"CAP_BPF", "CAP_PERFMON"} <= held):
+        return "the capabilities are there: a security module may forbid it, see vmad doctor"
+    return next((remedy for remedy in remedies if remedy), None)
 
 
 def _attached(way: str, settings: bytes) -> BpfObject:
