@@ -21,7 +21,7 @@ from vmad.rules.stock import StockRules
 from vmad.sources.source import Source
 
 _ARENA_END = ARENA + ARENA_PAGES * PAGE
-_COLUMNS = ["start", "end", "flags", "pgoff", "chain", "facts", "pair", "file"]
+_COLUMNS = ["start", "end", "flags", "pgoff", "chain", "facts", "pair"]
 MREMAP_DONTUNMAP = 4
 LOWER_JOINED_ELSEWHERE = 1
 _SETTLED = 0  #: no error
@@ -122,15 +122,11 @@ def pairs_of(table: VmaTable, rules: Rules, choose_a: int) -> list[PairOnTrial]:
     vmas = rows[first:last][_COLUMNS].tolist()
     found: list[PairOnTrial] = []
     for index in range(1, len(vmas)):
-        facts, is_pair, file = vmas[index][5:]
+        facts, is_pair = vmas[index][5:]
         if not is_pair:
             continue
         a, b = Side(*vmas[index - 1][:5]), Side(*vmas[index][:5])
         judgement = rules.judge(facts)
-        if file and isinstance(rules, RelaxedRules):
-            # Private /dev/zero: the series leaves it alone, as a file finds its mappings by the
-            # page offset too. Facts tell only whether the files differ: no verdict to be held.
-            judgement = Judgement(Verdict.UNKNOWN, ("vm_file",))
         # an operation on A joins it to its lower neighbour rather than to B when both would have
         # it and their anon_vmas differ (vma_merge: "only merge left")
         below = found[-1] if found and found[-1].b == a else None

@@ -125,6 +125,11 @@ CASES = [
     Case("dev_zero", f.FILE | f.PGOFF, stock=("vm_file", "vm_pgoff_shared")),
     Case("dev_zero_twice", f.FILE | f.PGOFF, stock=("vm_file", "vm_pgoff_shared")),
     _flag("dev_zero_split", "rr"),
+    Case(
+        "dev_zero_halves_swapped",
+        pair(SINGULAR, SINGULAR, same=True, also=f.PGOFF),
+        stock=("vm_pgoff_shared",),
+    ),
     Case("uffd", f.UFFD, "um", ("vm_flags:um", "vm_userfaultfd_ctx")),
     Case("uffd_two", f.UFFD, stock=("vm_userfaultfd_ctx",)),
     Case("mempolicy", f.POLICY, stock=POLICY),

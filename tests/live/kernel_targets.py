@@ -320,6 +320,17 @@ def dev_zero_split(at: int) -> None:
     advise(at + HALF, HALF, MADV_RANDOM)
 
 
+def dev_zero_halves_swapped(at: int) -> None:
+    """halves_swapped of a private mapping of /dev/zero: its file keeps the page offsets."""
+    old = at + STRIDE // 2
+    fd = os.open("/dev/zero", os.O_RDWR)
+    mapped(old, 2 * HALF, fd=fd)
+    os.close(fd)
+    write(old, 2 * SIDE)
+    move(old + HALF, at, HALF)
+    move(old, at + HALF, HALF)
+
+
 def guarded(at: int) -> None:
     """A guard region in B (6.13), A with a hint: both untouched, B gets an anon_vma by it."""
     mapped(at, 2 * HALF)
@@ -406,7 +417,8 @@ KERNEL_LAYOUTS = (
     child_policies_static, child_policies_local, child_policies_nodes, child_home_nodes,
     child_names_alike, parent_of_child, one_side_shared, hint_differs_a_written, advised,
     unadvised, locked, sealed, keyed, grows_down, droppable, stack, none_beside_none,
-    dev_zero_twice, dev_zero_split, guarded, moved_unfaulted, run_of, distinct_facts, alternating,
+    dev_zero_twice, dev_zero_split, dev_zero_halves_swapped, guarded, moved_unfaulted, run_of,
+    distinct_facts, alternating,
 )  # fmt: skip
 
 LAYOUTS.update({layout.__name__: layout for layout in KERNEL_LAYOUTS})

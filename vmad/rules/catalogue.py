@@ -150,7 +150,7 @@ _REASONS = (
         "anon_vma_shared",
         "vma->anon_vma, anon_vma->root, num_children",
         "The two VMAs have different anon_vmas, and both are shared with another process through "
-        "fork.",
+        "fork (or map /dev/zero, which counts as not exclusive).",
         _ANON_VMA_TEST,
         (a.SPAWN, a.DONTFORK, a.FRESH_POOL, a.RAISE_LIMIT),
     ),
@@ -175,7 +175,7 @@ _REASONS = (
         "vm_pgoff_shared",
         "vm_pgoff",
         "The page offsets of the two VMAs do not continue each other, and neither VMA has its "
-        "memory to itself.",
+        "memory to itself (or they map /dev/zero, which counts as that).",
         _PGOFF_TEST,
         (a.NO_MREMAP, a.SPAWN, a.DONTFORK, a.RAISE_LIMIT),
     ),

@@ -150,6 +150,8 @@ static __noinline int look_at(struct vm_area_struct *vma, struct walk *walk)
 	b->exclusive = b->unknown_exclusive = 0;
 	if (b->anon_vma)
 		look_at_anon_vma(vma, walk, a, b);
+	if (file && b->anonymous) /* a private mapping of /dev/zero: nobody may change its page offset */
+		b->exclusive = b->unknown_exclusive = 0;
 	return 0;
 }
 

@@ -80,6 +80,8 @@ def look_at(look: Look, layout: Layout, mm: int, found: Found) -> Seen:
         np.where(following == before, AnonVma.SINGULAR, AnonVma.CHAIN),
     ).astype(np.uint8)
     exclusive, unknown = _exclusive(look, layout, anon_vma, chain)
+    # a private mapping of /dev/zero: nobody may change its page offset
+    of_file = (file != 0) & (ops == 0)
     return Seen(
         vmas,
         start,
@@ -94,8 +96,8 @@ def look_at(look: Look, layout: Layout, mm: int, found: Found) -> Seen:
         np.where(file == 0, extra["anon_name"], none) if "anon_name" in extra else none,
         anon_vma,
         chain,
-        exclusive,
-        unknown,
+        exclusive & ~of_file,
+        unknown & ~of_file,
     )
 
 
