@@ -68,8 +68,8 @@ def test_heal_merges_what_was_predicted_and_nothing_is_noticed(
     assert (healed.returncode, healed.stderr) == (0, "")
     assert "1,000 VMAs fewer (1,000 predicted)" in healed.stdout
     assert report.checksum == target.checksum
+    # a signal that got lost would have made the next one a complaint
     assert (report.complaints, report.first_complaint) == (0, "-")
-    assert report.sent == report.handled
 
 
 def test_the_target_survives_the_death_of_the_tracer_at_every_step(
