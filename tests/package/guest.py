@@ -17,6 +17,7 @@ from vmad.lab.accelerator import accelerator
 from vmad.lab.cache import default_cache
 from vmad.lab.catalogue import catalogue
 from vmad.lab.initramfs import kernel_archive
+from vmad.lab.machine import processor
 from vmad.lab.programs import qemu
 from vmad.lab.store import busybox, kernel_named
 
@@ -57,7 +58,7 @@ class SystemdGuest:
             [
                 *(qemu(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
                 *("-machine", "q35", "-accel", "tcg,thread=multi" if how == "tcg" else how),
-                *("-cpu", "host" if how == "kvm" else "max", "-smp", "2", "-m", "1536M"),
+                *("-cpu", processor(how), "-smp", "2", "-m", "1536M"),
                 *("-kernel", str(found.image), "-initrd", str(archive), "-append", _PARAMETERS),
                 *("-serial", f"file:{directory / 'console'}", "-device", "virtio-rng-pci"),
                 *("-drive", f"file={image},if=virtio,format=raw,snapshot=on,cache=unsafe"),

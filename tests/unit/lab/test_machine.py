@@ -54,7 +54,7 @@ def test_commas_in_paths_are_doubled_for_qemu() -> None:
 
 def test_processor_model_follows_the_accelerator() -> None:
     assert "-accel kvm -cpu host" in command(Machine(), "kvm")
-    assert "-accel tcg,thread=multi -cpu max" in command(Machine())
+    assert "-accel tcg,thread=multi -cpu max,avx2=off" in command(Machine())
 
 
 def test_swap_is_a_disk() -> None:
