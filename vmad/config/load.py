@@ -122,6 +122,10 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         tab = "\t" in source[: len(source) - len(source.lstrip())]
         hint = "; tabs cannot indent, use spaces" if tab else ""
         what = f"not YAML: {context}{error.problem}{hint}"
+        if "nesting depth" in (error.problem or ""):
+            # libyaml 0.2.6 (PyYAML 6.0.4) has a bound of its own, far above ours, and meets it
+            # while it looks ahead for a simple key, before it has given the first event
+            what = f"nested deeper than {MAX_DEPTH}"
         raise RefusedConfig(name, [Problem(line, what)]) from error
     except (yaml.YAMLError, ValueError) as error:
         what = f"not YAML: {' '.join(str(error).split())}"
