@@ -26,6 +26,11 @@ from vmad.scan.page_sample import PageSample
 ADVICE_FROM_VMAS, ADVICE_FROM_RATIO = 1000, 0.1
 #: share of the limit from which raising it is worth a thought
 LIMIT_ADVICE_FROM = 0.5
+#: how the errors read in a log
+ERRORS_READ = (
+    'ENOMEM reads "Cannot allocate memory", EAGAIN "Resource temporarily unavailable", which is',
+    "often taken for ulimit -u when a thread cannot be made.",
+)
 #: names of files shown below the composition, none with less than a hundredth of the VMAs
 NAMES_SHOWN = 5
 
@@ -93,7 +98,7 @@ def _how_near(explanation: Explanation, style: Style) -> list[str]:
         away = "fails now" if left <= 0 else f"{count(left)} away"
         rows.append((f"{step.operation}:", step.error, f"from {count(step.fails_from)}", away))
     if explanation.ratio is not None and explanation.ratio >= LIMIT_ADVICE_FROM:
-        return [*lines, "What fails first:", *aligned(rows, "llrr", "  ")]
+        return [*lines, "What fails first:", *aligned(rows, "llrr", "  "), *ERRORS_READ]
     first, last = rows[0], rows[-1]
     return [
         *lines,

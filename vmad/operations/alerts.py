@@ -27,8 +27,8 @@ LIMIT = RuleGroup(
             "{{ $labels.group }} on {{ $labels.instance }} is at "
             "{{ $value | humanizePercentage }} of its VMAs",
             "A process of this group has used {{ $value | humanizePercentage }} of "
-            "vm.max_map_count for 5 minutes. At the limit mmap, munmap, mprotect and new threads "
-            "fail with ENOMEM while memory is free.",
+            "vm.max_map_count for 5 minutes. At the limit mmap, munmap and mprotect fail with "
+            "ENOMEM and new threads with EAGAIN while memory is free.",
         ),
         Alert(
             "VmadAtLimit",
@@ -38,7 +38,8 @@ LIMIT = RuleGroup(
             "{{ $labels.group }} on {{ $labels.instance }} is about to run out of VMAs "
             "({{ $value | humanizePercentage }})",
             "A process of this group has used {{ $value | humanizePercentage }} of "
-            "vm.max_map_count. Its next allocation or thread may fail with ENOMEM.",
+            "vm.max_map_count. Its next thread may fail with EAGAIN, its next allocation with "
+            "ENOMEM.",
         ),
         Alert(
             "VmadLimitWithinAnHour",

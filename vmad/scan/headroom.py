@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What fails first near vm.max_map_count: the kernel tests the limit in more than one way."""
+"""What fails first near vm.max_map_count: the table of the kernel for one limit, for a person."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from vmad.model.kernel import KernelInfo
+from vmad.rules.at_limit import CALLS, calls_at_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,27 +19,18 @@ class Threshold:
 
 
 def thresholds(kernel: KernelInfo, limit: int) -> tuple[Threshold, ...]:
-    """What fails at which map_count, soonest first. Merging and unmapping an edge never fail.
-
-    Sources: 6.1 mm/mremap.c:625 and :874 (a move needs three to spare, a fixed one two more),
-    mm/mmap.c:2429 and :2481 (a split needs one), mm/mmap.c:1311 and :3146 (mmap and brk may start
-    at the limit). 7.3 tests map_count + 4 (MREMAP_DONTUNMAP + 5) at the start of every mremap.
-    5.10 reports a failed split of madvise as ENOMEM, later kernels as EAGAIN.
-    """
-    madvise = "ENOMEM" if kernel.version < (5, 17) else "EAGAIN"
-    if kernel.version >= (7, 3):
-        moves = (
-            Threshold("mremap with MREMAP_DONTUNMAP", limit - 4, "ENOMEM"),
-            Threshold("any other mremap", limit - 3, "ENOMEM"),
-        )
-    else:
-        moves = (
-            Threshold("mremap to a fixed address", limit - 5, "ENOMEM"),
-            Threshold("mremap that moves", limit - 3, "ENOMEM"),
-        )
-    return (
-        *moves,
-        Threshold("mprotect, mlock or munmap of a part", limit, "ENOMEM"),
-        Threshold("madvise of a part", limit, madvise),
-        Threshold("mmap, brk and new threads", limit + 1, "ENOMEM"),
+    """What fails at which map_count, soonest first; calls that fail alike are in one."""
+    groups: dict[tuple[int, str, str], list[str]] = {}
+    for name, fails in calls_at_limit(kernel.version).items():
+        call = CALLS[name]
+        if fails is not None and call.shown:
+            groups.setdefault((fails.offset, call.of, fails.error), []).append(call.name)
+    return tuple(
+        Threshold(f"{_listed(names)} {of}".rstrip(), limit + offset, error)
+        for (offset, of, error), names in sorted(groups.items(), key=lambda item: item[0][0])
     )
+
+
+def _listed(names: list[str]) -> str:
+    *rest, last = names
+    return f"{', '.join(rest)} and {last}" if rest else last
