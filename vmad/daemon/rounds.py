@@ -19,11 +19,13 @@ from vmad.scan.planner import (
     Plan,
     hurried_scan_in,
     is_full,
+    most_owed,
     next_sample_in,
     next_scan_in,
 )
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.sources.cpu_time import cpu_seconds
 from vmad.sources.events import ProcessEvents
 from vmad.sources.source import Source
 
@@ -31,7 +33,8 @@ log = logging.getLogger("vmad")
 
 #: seconds after which evidence that hung is tried again, if it has come back
 TRY_AGAIN = 60.0
-#: seconds that a scan may take beyond its interval before the watchdog is left hungry
+#: seconds that a scan may take beyond its interval before the watchdog is left hungry; that
+#: interval is the configured one, however long the pause before it
 PATIENCE = 30.0
 
 
@@ -40,7 +43,8 @@ class Rounds:
 
     ``config`` is taken from anew at each round. ``show`` gets every snapshot, from the scanning
     thread, and ``keep`` is called after full scans, to write down what was learned.
-    ``cpu_seconds`` is the CPU time that counts against the budget.
+    Scans, samples and the reading of events count against the budget; showing a snapshot is
+    work for those who look at it and does not.
     """
 
     def __init__(
@@ -54,7 +58,6 @@ class Rounds:
         stats: Callable[[], SelfStats],
         show: Callable[[HostSnapshot], None],
         keep: Callable[[], None] = lambda: None,
-        cpu_seconds: Callable[[], float] = time.process_time,
         proc: str = "/proc",
     ) -> None:
         self.config = config
@@ -66,7 +69,8 @@ class Rounds:
         self._stats = stats
         self._show = show
         self._keep = keep
-        self._cpu_seconds = cpu_seconds
+        self._sampling = 0.0  #: CPU seconds
+        self._showing = 0.0
         self._proc = proc
         self._fallback: Source | None = None
         self._hung_since = 0.0
@@ -104,13 +108,15 @@ class Rounds:
         """Count all VMAs every sample interval, where a source can do so without a walk."""
         while not self._stopping.is_set():
             plan = self._plan()
-            began, spent = time.monotonic(), time.thread_time()
+            began, spent = time.monotonic(), cpu_seconds()
             if self._scanner.source.evidence is Evidence.KERNEL and plan.sample_interval > 0:
                 try:
                     self._scanner.sample()
                 except (VmadError, OSError) as error:
                     log.warning("sample failed: %s", error)
-            pause = next_sample_in(plan, time.thread_time() - spent)
+            took = cpu_seconds() - spent
+            self._sampling += took
+            pause = next_sample_in(plan, took)
             self._stopping.wait(
                 plan.interval if pause is None else max(began + pause - time.monotonic(), 0.0)
             )
@@ -120,7 +126,7 @@ class Rounds:
     def scan_loop(self) -> None:
         """Scan, rest as long as the budget asks for, scan again."""
         since_full: int | None = None
-        spent = self._cpu_seconds()
+        spent = self._spent()
         began = time.monotonic()
         while not self._stopping.is_set():
             plan = self._plan()
@@ -128,14 +134,18 @@ class Rounds:
             began = time.monotonic()
             first = since_full is None
             since_full = self._scan(plan, since_full)
-            now = self._cpu_seconds()
+            now = self._spent()
             # what starting up costs is not held against the first interval
             if not first:
-                self._ledger.spend(now - spent)
+                self._ledger.spend(now - spent, most_owed(plan))
             spent = now
             self.effective_interval = next_scan_in(plan, self._ledger.owed)
-            self._watchdog.expect(2 * self.effective_interval + PATIENCE)
+            self._watchdog.expect(self.effective_interval + plan.interval + PATIENCE)
             self._rest(began, plan)
+
+    def _spent(self) -> float:
+        """CPU seconds that count against the budget. For the scanning thread."""
+        return cpu_seconds() - self._showing + self._sampling + self._events.cpu_seconds
 
     def _scan(self, plan: Plan, since_full: int | None) -> int | None:
         """One scan; returns the number of scans since the last full one."""
@@ -155,7 +165,9 @@ class Rounds:
             log.error("scan failed: %s", error)
             return since_full
         if not self._stopping.is_set():
+            began = cpu_seconds()
             self._show(snapshot)
+            self._showing += cpu_seconds() - began
             if full:
                 self._keep()
         return 0 if full else (since_full or 0) + 1

@@ -98,7 +98,6 @@ class Service:
             stats=self.stats,
             show=self._shown,
             keep=self._keep,
-            cpu_seconds=lambda: time.process_time() - self._watches.cpu_seconds,
             proc=proc,
         )
 

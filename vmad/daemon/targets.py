@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from vmad.config.schema import Config, TargetConfig
 from vmad.daemon.content import DaemonContent
 from vmad.errors import TargetUnavailable, VmadError
-from vmad.scan.planner import Ledger, Plan, is_full, next_scan_in
+from vmad.scan.planner import Ledger, Plan, is_full, most_owed, next_scan_in
 from vmad.scan.scanner import ScanCounts, Scanner
 from vmad.scan.snapshot import SelfStats
 from vmad.sources.guest.cache import AnchorCache
@@ -76,7 +76,7 @@ class Watch:
             began, before = time.monotonic(), self.cpu_seconds
             since_full = self._round(plan, since_full)
             self.cpu_seconds = time.thread_time()
-            ledger.spend(self.cpu_seconds - before)
+            ledger.spend(self.cpu_seconds - before, most_owed(plan))
             self._effective = next_scan_in(plan, ledger.owed)
             self._stopping.wait(max(began + self._effective - time.monotonic(), 0.0))
         self._let_go()
@@ -164,7 +164,6 @@ class Watches:
     def __init__(self) -> None:
         self._watches: dict[str, Watch] = {}
         self._cache = AnchorCache()
-        self._gone_cpu = 0.0
 
     def go_by(self, config: Config) -> None:
         """Watch what is configured now, and no longer what is not."""
@@ -172,7 +171,6 @@ class Watches:
         for name, watch in list(self._watches.items()):
             if wanted.get(name) != watch.target:
                 watch.stop()
-                self._gone_cpu += watch.cpu_seconds
                 del self._watches[name]
             else:
                 watch.configure(config)
@@ -187,11 +185,6 @@ class Watches:
     def problems(self) -> dict[str, str | None]:
         """Why each cannot be read; None for those that can."""
         return {name: watch.why_not for name, watch in list(self._watches.items())}
-
-    @property
-    def cpu_seconds(self) -> float:
-        """CPU time that all of them took."""
-        return self._gone_cpu + sum(watch.cpu_seconds for watch in list(self._watches.values()))
 
     def stop(self) -> None:
         """End them all at their next step; does not wait."""

@@ -192,7 +192,8 @@ SELF = Section(
                "Times that the VMA counts of all processes were read.",
                "The high-water marks are as fine as its rate."),
         Metric("vmad_scan_interval_seconds", "gauge", ("kind",), "seconds",
-               "Time between scans: as configured, and effective, stretched to keep the budget.",
+               "Time between scans: as configured, and effective, stretched (tenfold at most) to "
+               "keep the budget.",
                "effective above configured: the budget is too small for this host."),
         Metric("vmad_cpu_seconds_total", "counter", (), "seconds",
                "CPU time that vmad spent, all threads, in user and kernel mode.",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from vmad.operations.rules import HOST, Alert, Condition, RuleGroup
+from vmad.scan.planner import STRETCH
 
 _AND = f"and on ({HOST})"
 _CONFIGURED = 'vmad_scan_interval_seconds{kind="configured"}'
@@ -29,7 +30,7 @@ SELF = RuleGroup(
                 Condition(
                     "time() - vmad_scan_last_success_timestamp_seconds",
                     f"> on ({HOST})",
-                    f"60 + 5 * sum by ({HOST}) ({_EFFECTIVE})",
+                    f"60 + {STRETCH + 2} * sum by ({HOST}) ({_CONFIGURED})",
                 ),
             ),
             "1m",

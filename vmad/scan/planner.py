@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -20,6 +21,9 @@ class Plan:
 SAMPLING_SHARE = 0.25
 #: seconds that lie between two scans at least, whoever is in a hurry
 BREATH = 1.0
+#: intervals that lie between two scans, or two samples, at most, whatever they cost: a watcher
+#: that looks every hour has not seen the process that reached its limit within minutes
+STRETCH = 10
 
 
 class Ledger:
@@ -33,9 +37,9 @@ class Ledger:
     def __init__(self) -> None:
         self.owed = 0.0
 
-    def spend(self, cpu_seconds: float) -> None:
-        """CPU time was spent."""
-        self.owed += cpu_seconds
+    def spend(self, cpu_seconds: float, most: float = math.inf) -> None:
+        """CPU time was spent. Debts beyond ``most`` are forgiven."""
+        self.owed = min(self.owed + cpu_seconds, most)
 
     def wait(self, seconds: float, budget: float) -> None:
         """That long passed at a share of ``budget``."""
@@ -46,9 +50,15 @@ def next_scan_in(plan: Plan, owed: float) -> float:
     """Seconds from the start of a scan to the start of the next.
 
     ``owed`` is all that vmad spent from the end of the scan before to the end of this one, and
-    what was unpaid then: spread over the time until the next, it is at most the budget.
+    what was unpaid then: spread over the time until the next, it is at most the budget, unless
+    that takes more than :data:`STRETCH` intervals.
     """
-    return max(plan.interval, owed / plan.budget)
+    return min(max(plan.interval, owed / plan.budget), STRETCH * plan.interval)
+
+
+def most_owed(plan: Plan) -> float:
+    """CPU seconds that the longest pause pays for."""
+    return STRETCH * plan.interval * plan.budget
 
 
 def hurried_scan_in(plan: Plan, owed: float) -> float:
@@ -62,7 +72,8 @@ def next_sample_in(plan: Plan, cpu_seconds: float) -> float | None:
     """Seconds from one sample to the next, ``cpu_seconds`` being what one costs; None: never."""
     if plan.sample_interval <= 0:
         return None
-    return max(plan.sample_interval, cpu_seconds / (plan.budget * SAMPLING_SHARE))
+    stretched = cpu_seconds / (plan.budget * SAMPLING_SHARE)
+    return min(max(plan.sample_interval, stretched), STRETCH * plan.sample_interval)
 
 
 def is_full(plan: Plan, scans_since_full: int | None) -> bool:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Hashable
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from vmad.sources.cpu_time import charge
+
 T = TypeVar("T")
 
 #: what a piece of work calls before each read, naming what it is about to read
@@ -43,6 +45,7 @@ class _Job(Generic[T]):
         self.abandoned = False
         self.result: T | None = None
         self.error: BaseException | None = None
+        self.cpu_seconds = 0.0
 
     def tick(self, key: Hashable) -> None:
         """Progress was made: the next read is of ``key``. Ends the work if it was written off."""
@@ -51,10 +54,12 @@ class _Job(Generic[T]):
         self.progress = (time.monotonic(), key)
 
     def run(self) -> None:
+        began = time.thread_time()
         try:
             self.result = self.work(self.tick)
         except BaseException as error:  # handed to the waiting caller
             self.error = error
+        self.cpu_seconds = time.thread_time() - began
 
 
 class BoundedReads:
@@ -70,7 +75,8 @@ class BoundedReads:
         self._stuck: dict[Hashable, int] = {}
 
     def run(self, work: Callable[[Tick], T]) -> T:
-        """Call ``work(tick)`` in a worker and return its result, or raise what it raised.
+        """Call ``work(tick)`` in a worker and return its result, or raise what it raised. The
+        worker's CPU time is put down to the calling thread (:mod:`vmad.sources.cpu_time`).
 
         Raises Stuck when ``work`` neither ends nor ticks within the deadline. The thread then
         still runs it: what ``work`` touches must not be used again by the caller. Its next tick
@@ -96,6 +102,7 @@ class BoundedReads:
                 job.abandoned_in = key = job.progress[1]
                 self._stuck[key] = self._stuck.get(key, 0) + 1
             raise Stuck(key)
+        charge(job.cpu_seconds)
         if job.error is not None:
             raise job.error
         return job.result  # type: ignore[return-value]

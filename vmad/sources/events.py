@@ -60,6 +60,8 @@ class ProcessEvents:
         self._lock = threading.Lock()
         self._counts = EventCounts()
         self._reader: _Reader | None = None
+        #: CPU time that reading took
+        self.cpu_seconds = 0.0
 
     def start(self) -> None:
         """Begin to read."""
@@ -175,6 +177,7 @@ class _Reader:
             now, used = time.monotonic(), time.thread_time()
             earned = (now - self._paid_at) * self._owner.share
             self._owed = max(self._owed - earned, 0.0) + used - spent
+            self._owner.cpu_seconds += used - spent
             self._paid_at, spent = now, used
             if self._owed > SHARE_WINDOW * self._owner.share:
                 raise _TooDear

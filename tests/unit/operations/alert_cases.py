@@ -135,13 +135,18 @@ CASES = (
     Case("VmadDown", "no answer", True, 6, {"up": "0x10"}),
     Case("VmadDown", "one failed scrape", False, 6, {"up": "1x4 0 1x4"}),
     Case(
-        "VmadStale", "the last scan ended at the beginning", True, 5,
+        "VmadStale", "the last scan ended at the beginning", True, 7,
         {"vmad_scan_last_success_timestamp_seconds": "0x10", _EFFECTIVE: "15x10",
          _CONFIGURED: "15x10"},
     ),
     Case(
-        "VmadStale", "the same age, but the interval is stretched", False, 5,
-        {"vmad_scan_last_success_timestamp_seconds": "0x10", _EFFECTIVE: "60x10",
+        "VmadStale", "the same age, however far the interval is stretched", True, 7,
+        {"vmad_scan_last_success_timestamp_seconds": "0x10", _EFFECTIVE: "1323x10",
+         _CONFIGURED: "15x10"},
+    ),
+    Case(
+        "VmadStale", "two longest pauses apart", False, 7,
+        {"vmad_scan_last_success_timestamp_seconds": "0x2 150x3 300x10", _EFFECTIVE: "150x10",
          _CONFIGURED: "15x10"},
     ),
     Case("VmadNoScan", "seven minutes after its start", True, 7, {

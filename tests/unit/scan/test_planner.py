@@ -14,6 +14,7 @@ from vmad.scan.planner import (
     Plan,
     hurried_scan_in,
     is_full,
+    most_owed,
     next_sample_in,
     next_scan_in,
 )
@@ -57,6 +58,15 @@ def test_average_never_exceeds_the_budget_whoever_is_in_a_hurry(
     assert spent <= passed * budget * (1 + 1e-9)
 
 
+def test_interval_is_stretched_tenfold_at_most_and_the_debt_with_it() -> None:
+    ledger = Ledger()
+    ledger.spend(1_000, most_owed(PLAN))
+
+    assert next_scan_in(PLAN, ledger.owed) == hurried_scan_in(PLAN, ledger.owed) == 150
+    ledger.wait(150, PLAN.budget)
+    assert ledger.owed == pytest.approx(0)
+
+
 def test_rest_is_not_saved_up() -> None:
     ledger = Ledger()
     ledger.wait(86_400, 0.01)
@@ -68,6 +78,7 @@ def test_rest_is_not_saved_up() -> None:
 def test_samples_take_a_quarter_of_the_budget_at_most() -> None:
     assert next_sample_in(PLAN, 0.0001) == 1
     assert next_sample_in(PLAN, 0.01) == pytest.approx(0.01 / (0.01 * SAMPLING_SHARE))
+    assert next_sample_in(PLAN, 60) == 10
 
 
 def test_sampling_may_be_switched_off() -> None:
