@@ -113,7 +113,7 @@ def serving(
     web_config: str | None = None,
 ) -> Iterator[str]:
     """The address of a server that runs during the block and must be gone after it."""
-    before = {thread.name for thread in threading.enumerate()}
+    before = set(threading.enumerate())
     server = WebServer(
         ["127.0.0.1:0"],
         content or SampleContent(sample_snapshot()),
@@ -122,9 +122,10 @@ def serving(
         web_config=web_config,
     )
     server.start()
+    started = set(threading.enumerate()) - before
+    assert "vmad-http" in {thread.name for thread in started}
     try:
         yield server.addresses[0]
     finally:
         server.stop()
-    after = {thread.name for thread in threading.enumerate()} - before
-    assert "vmad-http" not in after
+    assert "vmad-http" not in {thread.name for thread in started if thread.is_alive()}

@@ -148,8 +148,12 @@ def test_client_chooses_the_format(address: str, accept: str, openmetrics_wanted
 
 
 def test_content_types_are_those_of_prometheus_client() -> None:
-    assert router.METRICS_TEXT == prometheus_client.exposition.CONTENT_TYPE_PLAIN_0_0_4
-    assert router.METRICS_OPENMETRICS == openmetrics.CONTENT_TYPE_LATEST
+    """Debian 12's 0.16 has one plain format, and calls the same OpenMetrics lines 0.0.1."""
+    exposition = prometheus_client.exposition
+    plain = getattr(exposition, "CONTENT_TYPE_PLAIN_0_0_4", exposition.CONTENT_TYPE_LATEST)
+    assert plain == router.METRICS_TEXT
+    latest = openmetrics.CONTENT_TYPE_LATEST
+    assert latest.replace("version=0.0.1", "version=1.0.0") == router.METRICS_OPENMETRICS
 
 
 @pytest.mark.parametrize(
