@@ -9,11 +9,12 @@ import sys
 from dataclasses import dataclass
 
 from vmad.cli.options import add_format_option, pid, source_of
-from vmad.cli.probe_options import add_stop_option, run_probe, stop_text
+from vmad.cli.probe_options import add_stop_option, expected_stop, run_probe, stop_text
 from vmad.cli.target import find_process
 from vmad.cli.terminal import Progress
 from vmad.errors import VmadError
 from vmad.export.printable import printable
+from vmad.export.quantities import count, counted, duration
 from vmad.model.process import Evidence
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
@@ -52,6 +53,7 @@ class Plan:
     predicted: int | None
     map_count: int | None
     certain: bool
+    stop: float  #: seconds that the process would stand still, all stops together
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,7 +79,8 @@ def _plan(table: VmaTable, rules: StockRules) -> Plan:
     wanted = Verdict.MERGEABLE if certain else Verdict.UNKNOWN
     upper = table.rows[table.rows["pair"] == 1][["start", "facts"]].tolist()
     boundaries = [start for start, facts in upper if rules.judge(facts).verdict is wanted]
-    return Plan(boundaries, recoverable(table, rules), table.map_count, certain)
+    stop = expected_stop(len(boundaries), table.map_count, table.evidence)
+    return Plan(boundaries, recoverable(table, rules), table.map_count, certain, stop)
 
 
 def _tell_plan(arguments: argparse.Namespace, comm: str, plan: Plan, limit: int | None) -> int:
@@ -96,21 +99,26 @@ def _tell_plan(arguments: argparse.Namespace, comm: str, plan: Plan, limit: int 
             )
         )
         return 0
-    print(f"{printable(comm)} ({arguments.pid}): map_count {plan.map_count:,} of {limit or 0:,}")
+    print(
+        f"{printable(comm)} ({arguments.pid}): map_count {count(plan.map_count)} of {count(limit)}"
+    )
+    if not plan.boundaries:
+        print("Nothing to heal: no pair of it would merge.")
+        return 0
     if not plan.certain:
         print(
             f"{len(plan.boundaries):,} pairs might merge: without kernel evidence it cannot be "
             "said how many would (vmad doctor tells what is missing)."
         )
-    if plan.boundaries:
-        print(
-            "Risk: the process stands still for up to "
-            f"{arguments.max_stop:g} ms at a time; each VMA has another read-ahead hint for "
-            "about a microsecond, which nothing but reclaim looks at. Memory, registers, system "
-            "calls and signals stay as they are."
-        )
-    gain = "an unknown number of" if plan.predicted is None else f"{plan.predicted:,}"
-    print(f"Would merge {len(plan.boundaries):,} latent pairs and gain {gain} VMAs; --apply does.")
+    print(
+        f"Risk: the process stands still for about {duration(plan.stop)} in all, up to "
+        f"{arguments.max_stop:g} ms at a time; each VMA has another read-ahead hint for "
+        "about a microsecond, which nothing but reclaim looks at. Memory, registers, system "
+        "calls and signals stay as they are."
+    )
+    gain = "an unknown number of VMAs" if plan.predicted is None else counted(plan.predicted, "VMA")
+    pairs = counted(len(plan.boundaries), "latent pair")
+    print(f"Would merge {pairs} and gain {gain}; --apply does.")
     return 0
 
 

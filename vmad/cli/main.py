@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vmad import __version__
+from vmad.cli.parser import Parser
 from vmad.errors import BadConfig, VmadError
 from vmad.export.printable import printable
 
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The parser; of all commands only the one that ``words`` name has its options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vmad",
         description="Who is near vm.max_map_count, how fast, why, and what to change.",
         epilog="vmad COMMAND --help tells a command's options.",

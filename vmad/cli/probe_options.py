@@ -9,9 +9,17 @@ import statistics
 from typing import Any
 
 from vmad.cli.terminal import Progress
+from vmad.export.quantities import duration
+from vmad.model.process import Evidence
 from vmad.probe.client import ProbeRun, probe
 
 DEFAULT_MAX_STOP = 50.0
+
+#: seconds of standing still, all stops together, that a person is asked about before
+MUCH = 0.5
+#: seconds that a boundary takes: measured on two small cores with 100 to 60,000 VMAs
+#: (docs/probe.md). With procfs evidence smaps is read twice, the whole of it.
+_PER_BOUNDARY, _PER_VMA_OF_SMAPS = 100e-6, 20e-6
 
 
 def milliseconds(text: str) -> float:
@@ -48,6 +56,14 @@ def add_stop_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def expected_stop(boundaries: int, map_count: int | None, evidence: Evidence) -> float:
+    """About how many seconds the process will stand still in all, for so many boundaries."""
+    each = _PER_BOUNDARY
+    if evidence is not Evidence.KERNEL:
+        each += _PER_VMA_OF_SMAPS * (map_count or 0)
+    return boundaries * each
+
+
 def run_probe(pid: int, boundaries: list[int], progress: Progress, **how: Any) -> ProbeRun:
     """Ask about all boundaries, telling a person how far it is. Raises what probe raises."""
     run = ProbeRun()
@@ -62,8 +78,9 @@ def stop_text(run: ProbeRun) -> str:
         return "It was not stopped."
     micro = sorted(stop * 1e6 for stop in run.stops)
     many = f"{len(micro):,} times" if len(micro) > 1 else "once"
+    total = f", {duration(sum(run.stops))} in all" if len(micro) > 1 else ""
     threads = "1 thread" if run.threads == 1 else f"{run.threads:,} threads"
     return (
         f"Stopped {many} ({threads}): median {statistics.median(micro):,.0f} µs, "
-        f"longest {micro[-1]:,.0f} µs."
+        f"longest {micro[-1]:,.0f} µs{total}."
     )

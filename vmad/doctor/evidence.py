@@ -8,7 +8,7 @@ import os
 
 from vmad.doctor.findings import Cost, Finding
 from vmad.doctor.measure import best_of, many_vmas, ns_per_vma
-from vmad.doctor.rights import bpf_remedy, file_remedy
+from vmad.doctor.rights import bpf_remedy, file_remedy, loads_other_programs
 from vmad.errors import EvidenceUnavailable
 from vmad.export.quantities import counted
 from vmad.model.kernel import KernelInfo
@@ -86,7 +86,8 @@ def merge_attempts_finding(kernel: KernelInfo, proc: str = "/proc") -> Finding:
         on = {True: ", and is on", False: ", and is off", None: ""}[is_counting()]
         attempts = KernelMergeAttempts(kernel)
     except EvidenceUnavailable as error:
-        return Finding(title, gives, False, error.what, bpf_remedy(error, proc))
+        remedy = bpf_remedy(error, proc, others_load=loads_other_programs())
+        return Finding(title, gives, False, error.what.removeprefix("merge attempts: "), remedy)
     attempts.close()
     return Finding(title, gives, True, f"works by {attempts.way}{on}")
 

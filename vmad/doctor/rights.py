@@ -28,8 +28,13 @@ def missing_for_bpf(capabilities: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in FOR_BPF if name not in capabilities)
 
 
-def bpf_remedy(error: EvidenceUnavailable, proc: str = "/proc") -> str | None:
-    """What would help, looking at what this process has and what stands above capabilities."""
+def bpf_remedy(
+    error: EvidenceUnavailable, proc: str = "/proc", *, others_load: bool = False
+) -> str | None:
+    """What would help, looking at what this process has and what stands above capabilities.
+
+    ``others_load``: programs that enter no function of the kernel are not refused.
+    """
     if "not permitted" not in error.what:
         return error.remedy
     missing = missing_for_bpf(effective_capabilities(proc))
@@ -37,11 +42,26 @@ def bpf_remedy(error: EvidenceUnavailable, proc: str = "/proc") -> str | None:
         return f"needs {' and '.join(missing)}, or CAP_SYS_ADMIN"
     if not in_initial_user_namespace(proc):
         return "capabilities of a user namespace do not count for BPF: run it outside of one"
+    if others_load:
+        return (
+            "another kernel: the rights are there, but this one, which loads other programs, "
+            "loads none that enters its functions"
+        )
     if lockdown() == "confidentiality":
         return "kernel lockdown (confidentiality) forbids BPF to read the kernel: boot without it"
     if _status("Seccomp", proc) not in (None, "0"):
         return "a seccomp filter (container, SystemCallFilter=) forbids bpf(2): allow it"
-    return "the capabilities are there: a security module may forbid bpf(2), see its log"
+    active = security_modules()
+    if active is None:
+        who = "a security module may"
+    elif not (could := [name for name in ("selinux", "bpf") if name in active]):
+        return (
+            "the capabilities are there and no security module that could forbid it is active "
+            f"({', '.join(active)}): this kernel is built or set up so"
+        )
+    else:
+        who = f"the security module {' or '.join(could)} may"
+    return f"the capabilities are there: {who} forbid bpf(2), see its log"
 
 
 def file_remedy(file: str, kernel: KernelInfo, proc: str = "/proc") -> str | None:
@@ -65,6 +85,28 @@ def in_initial_user_namespace(proc: str = "/proc") -> bool:
             return file.read().split() == INITIAL_USER_NAMESPACE
     except OSError:  # a kernel without user namespaces
         return True
+
+
+def loads_other_programs() -> bool:
+    """Whether a program that only iterates, and enters no function of the kernel, loads."""
+    from vmad.sources.bpf.census import KernelCensus  # noqa: PLC0415  libbpf
+
+    try:
+        KernelCensus().close()
+    except EvidenceUnavailable:
+        return False
+    return True
+
+
+def security_modules() -> tuple[str, ...] | None:
+    """The active ones; None where securityfs does not tell. Of those in 6.18, SELinux and
+    programs of the BPF module decide on bpf(2) (security_hook_heads.bpf), lockdown apart.
+    """
+    try:
+        with open("/sys/kernel/security/lsm", encoding="ascii") as file:
+            return tuple(file.read().strip().split(","))
+    except OSError:
+        return None
 
 
 def lockdown() -> str | None:

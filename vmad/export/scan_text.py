@@ -10,7 +10,7 @@ from vmad.export.quantities import UNKNOWN, count, counted, duration, percent
 from vmad.export.style import Style
 from vmad.export.text_table import aligned
 from vmad.model.kinds import KIND_TEXT, Kind
-from vmad.model.process import Evidence, Unreadable
+from vmad.model.process import Evidence, Unread, Unreadable
 from vmad.model.verdict import Verdict
 from vmad.scan.once import HostScan
 from vmad.scan.snapshot import JudgedProcess
@@ -29,7 +29,7 @@ DETAILS_SHOWN = 3
 
 def scan_text(scan: HostScan, style: Style, top: int | None) -> list[str]:
     """Lines; ``top`` bounds the table of processes, None shows all."""
-    lines = [*_headline(scan, style), ""]
+    lines = [*_refused(scan, style), *_headline(scan, style), ""]
     shown = scan.processes if top is None else scan.processes[:top]
     if shown:
         lines += [*_processes(shown, style)]
@@ -40,9 +40,21 @@ def scan_text(scan: HostScan, style: Style, top: int | None) -> list[str]:
     return lines + _evidence(scan, style)
 
 
+def _refused(scan: HostScan, style: Style) -> list[str]:
+    """That most processes were closed to this user: what follows is then not about the host."""
+    refused = [process for process in scan.unreadable if process.why is Unread.PERMISSION]
+    if len(refused) <= len(scan.processes):
+        return []
+    of = len(scan.processes) + len(scan.unreadable)
+    why = printable(refused[0].detail) or "permission denied"
+    text = f"{len(refused):,} of {counted(of, 'process', 'processes')} may not be read: {why}."
+    rest = ["The rest:"] if scan.processes else []
+    return [style.bold(line) for line in style.wrapped(text, "")] + rest
+
+
 def _headline(scan: HostScan, style: Style) -> list[str]:
     if not scan.processes:
-        return ["No process could be read."]
+        return [] if _refused(scan, style) else ["No process could be read."]
     many = counted(len(scan.processes), "process", "processes")
     text = f"{many} with {counted(scan.vmas, 'VMA')}"
     worst = scan.processes[0]

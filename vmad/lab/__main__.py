@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from vmad.cli.lab import add_commands
+from vmad.cli.parser import Parser
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="vmad lab")
+    parser = Parser(prog="vmad lab")
     add_commands(parser.add_subparsers(dest="lab_command", required=True, metavar="COMMAND"))
     args = parser.parse_args()
     sys.exit(args.run(args))

@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 from vmad.errors import VmadError
@@ -65,15 +66,16 @@ def main() -> int:
             tell(stop_event(stop))
         tell({"event": "end", "cancelled": cancelled()})
     except VmadError as error:
-        tell(
-            {
-                "event": "error",
-                "kind": type(error).__name__,
-                "what": error.what,
-                "remedy": error.remedy,
-                "status": error.exit_status,
-            }
-        )
+        with suppress(BrokenPipeError):
+            tell(
+                {
+                    "event": "error",
+                    "kind": type(error).__name__,
+                    "what": error.what,
+                    "remedy": error.remedy,
+                    "status": error.exit_status,
+                }
+            )
         return error.exit_status
     except BrokenPipeError:
         return 1

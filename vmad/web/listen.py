@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import re
 import socket
 from collections.abc import Sequence
@@ -33,6 +34,11 @@ def address_text(bound: socket.socket) -> str:
     """The address that a socket is bound to, as it goes into a URL."""
     host, port = bound.getsockname()[:2]
     return f"[{host}]:{port}" if bound.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def is_loopback(bound: socket.socket) -> bool:
+    """Whether only this machine reaches what is bound to it (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
+    return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def bind_all(addresses: Sequence[str]) -> list[socket.socket]:

@@ -21,7 +21,7 @@ from enum import Enum, auto
 
 from vmad.errors import VmadError
 from vmad.web import router
-from vmad.web.listen import address_text, bind_all
+from vmad.web.listen import address_text, bind_all, is_loopback
 from vmad.web.request import MAX_LINE, BadRequest, Request, read_request
 from vmad.web.router import Content, Response
 from vmad.web.web_config import WebConfigFile, WebSettings
@@ -108,6 +108,13 @@ class WebServer:
         self._web_config = WebConfigFile(self._web_config_path)
         self._sockets = bind_all(self._listen)
         self.addresses = tuple(map(address_text, self._sockets))
+        beyond = [address_text(one) for one in self._sockets if not is_loopback(one)]
+        if beyond and not self._web_config.current().authenticated:
+            _log.warning(
+                "%s: whoever reaches it may read names of processes, units and files: no "
+                "authentication is asked for (see --web.config.file)",
+                ", ".join(beyond),
+            )
 
     def start(self) -> None:
         """Serve; bind first where that is not done yet. Raises what ``bind`` raises."""

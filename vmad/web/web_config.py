@@ -52,6 +52,12 @@ class WebSettings:
     headers: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
 
+    @property
+    def authenticated(self) -> bool:
+        """Whether every client has to say who it is: by a password or by a certificate."""
+        by_certificate = self.tls is not None and self.tls.verify_mode is ssl.CERT_REQUIRED
+        return self.users is not None or by_certificate
+
 
 class _Mapping:
     """A YAML mapping whose complaints name file and line."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -151,3 +153,79 @@ def test_the_probe_program_refuses_what_is_not_a_request() -> None:
 
     assert ran.returncode == 2
     assert "not a request" in ran.stdout
+
+
+def at_terminal(answer: bytes, *words: object) -> tuple[int, str]:
+    """Run vmad on a terminal where a person types ``answer``: exit status, and what was shown."""
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)
+    command = [sys.executable, "-m", "vmad", *map(str, words)]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as child:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # EIO: the other end is closed (pty(7))
+            while chunk := os.read(ours, 65536):
+                shown += chunk
+    os.close(ours)
+    return child.returncode, shown.decode()
+
+
+#: enough for procfs evidence to take more than half a second of standing still
+MANY = ("--evidence", "procfs", "--max-stop", "200")
+
+
+@pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\x04"])
+def test_a_person_is_asked_before_a_long_stop_and_may_decline(
+    target: Target, answer: bytes
+) -> None:
+    target.build("guard_pages", pairs=200)
+    before = vm_flags(target.pid)
+    status, shown = at_terminal(answer, "probe", target.pid, *MANY)
+
+    assert status == 1
+    assert "will stand still for about " in shown
+    assert "up to 200 ms at a time" in shown
+    assert "go on? [y/N]" in shown
+    assert "nothing was asked, the process was not stopped" in shown
+    assert vm_flags(target.pid) == before
+
+
+def test_a_person_who_says_yes_gets_the_answers_and_the_whole_stop(target: Target) -> None:
+    target.build("guard_pages", pairs=200)
+    asked = at_terminal(b"y\n", "probe", target.pid, *MANY)
+    unasked = at_terminal(b"", "probe", target.pid, *MANY, "--yes")
+
+    for status, shown in (asked, unasked):
+        assert status == 0
+        assert " in all." in shown
+        assert "0 against the verdict" in shown
+    assert "go on?" in asked[1]
+    assert "go on?" not in unasked[1]
+
+
+def test_a_script_is_told_and_not_asked(target: Target) -> None:
+    target.build("guard_pages", pairs=200)
+    ran = vmad("probe", target.pid, *MANY)
+
+    assert ran.returncode == 0
+    assert "will stand still for about " in ran.stderr
+    assert "go on?" not in ran.stderr
+
+
+@pytest.mark.bpf
+@pytest.mark.parametrize("words", [(), ("--apply",)])
+def test_where_there_is_nothing_to_heal_nothing_is_advised(
+    target: Target, words: tuple[str, ...]
+) -> None:
+    ran = vmad("heal", target.build("faulted_apart").pid, *words)
+
+    assert ran.returncode == 0
+    assert "Nothing to heal: no pair of it would merge." in ran.stdout
+    assert "--apply" not in ran.stdout
+
+
+def test_heal_says_how_long_the_process_would_stand_still(target: Target) -> None:
+    ran = vmad("heal", target.build("dontunmap").pid)
+
+    assert "stands still for about" in ran.stdout
+    assert "--apply does" in ran.stdout

@@ -39,6 +39,33 @@ def test_wrong_usage_ends_with_2(words: list[str]) -> None:
     assert ran.err.startswith("usage: vmad")
 
 
+@pytest.mark.parametrize(
+    ("words", "usage", "says"),
+    [
+        (["scna"], "vmad", "there is no command 'scna', did you mean scan?"),
+        (["--verison"], "vmad", "there is no option --verison, did you mean --version?"),
+        (["--format", "json", "scan"], "vmad", "a command's options come after its name"),
+        (["scan", "--evidnce", "kernel"], "vmad scan", "--evidnce, did you mean --evidence?"),
+        (["scan", "1", "--fromat=json"], "vmad scan", "--fromat, did you mean --format?"),
+        (["scan", "--evidence", "kernal"], "vmad scan", "'kernal', did you mean kernel?"),
+        (["heal", "--aply", "1"], "vmad heal", "--aply, did you mean --apply?"),
+        (["explain", "1", "2"], "vmad explain", "unrecognized arguments: 2"),
+        (["lab", "runn"], "vmad lab", "there is no command 'runn', did you mean run?"),
+        (["lab", "fetch", "6.1", "--al"], "vmad lab fetch", "there is no option --al"),
+        (["capture", "-ofile", "--nmes"], "vmad capture", "--nmes, did you mean --names?"),
+    ],
+)
+def test_wrong_usage_shows_the_commands_own_usage_and_the_nearest_word(
+    words: list[str], usage: str, says: str
+) -> None:
+    ran = vmad(*words)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"usage: {usage} [-h]")
+    assert f"{usage}: error: " in ran.err
+    assert says in ran.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("pid", ["-1", "0", "abc", "1.5", "", "99999999999999999999", "１"])
 def test_what_is_no_pid_is_wrong_usage(pid: str) -> None:
     for command in ("explain", "scan"):

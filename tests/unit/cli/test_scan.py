@@ -4,10 +4,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from tests.unit.capture.recorded import TablesSource
 from tests.unit.cli.running import vmad
+from tests.unit.explain.tables import alternating, table_of
+from vmad.export.scan_text import scan_text
+from vmad.export.style import Style
 from vmad.model.kinds import Kind
+from vmad.model.process import ProcessId, Unread, Unreadable
+from vmad.scan.once import scan_once
 
 
 def test_the_first_line_says_who_is_nearest_to_the_limit(host: Path) -> None:
@@ -91,3 +98,21 @@ def test_json_of_hostile_names_is_valid_utf_8(host: Path) -> None:
     scan = json.loads(vmad("scan", "--from", host, "--format", "json").out)
 
     scan["processes"][2]["comm"].encode("utf-8")
+
+
+def test_a_user_who_may_not_read_most_processes_is_told_so_first() -> None:
+    scan = replace(
+        scan_once(TablesSource([table_of(alternating(10), pid=1, mm=1)])),
+        unreadable=tuple(
+            Unreadable(ProcessId(pid, 1), "", Unread.PERMISSION, "needs CAP_SYS_PTRACE")
+            for pid in (2, 3)
+        ),
+    )
+    lines = scan_text(scan, Style(), None)
+    nothing = scan_text(replace(scan, processes=()), Style(), None)
+    few = scan_text(replace(scan, unreadable=scan.unreadable[:1]), Style(), None)
+
+    assert lines[:2] == ["2 of 3 processes may not be read: needs CAP_SYS_PTRACE.", "The rest:"]
+    assert lines[2].startswith("1 process with 11 VMAs")
+    assert nothing[:2] == ["2 of 2 processes may not be read: needs CAP_SYS_PTRACE.", ""]
+    assert few[0].startswith("1 process with 11 VMAs")

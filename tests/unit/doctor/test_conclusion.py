@@ -113,3 +113,12 @@ def test_in_a_user_namespace_capabilities_are_not_the_remedy(tmp_path: Path) -> 
 
 def test_refusal_in_spite_of_all_rights_is_laid_to_seccomp(tmp_path: Path) -> None:
     assert "seccomp" in str(bpf_remedy(REFUSED, proc_with(tmp_path, ADMIN)))
+
+
+def test_no_security_module_is_suspected_while_other_programs_load(tmp_path: Path) -> None:
+    proc = proc_with(tmp_path, ADMIN)
+    remedy = str(bpf_remedy(REFUSED, proc, others_load=True))
+
+    assert "loads none that enters its functions" in remedy
+    assert "security module" not in remedy
+    assert "seccomp" not in remedy

@@ -110,6 +110,10 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
 BTF_PATH = "/sys/kernel/btf/vmlinux"
 RIGHTS = "needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)"
 
+FTRACE_ENABLED = "/proc/sys/kernel/ftrace_enabled"
+#: include/linux/errno.h: of the kernel alone, errno(3) does not have it
+ENOTSUPP = 524
+
 #: bytes; a whole verifier log is longer only for programs that it gives up on
 LOG_SIZE = 1 << 24
 
@@ -155,6 +159,25 @@ def _why(number: int, log: str, since: str) -> tuple[str, str]:
     ]
     detail = f" ({lines[-1][:160]})" if lines else ""
     return f"{os.strerror(number)}{detail}", "report it with the output of `uname -r`"
+
+
+def _why_not_attached(number: int) -> tuple[str, str | None]:
+    """Cause and remedy where the kernel does not let a program into one of its functions."""
+    if number in (errno.EPERM, errno.EACCES):
+        return "not permitted", RIGHTS
+    if number == ENOTSUPP:
+        return "this kernel has no CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS", None
+    if number == errno.EBUSY and _read(FTRACE_ENABLED) == "0":
+        # trampolines are permanent (FTRACE_OPS_FL_PERMANENT, 5.6 and later)
+        return "kernel.ftrace_enabled is 0", "set it to 1"
+    return os.strerror(number), None
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text("ascii").strip()
+    except OSError:
+        return None
 
 
 def loaded_programs() -> list[str] | None:
@@ -288,11 +311,9 @@ class BpfObject:
         """
         link = self._library.bpf_program__attach(self._program(program))
         if not link:
-            number = ctypes.get_errno()
-            refused = number in (errno.EPERM, errno.EACCES)
-            why = "not permitted" if refused else os.strerror(number)
+            why, remedy = _why_not_attached(ctypes.get_errno())
             raise EvidenceUnavailable(
-                f"BPF: {self._name} does not attach: {program}: {why}", RIGHTS if refused else None
+                f"BPF: {self._name} does not attach: {program}: {why}", remedy
             )
         self._links.append(link)
 

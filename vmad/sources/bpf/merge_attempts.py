@@ -110,13 +110,13 @@ def is_counting() -> bool | None:
 def _remedy(remedies: Sequence[str | None]) -> str | None:
     held = set(effective_capabilities())
     if RIGHTS in remedies and ("CAP_SYS_ADMIN" in held or {"CAP_BPF", "CAP_PERFMON"} <= held):
-        return "the capabilities are there: a security module may forbid it, see vmad doctor"
+        return "the capabilities are there: vmad doctor says what else may forbid it"
     return next((remedy for remedy in remedies if remedy), None)
 
 
 def _attached(way: str, settings: bytes) -> BpfObject:
     if way == "kprobe" and not os.path.exists(KPROBES):
-        raise EvidenceUnavailable("this kernel has none")
+        raise EvidenceUnavailable("this kernel has none (CONFIG_KPROBE_EVENTS)")
     path = HERE / WAYS[way]
     try:
         programs = BpfObject(path, settings, since="6.12")

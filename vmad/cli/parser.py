@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A command line whose mistakes are answered by the command itself, with the nearest right word.
+
+argparse hands unknown options up to the program's parser, which then shows its own usage instead
+of the command's, and takes the value of a misspelt option for an argument of the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser; parsers of commands that are added to it are of this class too."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but what a command does not know is its own error."""
+        self._words = tuple(args or ())
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return found, left
+
+    def error(self, message: str) -> NoReturn:
+        """Usage and one line on stderr, exit status 2. A misspelt option explains all else."""
+        unknown = self._unknown_option()
+        if unknown is not None:
+            name = unknown.partition("=")[0]
+            message = f"there is no option {name}{_nearest(name, self._option_string_actions)}"
+            if self._subparsers is not None:
+                message += "; a command's options come after its name"
+        super().error(message)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        choices = [str(choice) for choice in action.choices or ()]
+        if action.choices is not None and value not in action.choices:
+            what = "there is no command" if action.metavar == "COMMAND" else "invalid choice:"
+            raise argparse.ArgumentError(
+                None if action.metavar == "COMMAND" else action,
+                f"{what} {value!r}{_nearest(str(value), choices)} (there are {', '.join(choices)})",
+            )
+
+    def _unknown_option(self) -> str | None:
+        known = self._option_string_actions
+        for word in self._words:
+            if word == "--":
+                break
+            if self._subparsers is not None and not word.startswith("-"):
+                break  # the rest is the command's
+            if not word.startswith("-") or word == "-" or self._negative_number_matcher.match(word):
+                continue
+            name = word.partition("=")[0]
+            attached = not word.startswith("--") and word[:2] in known
+            if not attached and not any(option.startswith(name) for option in known):
+                return word
+        return None
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(word, list(known), 1)
+    return f", did you mean {found[0]}?" if found else ""
