@@ -11,7 +11,7 @@ from kernel_walks import KERNEL
 BPF_PROG_TYPE_TRACING = 26
 
 
-def _may_trace() -> bool:
+def may_trace() -> bool:
     """libbpf's own trial: a program of this type gets as far as being verified."""
     library = ctypes.CDLL("libbpf.so.1")
     library.libbpf_set_print(None)
@@ -23,7 +23,7 @@ def _watches() -> tuple[str, ...]:
         return ()
     found = []
     # the sysctl comes with CONFIG_FUNCTION_TRACER, the directory with CONFIG_KPROBE_EVENTS
-    if os.path.exists("/proc/sys/kernel/ftrace_enabled") and _may_trace():
+    if os.path.exists("/proc/sys/kernel/ftrace_enabled") and may_trace():
         found.append("fentry")
     if os.path.exists("/sys/bus/event_source/devices/kprobe"):
         found.append("kprobe")

@@ -18,7 +18,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VMA_ROW
 from vmad.rules.runs import HARD_FACTS
-from vmad.sources.bpf import layout, merge_attempts, source
+from vmad.sources.bpf import failures, layout, merge_attempts, source
 from vmad.sources.bpf.census import KERNEL_CENSUS_ROW
 from vmad.sources.bpf.layout import ENTRY, HEADER, WANTED, Control, Status, Steady
 
@@ -129,6 +129,24 @@ def test_results_and_limits_of_counting_merge_attempts() -> None:
     expected["sizeof(struct cpu_row)"] = merge_attempts.ROW_RESULTS * 8
     expected |= struct("settings", merge_attempts.SETTINGS)
     assert compile_assertions("merge_fentry.bpf.c", expected) == ""
+
+
+def test_calls_and_structures_of_counting_failures() -> None:
+    expected: dict[str, str | int] = {
+        f"CALL_{call.upper()}": place for place, call in enumerate(failures.CALLS)
+    }
+    expected |= {"CALLS": len(failures.CALLS), "FORMS": len(failures.FORMS)}
+    expected |= {"ROWS": failures.ROWS}
+    assert list(failures.FORMS)[: len(failures.CALLS)] == list(failures.CALLS)
+    for name, dtype in {
+        "settings": failures.SETTINGS,
+        "control": failures.CONTROL,
+        "failure_key": failures.KEY,
+        "caller": failures.CALLER,
+        "failure": failures.FAILURE,
+    }.items():
+        expected |= struct(name, dtype)
+    assert compile_assertions("failures_fexit.bpf.c", expected) == ""
 
 
 def test_settings_are_laid_out_as_the_programs_read_them() -> None:

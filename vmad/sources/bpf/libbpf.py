@@ -12,9 +12,13 @@ import ctypes
 import errno
 import mmap
 import os
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import numpy as np
+import numpy.typing as npt
 
 from vmad.errors import EvidenceUnavailable
 from vmad.model.kernel import parse_release
@@ -84,6 +88,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "bpf_object__close": (None, (ctypes.c_void_p,)),
     "bpf_object__find_program_by_name": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)),
     "bpf_object__find_map_by_name": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)),
+    "bpf_program__set_autoload": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_bool)),
     "bpf_program__attach": (ctypes.c_void_p, (ctypes.c_void_p,)),
     "bpf_program__fd": (ctypes.c_int, (ctypes.c_void_p,)),
     "bpf_program__attach_iter": (
@@ -98,6 +103,19 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
         ctypes.c_void_p,
         (ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t)),
     ),
+    "bpf_map_lookup_batch": (
+        ctypes.c_int,
+        (
+            ctypes.c_int,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_uint32),
+            ctypes.c_void_p,
+        ),
+    ),
+    "bpf_map_delete_elem": (ctypes.c_int, (ctypes.c_int, ctypes.c_void_p)),
     "bpf_prog_test_run_opts": (ctypes.c_int, (ctypes.c_int, ctypes.POINTER(_TestRunOpts))),
     "bpf_prog_get_next_id": (ctypes.c_int, (ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32))),
     "bpf_prog_get_fd_by_id": (ctypes.c_int, (ctypes.c_uint32,)),
@@ -200,13 +218,22 @@ class BpfObject:
     """One BPF object file, opened, set up and loaded.
 
     ``settings`` (bytes) replace the start of section ".rodata.settings" before loading;
-    ``since`` is the first release that has what the object wants.
+    ``since`` is the first release that has what the object wants; programs ``without`` are left
+    out (the kernel has not what they want).
     Raises EvidenceUnavailable with cause and remedy.
     """
 
-    def __init__(self, path: Path, settings: bytes = b"", *, since: str = "5.15") -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: bytes = b"",
+        *,
+        since: str = "5.15",
+        without: Collection[str] = (),
+    ) -> None:
         self._library = load_library()
         self._name = path.name
+        self._without = without
         self._object: int | None = None
         self._links: list[int] = []
         if not path.exists():
@@ -250,6 +277,8 @@ class BpfObject:
             raise EvidenceUnavailable(
                 f"BPF: {path}: {os.strerror(ctypes.get_errno())}", "run `make setup` to rebuild it"
             )
+        for name in self._without:
+            self._library.bpf_program__set_autoload(self._program(name), False)
         if settings:
             size = ctypes.c_size_t()
             address = self._library.bpf_map__initial_value(
@@ -270,6 +299,10 @@ class BpfObject:
             (size + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE,
             flags=mmap.MAP_SHARED,
         )
+
+    def hash_map(self, name: str, key: np.dtype[np.void], value: np.dtype[np.void]) -> HashMap:
+        """A hash map with keys and values of these types."""
+        return HashMap(self._library, self._library.bpf_map__fd(self._map(name)), key, value)
 
     def _program(self, name: str) -> int:
         found = self._library.bpf_object__find_program_by_name(self._object, name.encode())
@@ -324,6 +357,43 @@ class BpfObject:
         if self._object:
             self._library.bpf_object__close(self._object)
             self._object = None
+
+
+class HashMap:
+    """A hash map, read whole; from 5.18 on that takes no right."""
+
+    def __init__(
+        self, library: ctypes.CDLL, fd: int, key: np.dtype[np.void], value: np.dtype[np.void]
+    ) -> None:
+        self._library = library
+        self._fd = fd
+        self._key = key
+        self._value = value
+
+    def items(self, most: int) -> tuple[npt.NDArray[np.void], npt.NDArray[np.void]]:
+        """All keys and their values, in step; ``most`` is what the map may hold.
+
+        Raises EvidenceUnavailable where the kernel refuses (before 5.6, or without rights).
+        """
+        keys, values = np.zeros(most, self._key), np.zeros(most, self._value)
+        count, place = ctypes.c_uint32(most), ctypes.c_uint64(0)
+        done = self._library.bpf_map_lookup_batch(
+            self._fd,
+            None,
+            ctypes.byref(place),
+            keys.ctypes.data,
+            values.ctypes.data,
+            ctypes.byref(count),
+            None,
+        )
+        # ENOENT: this was the end of it
+        if done != 0 and (number := ctypes.get_errno()) != errno.ENOENT:
+            raise EvidenceUnavailable(f"BPF: a map cannot be read: {os.strerror(number)}", RIGHTS)
+        return keys[: count.value], values[: count.value]
+
+    def delete(self, key: npt.NDArray[np.void] | np.void) -> None:
+        """Forget one key; one that is not there is no error."""
+        self._library.bpf_map_delete_elem(self._fd, np.array(key, self._key).ctypes.data)
 
 
 class SyscallProgram:
