@@ -32,12 +32,18 @@ What the VMAs of a process are, if they are not pairs: the labels `kind` of `vma
 `vmad_host_areas`. [Make room](#make-room) first if it is urgent.
 """
 
+_CHANGES = """\
+# What to change
+
+What the sections above ask for, each once, with its reasons and its source.
+"""
+
 _LATENT = frozenset({"latent", "latent_one_sided"})
 
 
 def generated() -> str:
     """Everything after the marker."""
-    return "\n".join(_lines()) + "\n"
+    return "\n".join(_lines()).rstrip("\n") + "\n"
 
 
 def _lines() -> Iterator[str]:
@@ -47,6 +53,8 @@ def _lines() -> Iterator[str]:
     yield _KINDS
     for composition in COMPOSITIONS.values():
         yield from _kind(composition)
+    yield _CHANGES
+    yield from _changes()
 
 
 def _reason(reason: Reason) -> Iterator[str]:
@@ -93,8 +101,22 @@ def _for_good(advice: Iterable[Advice]) -> Iterator[str]:
     yield "**For good.**\n"
     for each in found:
         whom = "" if each.applies_to is Runtime.ANY else f"*{each.applies_to.value}*: "
-        yield f"- {whom}{each.text} [{each.source}]"
+        yield f"- {whom}[{each.in_short}](#{each.anchor})"
     yield ""
+
+
+def _changes() -> Iterator[str]:
+    """Each piece of advice once, by whom it is for."""
+    known = [*CATALOGUE.values(), *COMPOSITIONS.values()]
+    advice = dict.fromkeys(each for one in known for each in one.advice)
+    for runtime in Runtime:
+        found = [each for each in advice if each.applies_to is runtime]
+        if found:
+            yield f"### {runtime.value}\n"
+        for each in found:
+            yield f'- <a id="{each.anchor}"></a>{each.text} [{each.source}]'
+        if found:
+            yield ""
 
 
 def whole(text: str) -> str:

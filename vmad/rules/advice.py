@@ -6,8 +6,12 @@ Advice for particular allocators and language runtimes is in :mod:`vmad.rules.ru
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+_REASONS_BEGIN = re.compile(r"[,:;.]( |$)| \(")
+_NO_WORD = re.compile(r"[^a-z0-9]+")
 
 
 class Runtime(StrEnum):
@@ -28,11 +32,25 @@ class Runtime(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One thing to change. ``source`` is a man page, a kernel file or commit, or an issue."""
+    """One thing to change, told in the first words of ``text`` and reasoned in the rest.
+
+    ``source`` is a man page, a kernel file or commit, or an issue.
+    """
 
     text: str
     applies_to: Runtime
     source: str
+
+    @property
+    def in_short(self) -> str:
+        """Its first words, up to where the reasons begin."""
+        return _REASONS_BEGIN.split(self.text, maxsplit=1)[0]
+
+    @property
+    def anchor(self) -> str:
+        """Its place in the runbook, after the #."""
+        words = _NO_WORD.sub(" ", self.in_short.lower()).split()
+        return "-".join(["change", *words[:6]])
 
 
 #: beginnings of the names of mapped files that give a runtime away; Go links statically
@@ -86,8 +104,8 @@ KERNEL_EVIDENCE = _operator(
     "capabilities(7)",
 )
 READ_ONE_PROCESS = _operator(
-    "Without BPF, `vmad explain PID` reads smaps and numa_maps of one process, which show its "
-    "flags and most of its memory policies.",
+    "Read one process by `vmad explain PID`: without BPF it reads smaps and numa_maps, which show "
+    "its flags and most of its memory policies.",
     "proc_pid_smaps(5), proc_pid_numa_maps(5)",
 )
 LOOK_AGAIN = _operator(
@@ -106,7 +124,7 @@ TOGGLE_ADVICE = _any(
     "mm/madvise.c, madvise_update_vma; madvise(2)",
 )
 TOGGLE_UNWRITTEN = _any(
-    "Make that call on the side that was never written to.",
+    "Make the kernel try on the side that was never written to.",
     "list_is_singular of an empty chain in is_mergeable_anon_vma, up to 6.15",
 )
 COARSER_MPROTECT = _any(
@@ -141,8 +159,8 @@ NO_WAY_BACK = _any(
     "madvise(2); golang/go #64332",
 )
 THP_PER_PROCESS = _any(
-    "To keep a program from huge pages, use prctl(PR_SET_THP_DISABLE) or the setting of the "
-    "whole host; neither marks single VMAs.",
+    "Keep a program from huge pages with prctl(PR_SET_THP_DISABLE) or the setting of the whole "
+    "host, neither of which marks single VMAs.",
     "prctl(2); Documentation/admin-guide/mm/transhuge.rst",
 )
 SAME_NORESERVE = _any(
@@ -166,7 +184,7 @@ COREDUMP_FILTER = _any(
     "core(5); madvise(2)",
 )
 KSM_6_18 = _operator(
-    "With prctl(PR_SET_MEMORY_MERGE), use kernel 6.18 or later: from 6.4 to 6.16 every new mapping "
+    "Use kernel 6.18 or later with prctl(PR_SET_MEMORY_MERGE): from 6.4 to 6.16 every new mapping "
     "gets its flag only after the attempt to merge.",
     "mm/mmap.c, ksm_add_vma; linux-kernel, May 2025",
 )
@@ -222,7 +240,7 @@ DONTFORK = _any(
     "madvise(2)",
 )
 FRESH_POOL = _any(
-    "In a child that lives long, allocate from a pool that it mapped itself, or call exec: a "
+    "Allocate from a pool that a child which lives long has mapped itself, or call exec: a "
     "fresh mapping cannot join memory that came through fork.",
     "mm/vma.c, is_mergeable_anon_vma; fork(2)",
 )

@@ -30,7 +30,8 @@ HEADER = """\
 
 Why two adjacent private anonymous VMAs are not one, and what to change. A pair has every reason
 that applies, the decisive one first, in the order of this page; metrics count it under that one.
-`latent` and `latent_one_sided` are the names under which mergeable pairs are counted.
+`latent` and `latent_one_sided` are the names under which mergeable pairs are counted. What to
+change is told once, with its source: [in the runbook](runbook.md#what-to-change).
 """
 
 LIMIT_TEXT = f"""\
@@ -91,7 +92,7 @@ def _reason(each: Reason) -> Iterator[str]:
 
 def _advice(advice: Iterable[Advice]) -> Iterator[str]:
     for each in advice:
-        yield f"- **{each.applies_to.value}**: {each.text} [{each.source}]"
+        yield f"- **{each.applies_to.value}**: [{each.in_short}](runbook.md#{each.anchor})"
     yield ""
 
 

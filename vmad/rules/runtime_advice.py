@@ -50,7 +50,7 @@ GLIBC_NAMES = Advice(
     "glibc manual, Memory Related Tunables",
 )
 ZGC_FORMULA = Advice(
-    "With ZGC, set vm.max_map_count to at least (maximum heap / 2 MiB) x 3 x 1.2, that is 88,473 "
+    "Size vm.max_map_count for ZGC: at least (maximum heap / 2 MiB) x 3 x 1.2, that is 88,473 "
     "for 48 GiB, or choose a smaller -Xmx.",
     Runtime.JAVA,
     "OpenJDK, zPhysicalMemoryBacking_linux.cpp, warn_max_map_count",

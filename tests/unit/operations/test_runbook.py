@@ -15,6 +15,7 @@ from vmad.operations.rule_files import GROUPS
 from vmad.operations.rules import Alert
 from vmad.operations.runbook import MARKER, whole
 from vmad.rules.catalogue import CATALOGUE
+from vmad.rules.composition import COMPOSITIONS
 from vmad.rules.limit import BYTES_ANON_VMA, BYTES_MAPLE_SHARE, BYTES_PER_STRUCT
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -59,6 +60,17 @@ def test_a_section_tells_everything_that_one_needs_at_night(name: str) -> None:
         assert f"**{part}.**" in section
     if name not in CATALOGUE or CATALOGUE[name].advice:
         assert "**For good.**" in section
+
+
+def test_each_piece_of_advice_stands_there_once() -> None:
+    known = [*CATALOGUE.values(), *COMPOSITIONS.values()]
+    advice = {each for one in known for each in one.advice}
+
+    assert len({each.anchor for each in advice}) == len(advice)
+    for each in advice:
+        assert TEXT.count(f'<a id="{each.anchor}"></a>{each.text} [{each.source}]') == 1
+        assert TEXT.count(each.text) == 1
+        assert f"[{each.in_short}](#{each.anchor})" in TEXT
 
 
 def test_no_section_is_about_something_that_does_not_exist() -> None:
