@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""docs/bench.md out of results.json."""
+"""docs/bench.md out of results.json, and what was measured otherwise out of measured-once.md."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from bench.ratios import Spread
 SCHEMA = "vmad.bench/1"
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
+ONCE = HERE / "measured-once.md"
 PAGE = HERE.parent / "docs" / "bench.md"
 
 _INTRODUCTION = """\
 <!-- SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only -->
-<!-- made from bench/results.json by python -m bench.report; do not edit -->
+<!-- made from bench/results.json and bench/measured-once.md by python -m bench.report -->
 # What vmad costs
 
 `make bench` measures each figure against its counterpart in the same run, the two in turn
@@ -133,7 +134,7 @@ def page(results: dict[str, Any]) -> str:
     lines += ["## How each was measured", ""]
     for figure in figures:
         lines += method_lines(figure)
-    lines.append(_SCHEMA_TEXT)
+    lines += [_SCHEMA_TEXT, ONCE.read_text("utf-8").partition("-->\n")[2].rstrip("\n"), ""]
     return "\n".join(lines)
 
 

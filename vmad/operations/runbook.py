@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from vmad.model.kinds import KIND_NAMES, KIND_TEXT
@@ -107,8 +108,9 @@ def _for_good(advice: Iterable[Advice]) -> Iterator[str]:
 
 def _changes() -> Iterator[str]:
     """Each piece of advice once, by whom it is for."""
-    known = [*CATALOGUE.values(), *COMPOSITIONS.values()]
-    advice = dict.fromkeys(each for one in known for each in one.advice)
+    of_reasons = (each for reason in CATALOGUE.values() for each in reason.advice)
+    of_kinds = (each for kind in COMPOSITIONS.values() for each in kind.advice)
+    advice = dict.fromkeys(chain(of_reasons, of_kinds))
     for runtime in Runtime:
         found = [each for each in advice if each.applies_to is runtime]
         if found:
