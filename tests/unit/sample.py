@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
+from vmad.scan.marks import LEAST
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, PairKey, SelfStats
 
 NOW = 1_790_000_000.0
@@ -106,6 +107,7 @@ def group_of(name: str, members: Iterable[JudgedProcess]) -> GroupStats:
         pairs=dict(pair_sum),
         recoverable=recoverable_of(members),
         size_sum=sum(sizes) if sizes else None,
+        high_water_at=NOW - 30 if waters and max(waters) >= LEAST else None,
     )
 
 

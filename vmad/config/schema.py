@@ -81,6 +81,7 @@ class ScanConfig:
     interval: float = key(15.0, Scalar(Duration(1, 3600)))
     full_every: int = key(10, Scalar(Integer(1, 1000)))
     sample_interval: float = key(1.0, Scalar(Duration(0.1, 60, zero_disables=True)))
+    keep_marks: float = key(86_400.0, Scalar(Duration(1, 2_678_400)))
     budget: float = key(0.01, Scalar(Share(0.0001)))
     evidence: str = key("auto", Scalar(Choice(("auto", "kernel", "procfs"))))
     deadline: float = key(2.0, Scalar(Duration(0.1, 60)))

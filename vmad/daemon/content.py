@@ -95,6 +95,7 @@ class DaemonContent:
                     # who was only counted is among the unreadable
                     processes=[one for one in snapshot.processes if one.walked_at is not None],
                     unreadable=snapshot.unreadable,
+                    groups=snapshot.groups,
                 )
                 self._scan_json = json.dumps(document).encode() + b"\n"
             return self._scan_json

@@ -57,7 +57,7 @@ class Rounds:
         watchdog: Watchdog,
         stats: Callable[[], SelfStats],
         show: Callable[[HostSnapshot], None],
-        keep: Callable[[], None] = lambda: None,
+        keep: Callable[[bool], None] = lambda full: None,
         proc: str = "/proc",
     ) -> None:
         self.config = config
@@ -168,8 +168,7 @@ class Rounds:
             began = cpu_seconds()
             self._show(snapshot)
             self._showing += cpu_seconds() - began
-            if full:
-                self._keep()
+            self._keep(full)
         return 0 if full else (since_full or 0) + 1
 
     def _rest(self, began: float, plan: Plan) -> None:

@@ -21,6 +21,7 @@ from vmad.config import load_config
 from vmad.config.schema import Config
 from vmad.daemon.content import DaemonContent
 from vmad.daemon.evidence import DeadlineSource, open_evidence
+from vmad.daemon.marks_file import marks_file
 from vmad.daemon.merge_attempts import merge_attempts_counter
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
 from vmad.daemon.rights import give_up_after_start
@@ -76,12 +77,14 @@ class Service:
         self._watchdog = Watchdog(self._notify, watchdog_seconds())
         self._opened = open_evidence(self._config, proc)
         self._state = state_file(proc)
+        self._marks = marks_file()
         self._scanner = Scanner(
             self._opened.source,
             self._config,
             socket.gethostname(),
             proc=proc,
             inherited=self._state.read() if self._state is not None else None,
+            marks=self._marks.read() if self._marks is not None else None,
             merge_attempts=merge_attempts_counter(self._config, self._opened.source.kernel),
         )
         self._watches = Watches()
@@ -213,10 +216,16 @@ class Service:
 
     # --- what the loops call
 
-    def _keep(self) -> None:
-        left = self._scanner.leave() if self._state is not None else None
-        if self._state is not None and left is not None:
-            self._state.write(left)
+    def _keep(self, everything: bool = True) -> None:
+        """Write down what was learned; if not everything, then groups' marks that have risen."""
+        if self._marks is not None:
+            marks = self._scanner.marks_left(risen=not everything)
+            if marks is not None:
+                self._marks.write(marks)
+        if everything and self._state is not None:
+            left = self._scanner.leave()
+            if left is not None:
+                self._state.write(left)
 
     def _on_lost_events(self) -> None:
         self._rounds.hurry()
@@ -283,9 +292,9 @@ def _status_line(snapshot: HostSnapshot) -> str:
     """For `systemctl status` and the log."""
     vmas = sum(snapshot.kinds)
     text = f"{counted(len(snapshot.processes), 'process', 'processes')}, {counted(vmas, 'VMA')}"
-    if snapshot.processes and snapshot.worst_ratio is not None:
-        worst = snapshot.processes[0]
-        text += f"; nearest to the limit: pid {worst.id.pid} at {snapshot.worst_ratio:.1%}"
+    worst = snapshot.processes[0] if snapshot.processes else None
+    if worst is not None and worst.ratio is not None:
+        text += f"; nearest to the limit: pid {worst.id.pid} at {worst.ratio:.1%}"
     if snapshot.unreadable:
         text += f"; {len(snapshot.unreadable):,} could not be read"
     return text

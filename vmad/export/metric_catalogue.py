@@ -48,7 +48,8 @@ GROUPS = Section(
     "Groups",
     "A group is a systemd unit, a container, a command, or what the configuration makes of them. "
     "Their number is capped; the rest is folded into `other`. Address spaces that several "
-    "processes share are counted once in sums.",
+    "processes share are counted once in sums. A group whose processes have all ended is there "
+    "while it has a high-water mark: with 0 processes and no counts.",
     (
         Metric("vmad_group_processes", "gauge", _GROUP, "processes",
                "Processes in the group that have an address space.",
@@ -61,11 +62,20 @@ GROUPS = Section(
                "VMAs of the process of the group that has the most.",
                "Compare with vmad_memory_map_areas_limit."),
         Metric("vmad_group_memory_map_areas_highwater", "gauge", _GROUP, "VMAs",
-               "Highest VMA count that any process of the group had since vmad watches it.",
-               "Shows bursts that are shorter than a scrape: the count is sampled every second."),
+               "Highest VMA count of any process of the group: since vmad watches it while it "
+               "runs, and for scan.keep_marks (24h) after that, if it was 1,024 or more.",
+               "Shows bursts that are shorter than a scrape, of processes too that are gone: the "
+               "count is sampled every second. Survives a restart of vmad."),
+        Metric("vmad_group_memory_map_areas_highwater_timestamp_seconds", "gauge", _GROUP,
+               "Unix seconds",
+               "When a process of the group last had nine tenths of the high-water mark or more; "
+               "absent below 1,024 VMAs, and when it is longer ago than scan.keep_marks.",
+               "`time() - x` is the age of the last burst; look at that time in the group's log."),
         Metric("vmad_group_limit_ratio", "gauge", _GROUP, "ratio",
-               "VMA count of the worst process of the group, divided by the limit.",
-               "Alert on it: above 0.8 for 5 minutes is late."),
+               "VMA count of the worst process of the group, divided by the limit: the highest of "
+               "the last two minutes and since the scan before, of processes too that are gone.",
+               "Alert on it: above 0.8 for 5 minutes is late. vmad_group_memory_map_areas_max is "
+               "the count of this moment."),
         Metric("vmad_group_memory_map_areas_growth_per_second", "gauge", _GROUP,
                "VMAs per second",
                "Growth of the group's VMA count over the last minutes; negative when it shrinks.",
@@ -103,7 +113,8 @@ HOST = Section(
                "Raise it with `sysctl -w vm.max_map_count=N` when the reasons show a workload "
                "that needs its VMAs."),
         Metric("vmad_host_worst_limit_ratio", "gauge", (), "ratio",
-               "VMA count of the host's worst process, divided by the limit.",
+               "The highest vmad_group_limit_ratio: VMA count of the host's worst process, of the "
+               "last two minutes, divided by the limit.",
                "One series per host for a fleet-wide alert."),
         Metric("vmad_host_processes", "gauge", (), "processes",
                "Processes with an address space that the scan met, read or not.",

@@ -106,6 +106,7 @@ class VmadCollector(Collector):
         put("vmad_group_memory_map_areas", group.map_count_sum, name)
         put("vmad_group_memory_map_areas_max", group.map_count_max, name)
         put("vmad_group_memory_map_areas_highwater", group.high_water, name)
+        put("vmad_group_memory_map_areas_highwater_timestamp_seconds", group.high_water_at, name)
         put("vmad_group_limit_ratio", group.ratio, name)
         put("vmad_group_memory_map_areas_growth_per_second", group.rate, name)
         put("vmad_group_seconds_to_limit", group.seconds_to_limit, name)

@@ -11,7 +11,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_NAMES, Kind
 from vmad.model.process import Evidence, Unreadable
 from vmad.model.verdict import PairKey, Verdict
-from vmad.scan.snapshot import JudgedProcess
+from vmad.scan.snapshot import GroupStats, JudgedProcess
 
 SCHEMA = "vmad.scan/1"
 RULES = ("stock", "relaxed")
@@ -64,6 +64,24 @@ def process_object(process: JudgedProcess) -> dict[str, Any]:
     }
 
 
+def group_object(group: GroupStats) -> dict[str, Any]:
+    """One group of processes; what is not known is left out."""
+    known = {
+        "map_count": group.map_count_sum,
+        "map_count_max": group.map_count_max,
+        "ratio": group.ratio,
+        "high_water": group.high_water,
+        "high_water_at": group.high_water_at,
+        "rate": group.rate,
+        "seconds_to_limit": group.seconds_to_limit,
+    }
+    return {
+        "group": utf8(group.name),
+        "processes": group.processes,
+        **{key: value for key, value in known.items() if value is not None},
+    }
+
+
 def unreadable_object(process: Unreadable) -> dict[str, Any]:
     """One process that could not be read, and why."""
     return {
@@ -83,8 +101,13 @@ def scan_document(
     processes: Iterable[JudgedProcess],
     unreadable: Iterable[Unreadable],
     judged_as: KernelInfo | None = None,
+    groups: Iterable[GroupStats] | None = None,
 ) -> dict[str, Any]:
-    """The whole answer. ``took_seconds`` is the reading and judging of all processes."""
+    """The whole answer. ``took_seconds`` is the reading and judging of all processes.
+
+    ``groups`` are what only a daemon knows; a ``high_water_at`` is in Unix seconds.
+    """
+    of_groups = {} if groups is None else {"groups": [group_object(group) for group in groups]}
     return {
         "schema": SCHEMA,
         "evidence": evidence.value,
@@ -93,4 +116,5 @@ def scan_document(
         "max_map_count": max_map_count,
         "processes": [process_object(process) for process in processes],
         "unreadable": [unreadable_object(process) for process in unreadable],
+        **of_groups,
     }

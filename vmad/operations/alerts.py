@@ -33,13 +33,14 @@ LIMIT = RuleGroup(
         Alert(
             "VmadAtLimit",
             "critical",
-            (Condition(_RATIO, ">", "0.95"),),
-            "1m",
-            "{{ $labels.group }} on {{ $labels.instance }} is about to run out of VMAs "
+            # the ratio shows every burst for two minutes: at the limit a second is enough to fail
+            (Condition(f"max_over_time({_RATIO}[5m])", ">", "0.95"),),
+            "0s",
+            "{{ $labels.group }} on {{ $labels.instance }} is out of VMAs, or about to be "
             "({{ $value | humanizePercentage }})",
-            "A process of this group has used {{ $value | humanizePercentage }} of "
-            "vm.max_map_count. Its next thread may fail with EAGAIN, its next allocation with "
-            "ENOMEM.",
+            "Within the last five minutes a process of this group has used "
+            "{{ $value | humanizePercentage }} of vm.max_map_count. Its next thread may fail with "
+            "EAGAIN, its next allocation with ENOMEM; it may have failed and ended already.",
         ),
         Alert(
             "VmadLimitWithinAnHour",
@@ -74,12 +75,13 @@ LIMIT = RuleGroup(
             "warning",
             (
                 Condition(f"{_AREAS}_highwater / on ({HOST}) group_left () {_LIMIT}", ">", "0.9"),
-                Condition(_RATIO, "<", "0.8"),
                 # a mark stands for as long as its process runs: tell of it for a day
+                Condition(f"time() - {_AREAS}_highwater_timestamp_seconds", "<", "86400"),
+                # while it is up there VmadNearLimit tells; a group that is gone has no count
                 Condition(
-                    f"{_AREAS}_highwater offset 1d",
-                    f">= on ({GROUP})",
-                    f"{_AREAS}_highwater",
+                    f"{_AREAS}_max / on ({HOST}) group_left () {_LIMIT}",
+                    ">=",
+                    "0.8",
                     joined=f"unless on ({GROUP})",
                 ),
             ),
@@ -87,8 +89,9 @@ LIMIT = RuleGroup(
             "{{ $labels.group }} on {{ $labels.instance }} came to "
             "{{ $value | humanizePercentage }} of its VMAs in a burst",
             "A process of this group has been at {{ $value | humanizePercentage }} of "
-            "vm.max_map_count within the last day and is below 80 % now. A graph of its count may "
-            "not show it: it was sampled every second, not at scrapes.",
+            "vm.max_map_count within the last day, and none is above 80 % now: it has ended, or "
+            "given its VMAs back. A graph of its count may not show it: it was sampled every "
+            "second, not at scrapes.",
         ),
         Alert(
             "VmadFragmenting",

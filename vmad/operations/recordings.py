@@ -26,7 +26,7 @@ FLEET = RuleGroup(
             f"max by ({HOST}) (vmad_group_memory_map_areas_highwater)"
             f" / on ({HOST}) vmad_memory_map_areas_limit",
             1,
-            "The highest mark of any process that runs, divided by the limit.",
+            "The highest mark of any group, divided by the limit.",
         ),
         Recording(
             "instance:vmad_seconds_to_limit:min",

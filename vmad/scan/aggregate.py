@@ -102,7 +102,7 @@ def same_objects(one: Sequence[object], other: Sequence[object]) -> bool:
 
 
 def group_of(name: str, members: Sequence[Member]) -> GroupStats:
-    """A group from its members, of which there is at least one."""
+    """A group from its members; there is none where only its mark is left."""
     sums = add_up(members)
     singles = once(members)
     walked = any(process.walked_at is not None for process in singles)
@@ -138,6 +138,7 @@ def nearest_first(groups: Iterable[GroupStats], last: str) -> tuple[GroupStats, 
                 group.name == last,
                 -(group.ratio or 0.0),
                 -(group.map_count_sum or 0),
+                -(group.high_water or 0),
                 group.name,
             ),
         )

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from vmad.config.schema import OTHER
 from vmad.scan.aggregate import (
@@ -22,13 +22,22 @@ from vmad.scan.snapshot import GroupStats, JudgedProcess
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """All members added up. ``folded`` is the number of groups counted under ``other``."""
+    """All members added up. ``folded`` is the number of groups counted under ``other``.
+
+    ``marked`` are the highest marks of groups, some of which may have no member any more.
+    """
 
     members: tuple[Member, ...]
     processes: tuple[JudgedProcess, ...]  #: the worst first
     groups: tuple[GroupStats, ...]
     folded: int
     sums: Sums
+    marked: Mapping[str, int] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()  #: the groups that are exported under their own names
+
+    def exported_as(self, group: str) -> str:
+        """The name under which a group is exported."""
+        return group if group in self.kept else OTHER
 
 
 class Grouping:
@@ -39,12 +48,16 @@ class Grouping:
         self._kept: frozenset[str] = frozenset()
         self._groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
 
-    def add_up(self, members: tuple[Member, ...]) -> Whole:
-        """Groups whose members are what they were stay the same objects."""
-        by_group: dict[str, list[Member]] = {}
+    def add_up(self, members: tuple[Member, ...], marked: Mapping[str, int] | None = None) -> Whole:
+        """Groups whose members are what they were stay the same objects.
+
+        A group is as heavy as its mark, and there while it has one.
+        """
+        marked = marked or {}
+        by_group: dict[str, list[Member]] = {group: [] for group in marked}
         for member in members:
             by_group.setdefault(member.process.group, []).append(member)
-        exported = self._folded(by_group)
+        exported = self._folded(by_group, marked)
         groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
         for name, those in exported.items():
             before, now = self._groups.get(name), tuple(those)
@@ -68,12 +81,16 @@ class Grouping:
             nearest_first(everyone, OTHER),
             len(by_group.keys() - self._kept - {OTHER}),
             add_up(members) if shared else add_up_groups(everyone),
+            marked,
+            self._kept,
         )
 
-    def _folded(self, by_group: dict[str, list[Member]]) -> dict[str, Collection[Member]]:
+    def _folded(
+        self, by_group: dict[str, list[Member]], marked: Mapping[str, int]
+    ) -> dict[str, Collection[Member]]:
         """The groups to export; all beyond the cap together are ``other``."""
         weights: dict[str, float | None] = {
-            name: max(each.process.map_count or 0 for each in those)
+            name: max([marked.get(name, 0), *(each.process.map_count or 0 for each in those)])
             for name, those in by_group.items()
         }
         self._kept = fold(weights, self._max_groups, self._kept)

@@ -25,6 +25,11 @@ GROWTH_WINDOW = 60.0
 #: a rate over less is noise: every program maps its libraries in its first tenth of a second
 SHORTEST_WINDOW = 2.0
 
+#: a group is told at least so often (seconds) of a process that stays high, and of no more than so
+#: many in one sample
+TELL_AGAIN = 15.0
+MOST_TOLD = 64
+
 #: in the columns of the last walk and of what was shown: none yet; -1 is a census's "unknown"
 NEVER = -2
 
@@ -38,6 +43,8 @@ _COLUMNS = np.dtype(
         ("shown_count", "<i8"),
         ("shown_high_water", "<i8"),
         ("shown_rate", "<f8"),
+        ("told_count", "<i8"),  # -1 none
+        ("told_at", "<f8"),
         ("anchor_count", "<i8", (ANCHORS,)),  # newest first, -1 none
         ("anchor_time", "<f8", (ANCHORS,)),
     ]
@@ -46,12 +53,13 @@ _COLUMNS = np.dtype(
 
 #: a process of which nothing is known yet
 _BLANK = np.zeros((), dtype=_COLUMNS)
-for _name in ("high_water", "anchor_count"):
+for _name in ("high_water", "told_count", "anchor_count"):
     _BLANK[_name] = -1
 for _name in ("walked_count", "walked_seq", "walked_size", "shown_count"):
     _BLANK[_name] = NEVER
 for _name in ("rate", "shown_rate"):
     _BLANK[_name] = np.nan
+_BLANK["told_at"] = -np.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,35 @@ class History:
             columns["anchor_time"][first_seen, 0] = now
             self._rate_due = now
         return change
+
+    def high(self, least: int, now: float) -> Integers:
+        """Rows with ``least`` VMAs or more of whose count their group is to be told.
+
+        At most MOST_TOLD, the highest first; the others are among the next ones. ``now`` is that
+        of the last sample.
+        """
+        assert self.census is not None
+        counts = self.census["map_count"]
+        rows = np.flatnonzero(counts >= least)
+        if not len(rows):
+            return rows
+        told, seen = self._columns[rows], counts[rows]
+        rows = rows[(seen > told["told_count"]) | (now - told["told_at"] >= TELL_AGAIN)]
+        if len(rows):
+            rows = rows[np.argsort(-counts[rows], kind="stable")[:MOST_TOLD]]
+            self._columns["told_count"][rows] = counts[rows]
+            self._columns["told_at"][rows] = now
+        return rows
+
+    def raise_mark(self, pid: int, start_time: int, count: int) -> None:
+        """Somebody else has seen the process with so many VMAs; no matter if it is not known."""
+        if self.census is None:
+            return
+        row = int(np.searchsorted(self.census["pid"], pid))
+        seen = self.census[row : row + 1]
+        if len(seen) and (seen["pid"][0], seen["start_time"][0]) == (pid, start_time):
+            mark = self._columns["high_water"]
+            mark[row] = max(mark[row], count)
 
     def leave(self) -> Inherited | None:
         """What the next daemon on this boot may go on with; None before the first sample."""

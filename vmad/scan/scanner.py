@@ -27,6 +27,8 @@ from vmad.scan.groups import GroupRules
 from vmad.scan.history import History
 from vmad.scan.inheritance import Inherited
 from vmad.scan.judged_process import Counted, counted_process, walked_process
+from vmad.scan.marked_groups import RECENT, with_marks
+from vmad.scan.marks import Mark, Marks, marked_from
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.counting import page_shift_of
 from vmad.sources.identity import identities_of
@@ -37,6 +39,8 @@ from vmad.sources.source import Census, Source, is_here, missed_by
 #: up at its first walks, and in every so many full scans again
 LOOKS = 2
 LOOK_AGAIN_EVERY = 8
+#: processes whose identity is remembered, of those that no scan has met when they are marked
+MARKED_REMEMBERED = 1024
 #: histograms of facts whose verdicts are remembered
 JUDGED_REMEMBERED = 2048
 
@@ -72,8 +76,8 @@ class ScanCounts:
 class Scanner:
     """Scans ``source`` into snapshots. ``clock`` gives Unix time in seconds.
 
-    ``inherited`` is what ``leave`` of an earlier scanner gave on this boot. ``merge_attempts``
-    counts them where the kernel does not.
+    ``inherited`` is what ``leave`` of an earlier scanner gave on this boot, ``marks`` are those of
+    an earlier one at any time. ``merge_attempts`` counts them where the kernel does not.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Scanner:
         proc: str = "/proc",
         clock: Callable[[], float] = time.time,
         inherited: Inherited | None = None,
+        marks: Mapping[str, Sequence[Mark]] | None = None,
         merge_attempts: Callable[[], MergeAttempts] | None = None,
     ) -> None:
         self.source = source
@@ -95,6 +100,9 @@ class Scanner:
         self._count_merges = merge_attempts
         self._lock = threading.Lock()
         self._history = History(inherited)
+        self._marks = Marks(config.scan.keep_marks, marks)
+        self._naming = threading.Lock()
+        self._scanned_at = clock()
         self._held: dict[_Key, _Held] = {}
         self._unreadable: dict[_Key, Unreadable] = {}
         self._missed: tuple[Unreadable, ...] = ()
@@ -117,6 +125,11 @@ class Scanner:
         self._group_rules = GroupRules(config.groups, config.default_groups)
         needs_exe = self._group_rules.needs_exe
         self._identities = identities_of(self.source, self._proc, with_exe=needs_exe)
+        self._marks.keep = config.scan.keep_marks
+        with self._naming:
+            self._marked = identities_of(
+                self.source, self._proc, with_exe=needs_exe, limit=MARKED_REMEMBERED
+            )
         for held in self._held.values():
             held.group = self._name_of(held.summary.id, held.summary.comm)
             held.member = None
@@ -140,6 +153,26 @@ class Scanner:
         with self._lock:
             return self._history.leave()
 
+    def marks_left(self, risen: bool = False) -> dict[str, tuple[Mark, ...]] | None:
+        """The marks of all groups, for the next scanner; ``risen``: None while none has risen
+        since they were asked for last.
+        """
+        with self._lock:
+            if risen and not self._marks.risen:
+                return None
+            self._marks.risen = False
+            return self._marks.leave()
+
+    def mark(self, process: ProcessId, comm: str, count: int) -> None:
+        """Somebody saw that process, which may be gone by now, with so many VMAs. From any thread.
+
+        Counts too low to be marked (vmad.scan.marks) only raise the mark of the process itself.
+        """
+        with self._lock:
+            self._history.raise_mark(*process, count)
+        if count >= marked_from(self._limit):
+            self._tell_groups([(process, comm, count)])
+
     def _name_of(self, process: ProcessId, comm: str, reread: bool = False) -> str:
         return self._group_rules.name_of(self._identities.identity(process, comm, reread=reread))
 
@@ -148,9 +181,39 @@ class Scanner:
         source = self.source
         census = source.census()
         with self._lock:
-            if source is self.source:
-                self._history.sample(census, time.monotonic())
-                self.counts.samples += 1
+            if source is not self.source:
+                return
+            high = self._sampled(census, time.monotonic())
+            self.counts.samples += 1
+        self._tell_groups(high)
+
+    def _sampled(self, census: Census, now: float) -> list[tuple[ProcessId, str, int]]:
+        """Take in a census; returns of which processes groups are to be told. Holds the lock."""
+        self._history.sample(census, now)
+        rows = self._history.high(marked_from(self._limit), now)
+        if not len(rows):
+            return []
+        seen = census[["pid", "start_time", "comm", "map_count"]][rows].tolist()
+        return [
+            (ProcessId(pid, start), comm.decode("utf-8", "surrogateescape"), count)
+            for pid, start, comm, count in seen
+        ]
+
+    def _tell_groups(self, high: Iterable[tuple[ProcessId, str, int]]) -> None:
+        """Mark the groups of processes with many VMAs while these are there to be looked at."""
+        named = [(self._marked_group(process, comm), count) for process, comm, count in high]
+        with self._lock:
+            now = self._clock()
+            for group, count in named:
+                self._marks.mark(group, count, now)
+
+    def _marked_group(self, process: ProcessId, comm: str) -> str:
+        """The name that a scan gave, or would give if there were one now."""
+        held = self._held.get(process)
+        if held is not None and held.summary.comm == comm:
+            return held.group
+        with self._naming:
+            return self._group_rules.name_of(self._marked.identity(process, comm))
 
     def scan(self, full: bool, stats: SelfStats, execed: Collection[int] = ()) -> HostSnapshot:
         """Walk what is due (everything when ``full``) and add it all up.
@@ -165,13 +228,14 @@ class Scanner:
             self._take_over(wanted_config)
         census = source.census()
         with self._lock:
-            self._history.sample(census, began)
+            high = self._sampled(census, began)
             due = np.ones(len(census), bool) if full else self._history.changed()
             if execed and not full:
                 due |= np.isin(census["pid"], list(execed))
             wanted = np.flatnonzero(due)
             self._history.walked(wanted)
             ids = self._ids_of(census)
+        self._tell_groups(high)
         self.counts.vmas_skipped += int(np.maximum(census["map_count"][~due], 0).sum())
         look_again = full and self.counts.full_scans % LOOK_AGAIN_EVERY == 0
         again: list[int] = []
@@ -187,9 +251,11 @@ class Scanner:
         counted = census
         if len(census) and census["map_count"].max() < 0:
             counted = self._counted(census, ids)
+        if counted is not census:
+            with self._lock:
+                high = self._sampled(counted, time.monotonic())
+            self._tell_groups(high)
         with self._lock:
-            if counted is not census:
-                self._history.sample(counted, time.monotonic())
             if again:
                 self._history.not_walked(again)
             self.counts.scans += 1
@@ -249,21 +315,27 @@ class Scanner:
             for gone in [process for process in self._unreadable if process not in alive]:
                 del self._unreadable[gone]
             self._identities.keep_only(alive)
-        if self._whole is None or not same_objects(self._whole.members, members):
-            self._whole = self._grouping.add_up(members)
+        now = self._clock()
+        self._marks.expire(now)
+        marked = {group: self._marks.highest(group) or 0 for group in self._marks.groups()}
         whole = self._whole
+        if whole is None or not same_objects(whole.members, members) or whole.marked != marked:
+            whole = self._whole = self._grouping.add_up(members, marked)
+        recently = min(now - RECENT, self._scanned_at)
+        groups = with_marks(whole, self._marks, limit, recently)
+        self._scanned_at = now
         return HostSnapshot(
-            taken_at=self._clock(),
+            taken_at=now,
             took_seconds=time.monotonic() - began,
             full=full,
             evidence=self.source.evidence,
             kernel=self.source.kernel,
             hostname=self._hostname,
             max_map_count=limit,
-            worst_ratio=whole.processes[0].ratio if whole.processes else None,
+            worst_ratio=max((one.ratio for one in groups if one.ratio is not None), default=None),
             processes=whole.processes,
             unreadable=(*self._unreadable.values(), *self._missed),
-            groups=whole.groups,
+            groups=groups,
             top=whole.processes[: self._config.export.top],
             kinds=whole.sums.kinds,
             pairs=whole.sums.pairs,

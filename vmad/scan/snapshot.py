@@ -48,6 +48,11 @@ class GroupStats:
     Sums count an address space that several processes share once. ``ratio`` is that of the worst
     process, since sums hide the one that is about to die; ``seconds_to_limit`` the soonest one.
     ``kinds``/``pairs``/``recoverable`` are None when no member has been walked.
+
+    A group outlives its processes while it has a mark: ``processes`` is 0 then. ``high_water`` is
+    the highest count of a process that runs since vmad watches it, or of any within the window
+    (scan.keep_marks). ``ratio`` is of the highest count since the scan before, or in the last two
+    minutes; ``map_count_max`` is that of now.
     """
 
     name: str
@@ -62,6 +67,9 @@ class GroupStats:
     pairs: Mapping[PairKey, int] | None
     recoverable: Recoverable | None
     size_sum: int | None = None  #: of all address spaces, bytes
+    #: when a process last had nine tenths of ``high_water`` or more, Unix seconds; None where that
+    #: is longer ago than the window, or the count too low for a mark
+    high_water_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ class HostSnapshot:
     kernel: KernelInfo
     hostname: str
     max_map_count: int | None
-    worst_ratio: float | None
+    worst_ratio: float | None  #: the highest of the groups
     processes: tuple[JudgedProcess, ...]  #: every process read, worst ratio first
     unreadable: tuple[Unreadable, ...]
     groups: tuple[GroupStats, ...]  #: nearest to its limit first; "other" last

@@ -13,6 +13,8 @@ from vmad.sources.cgroup import parse_cgroup
 
 #: bytes; /proc/PID/cgroup is one record of a dozen paths, each below PATH_MAX
 _CGROUP_SIZE = 64 << 10
+#: identities that are remembered: more than processes on any host that was seen
+REMEMBERED = 1 << 17
 
 
 class IdentityReader:
@@ -23,7 +25,7 @@ class IdentityReader:
     """
 
     def __init__(
-        self, proc: str = "/proc", *, with_exe: bool = False, limit: int = 1 << 17
+        self, proc: str = "/proc", *, with_exe: bool = False, limit: int = REMEMBERED
     ) -> None:
         self._proc = proc
         self._with_exe = with_exe
@@ -97,8 +99,8 @@ class IdentitySource(Protocol):
 class _ToldIdentities(IdentityReader):
     """Asks the source itself."""
 
-    def __init__(self, source: IdentitySource, *, with_exe: bool) -> None:
-        super().__init__(with_exe=with_exe)
+    def __init__(self, source: IdentitySource, *, with_exe: bool, limit: int) -> None:
+        super().__init__(with_exe=with_exe, limit=limit)
         self._source = source
 
     def _read_cgroup(self, process: ProcessId) -> CgroupIdentity | None:
@@ -110,8 +112,10 @@ class _ToldIdentities(IdentityReader):
         return None if path is None else label_safe(os.fsencode(path))
 
 
-def identities_of(source: object, proc: str = "/proc", *, with_exe: bool = False) -> IdentityReader:
+def identities_of(
+    source: object, proc: str = "/proc", *, with_exe: bool = False, limit: int = REMEMBERED
+) -> IdentityReader:
     """What tells the identities of a source's processes: itself where it can, else ``proc``."""
     if hasattr(source, "cgroup_of"):
-        return _ToldIdentities(cast(IdentitySource, source), with_exe=with_exe)
-    return IdentityReader(proc, with_exe=with_exe)
+        return _ToldIdentities(cast(IdentitySource, source), with_exe=with_exe, limit=limit)
+    return IdentityReader(proc, with_exe=with_exe, limit=limit)

@@ -32,6 +32,7 @@ from vmad.web.markup import (
     share,
     text,
 )
+from vmad.web.page_bursts import bursts_section
 from vmad.web.page_health import health_section
 from vmad.web.page_pairs import pairs_section
 
@@ -71,6 +72,7 @@ def render_page(
         (
             _summary(host),
             _groups_section(host),
+            bursts_section(host),
             pairs_section(host),
             _kinds_section(host),
             _top_section(host, query),
@@ -135,9 +137,9 @@ def _summary(host: HostSnapshot) -> Html:
             Html('<div class="cards">'),
             _card(
                 "Nearest to the limit",
-                share(host.worst_ratio),
+                share(worst.ratio if worst else None),
                 who,
-                f"first {level(host.worst_ratio)}",
+                f"first {level(worst.ratio if worst else None)}",
             ),
             _card("Limit per process", limit, Html("sysctl <code>vm.max_map_count</code>")),
             _card(
@@ -197,25 +199,37 @@ _GROUPS = Table(
 
 def _groups_section(host: HostSnapshot) -> Html:
     shown, rest = host.groups[:GROUPS_SHOWN], host.groups[GROUPS_SHOWN:]
-    parts = [_group_table(shown)]
+    limit = host.max_map_count
+    parts = [_group_table(shown, limit)]
     if rest:
         summary = f"{len(rest):,} more groups, none nearer than {share(rest[0].ratio)}"
-        parts.append(Html(f"<details><summary>{summary}</summary>{_group_table(rest)}</details>"))
+        table = _group_table(rest, limit)
+        parts.append(Html(f"<details><summary>{summary}</summary>{table}</details>"))
     return section(
         "Who",
         "The limit counts per process, so a group is as near as its worst process. "
-        "The mark on a bar is the high-water since vmad watches.",
+        "The mark on a bar is the high-water: of processes that run since vmad watches, of others "
+        "for a time after their end.",
         *parts,
     )
 
 
-def _group_table(groups: Sequence[GroupStats]) -> Html:
+def _group_near(group: GroupStats, limit: int | None) -> Html:
+    """As it is now: the group's own ratio is of the last minutes."""
+    if group.processes == 0:
+        return not_known("none of it runs now")
+    count = group.map_count_max
+    ratio = count / limit if count is not None and limit else None
+    return _near(count, ratio, group.high_water)
+
+
+def _group_table(groups: Sequence[GroupStats], limit: int | None) -> Html:
     if not groups:
         return Html("<p>No process could be read.</p>")
     return _GROUPS.html(
         (
             name(group.name),
-            _near(group.map_count_max, group.ratio, group.high_water),
+            _group_near(group, limit),
             number(group.high_water),
             growth(group.rate),
             _time_left(group.seconds_to_limit),

@@ -86,6 +86,7 @@ CONFIGS = st.builds(
         interval=st.floats(60, 3600),
         full_every=st.integers(1, 1000),
         sample_interval=st.just(0.0) | st.floats(0.1, 60),
+        keep_marks=st.floats(1, 2_678_400),
         budget=st.floats(0.0001, 1),
         evidence=st.sampled_from(["auto", "kernel", "procfs"]),
         deadline=st.floats(0.1, 60),

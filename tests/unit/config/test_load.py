@@ -46,8 +46,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     file = tmp_path / "vmad.yaml"
     file.write_text(
         """
-scan: {interval: 1m30s, full_every: 4, sample_interval: 0, budget: 2.5%, evidence: procfs,
-       deadline: 500ms, page_budget: 1_000, events: off, merge_attempts: bpf}
+scan: {interval: 1m30s, full_every: 4, sample_interval: 0, keep_marks: 2h, budget: 2.5%,
+       evidence: procfs, deadline: 500ms, page_budget: 1_000, events: off, merge_attempts: bpf}
 export: {top: 0, max_groups: 17}
 web: {listen: ["[::1]:80", ":0"], max_connections: 1, timeout: "20"}
 groups:
@@ -59,6 +59,7 @@ default_groups: no
     config = load_config(file)
     assert (config.scan.interval, config.scan.full_every) == (90.0, 4)
     assert (config.scan.sample_interval, config.scan.budget) == (0.0, 0.025)
+    assert config.scan.keep_marks == 7200
     assert (config.scan.evidence, config.scan.deadline) == ("procfs", 0.5)
     assert (config.scan.page_budget, config.scan.events) == (1000, False)
     assert config.scan.merge_attempts == "bpf"
@@ -82,7 +83,8 @@ def test_single_listen_address_needs_no_list() -> None:
         (
             "scan:\n  intervall: 15s\n",
             'vmad.yaml:2: unknown key "intervall" in "scan" (allowed: interval, full_every, '
-            "sample_interval, budget, evidence, deadline, page_budget, events, merge_attempts; "
+            "sample_interval, keep_marks, budget, evidence, deadline, page_budget, events, "
+            "merge_attempts; "
             'did you mean "interval"?)',
         ),
         (
@@ -134,13 +136,15 @@ def test_single_listen_address_needs_no_list() -> None:
         (
             "scan:\n  top: 3\n",
             'vmad.yaml:2: unknown key "top" in "scan" (allowed: interval, full_every, '
-            "sample_interval, budget, evidence, deadline, page_budget, events, merge_attempts; "
+            "sample_interval, keep_marks, budget, evidence, deadline, page_budget, events, "
+            "merge_attempts; "
             'did you mean "export.top"?)',
         ),
         (
             "scan: 15s",
             'vmad.yaml:1: scan: found "15s", allowed: a mapping with interval, full_every, '
-            "sample_interval, budget, evidence, deadline, page_budget, events, merge_attempts",
+            "sample_interval, keep_marks, budget, evidence, deadline, page_budget, events, "
+            "merge_attempts",
         ),
         (
             "scan:\n  interval: 2s\n  sample_interval: 3s\n",

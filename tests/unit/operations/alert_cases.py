@@ -27,13 +27,20 @@ class Case:
 
 
 def _group(
-    ratio: str, areas: str = "", highwater: str = "", seconds: str = "", limit: str = ""
+    ratio: str,
+    areas: str = "",
+    highwater: str = "",
+    *,
+    seconds: str = "",
+    limit: str = "",
+    marked_at: str = "",
 ) -> dict[str, str]:
     """The series of one group, and the limit."""
     found = {
         'vmad_group_limit_ratio{group="db"}': ratio,
         'vmad_group_memory_map_areas_max{group="db"}': areas,
         'vmad_group_memory_map_areas_highwater{group="db"}': highwater,
+        'vmad_group_memory_map_areas_highwater_timestamp_seconds{group="db"}': marked_at,
         'vmad_group_seconds_to_limit{group="db"}': seconds,
         "vmad_memory_map_areas_limit": limit or f"{LIMIT}x2000",
     }
@@ -59,7 +66,19 @@ _EFFECTIVE = 'vmad_scan_interval_seconds{kind="effective"}'
 CASES = (
     Case("VmadNearLimit", "five minutes above 80 %", True, 6, _group("0.81x10"), _DB),
     Case("VmadNearLimit", "above for two minutes only", False, 6, _group("0.7x3 0.81x10")),
-    Case("VmadAtLimit", "a minute above 95 %", True, 2, _group("0.96x10"), _DB),
+    Case("VmadAtLimit", "above 95 %", True, 1, _group("0.96x10"), _DB),
+    Case(
+        "VmadAtLimit", "a job that stood there for seconds and is gone", True, 4,
+        _group("_ 1.00001x1 _x8", highwater="_ 65531x9"), _DB,
+    ),
+    Case(
+        "VmadAtLimit", "a worker of a service that goes on", True, 4,
+        _group("0.002x1 1.00001x1 0.002x8", "130x10", "130x1 65531x9"), _DB,
+    ),
+    Case(
+        "VmadAtLimit", "it is over", False, 9,
+        _group("0.002x1 1.00001x1 0.002x8", "130x10", "130x1 65531x9"),
+    ),
     Case("VmadAtLimit", "94 %", False, 9, _group("0.94x10")),
     Case(
         "VmadLimitWithinAnHour", "400 VMAs a minute from 40,000", True, 20,
@@ -87,19 +106,32 @@ CASES = (
     ),
     Case(
         "VmadBurst", "a mark of 64,000 between two scrapes", True, 3,
-        _group("0.01x5", highwater="700 64000x5"), _DB,
+        _group("0.01x5", "700x5", "700 64000x5", marked_at="0 30x5"), _DB,
+    ),
+    Case(
+        "VmadBurst", "a job that stood there for seconds and is gone", True, 4,
+        _group("_ 1.00001x1 _x8", highwater="_ 65531x9", marked_at="_ 50x9"), _DB,
+    ),
+    Case(
+        "VmadBurst", "a worker of a service that goes on", True, 4,
+        _group("0.002x1 1.00001x1 0.002x8", "130x10", "130x1 65531x9", marked_at="_x2 110x8"), _DB,
+    ),
+    Case(
+        "VmadBurst", "crashed there, and was started again", True, 9,
+        _group("0.002x1 1.00001x3 0.002x8", "130 65531 _ 136x8", "130 65531x9",
+               marked_at="_ 50x9"), _DB,
     ),
     Case(
         "VmadBurst", "told for a day, then silent", False, 1500,
-        _group("0.01x110", highwater="700 64000x110"), step=15,
+        _group("0.01x110", "700x110", "700 64000x110", marked_at="0 900x110"), step=15,
     ),
     Case(
-        "VmadBurst", "a new burst, higher than yesterday's", True, 1515,
-        _group("0.01x110", highwater="700 64000x99 65000x10"), _DB, step=15,
+        "VmadBurst", "the same job again on the next day", True, 1500,
+        _group("0.01x110", "700x110", "700 64000x110", marked_at="0 900x96 87300x13"), _DB, step=15,
     ),
     Case(
         "VmadBurst", "the count is there too: VmadNearLimit tells it", False, 3,
-        _group("0.95x5", highwater="64000x5"),
+        _group("0.95x5", "62000x5", "64000x5", marked_at="0x5"),
     ),
     Case(
         "VmadFragmenting", "half as many again in an hour, of the same memory", True, 90,

@@ -30,20 +30,25 @@ def group() -> Dashboard:
     about = "A systemd unit, container or command: how near, how fast, made of what, and why."
     made = dashboard("vmad-group", "vmad / Group", about)
     for variable in (
-        choice("job", "job", "vmad_group_limit_ratio", several=True),
-        choice("instance", "host", 'vmad_group_limit_ratio{job=~"$job"}'),
-        choice("group", "group", f"vmad_group_limit_ratio{{{WHERE}}}"),
+        # a group whose processes have all ended has a mark, and no ratio any more
+        choice("job", "job", f"{_AREAS}_highwater", several=True),
+        choice("instance", "host", f'{_AREAS}_highwater{{job=~"$job"}}'),
+        choice("group", "group", f"{_AREAS}_highwater{{{WHERE}}}"),
     ):
         made = made.with_variable(variable)
     recoverable = f'vmad_group_recoverable_areas{{{WHERE}, group="$group", rules="%s"}}'
     made = (
-        made.with_panel(number("Of the limit", "The worst process.",
+        made.with_panel(number("Of the limit", "The worst process of the last two minutes.",
                                f"vmad_group_limit_ratio{_GROUP}", RATIO, steps=RATIO_STEPS))
         .with_panel(number("Reached in", "At the growth of the last minute; – while none grows.",
                            f"vmad_group_seconds_to_limit{_GROUP}", SECONDS, steps=SOON_STEPS,
                            base=RED))
-        .with_panel(number("High-water", "Highest count of any process that still runs.",
-                           f"{_AREAS}_highwater{_GROUP}", VMAS))
+        .with_panel(number("High-water",
+                           "Highest count of any process that runs, or has ended within a day "
+                           "(scan.keep_marks).", f"{_AREAS}_highwater{_GROUP}", VMAS))
+        .with_panel(number("Last up there",
+                           "Since a process last had nine tenths of the mark or more.",
+                           f"time() - {_AREAS}_highwater_timestamp_seconds{_GROUP}", SECONDS))
         .with_panel(number("Processes", "With an address space.",
                            f"vmad_group_processes{_GROUP}", VMAS))
         .with_panel(number("Latent", "VMAs that `vmad heal` can merge now.",

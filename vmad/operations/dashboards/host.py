@@ -21,6 +21,7 @@ from vmad.operations.dashboards.panels import HALF, THIRD, Query, dashed, graph,
 
 WHERE = 'job=~"$job", instance="$instance"'
 _HOST = f"{{{WHERE}}}"
+_MARKED_AT = f"vmad_group_memory_map_areas_highwater_timestamp_seconds{_HOST}"
 
 
 def host() -> Dashboard:
@@ -32,7 +33,7 @@ def host() -> Dashboard:
         .with_variable(
             choice("instance", "host", 'vmad_memory_map_areas_limit{job=~"$job"}')
         )
-        .with_panel(number("Of the limit", "The worst process.",
+        .with_panel(number("Of the limit", "The worst process of the last two minutes.",
                            f"vmad_host_worst_limit_ratio{_HOST}", RATIO, steps=RATIO_STEPS))
         .with_panel(number("Reached in", "At the growth of the last minute; – while none grows.",
                            f"min(vmad_group_seconds_to_limit{_HOST})", SECONDS, steps=SOON_STEPS,
@@ -61,6 +62,7 @@ def _who(made: Dashboard) -> Dashboard:
                     "ratio": f"vmad_group_limit_ratio{_HOST}",
                     "max": f"vmad_group_memory_map_areas_max{_HOST}",
                     "highwater": f"vmad_group_memory_map_areas_highwater{_HOST}",
+                    "ago": f"time() - {_MARKED_AT}",
                     "growth": f"vmad_group_memory_map_areas_growth_per_second{_HOST}",
                     "seconds": f"vmad_group_seconds_to_limit{_HOST}",
                     "processes": f"vmad_group_processes{_HOST}",
@@ -71,6 +73,7 @@ def _who(made: Dashboard) -> Dashboard:
                     "ratio": Column("of the limit", RATIO, RATIO_STEPS, gauge=True, decimals=1),
                     "max": Column("worst process", VMAS),
                     "highwater": Column("high-water", VMAS),
+                    "ago": Column("last up there", SECONDS),
                     "growth": Column("growth", PER_SECOND, decimals=2),
                     "seconds": Column("limit reached in", SECONDS, SOON_STEPS),
                     "processes": Column("processes", VMAS),
