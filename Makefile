@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 # make run    set up what is missing, then the daemon on 127.0.0.1:19797
+#             (ARGS='--web.listen-address 127.0.0.1:19798': options of vmad serve)
 # make test   set up what is missing, then every test
 # make test-e2e   the package under systemd in QEMU: a march, a burst, crashes, an upgrade
+# make test-oldest, make test-newest   the unit tests with other versions than those of requirements/
+# make lock   renew requirements/
 # make deb    the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+ARGS ?=
 export PATH := $(CURDIR)/build/tools/usr/bin:$(PATH)
 
 run: setup
-	@deploy/run.sh
+	@deploy/run.sh $(ARGS)
 
 setup:
 	@PYTHON=$(PYTHON) deploy/setup.sh run
@@ -24,6 +28,13 @@ test: setup-test lint
 test-vm: setup-test
 	@PYTHON=$(PYTHON) deploy/setup.sh vm
 	.venv/bin/python -m vmad.lab matrix $(if $(KERNELS),--kernels "$(KERNELS)") $(MATRIX_ARGS)
+
+test-oldest test-newest: setup-test
+	@PYTHON=$(PYTHON) deploy/try-versions.sh $(@:test-%=%) $(PYTEST_ARGS)
+
+# the exact versions, with hashes, that set-up installs
+lock:
+	@PYTHON=$(PYTHON) deploy/lock.sh
 
 # the package in a virtual machine with systemd, watched by a real Prometheus and Alertmanager
 test-e2e: setup-test
@@ -45,7 +56,6 @@ docs: setup-test
 	.venv/bin/python -m vmad.operations.kubernetes.files deploy/kubernetes
 
 bench: setup-test
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	.venv/bin/python -m bench.run
 
 # random programs of system calls, the kernel as the judge; resumes from build/fuzz/state.json
@@ -59,8 +69,10 @@ fuzz: setup-test
 deb:
 	@deploy/deb.sh $(VERSION)
 
+# a .venv that is half gone is no .venv: see deploy/setup.sh
 clean:
+	@[ ! -d .venv ] || touch .venv/vmad-unfinished
 	rm -rf .venv build bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	$(MAKE) --silent -C vmad/sources/bpf clean
 
-.PHONY: run setup setup-test test test-vm test-e2e lint docs bench deb clean fuzz
+.PHONY: run setup setup-test test test-oldest test-newest lock test-vm test-e2e lint docs bench deb clean fuzz

@@ -11,9 +11,8 @@ cd "$(dirname "$0")/.."
 
 say() { echo "vmad deb: $*" >&2; }
 fail() { say "$*"; exit 1; }
-as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
+# shellcheck source=deploy/apt.sh
+. deploy/apt.sh
 
 command -v apt-get >/dev/null || fail "Debian packages are built on Debian"
 version=${1:-$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)}
@@ -34,18 +33,9 @@ sed -i "1s/(.*)/($version)/" debian/changelog
 # dpkg-checkbuilddeps is in dpkg-dev; build-essential is what every package builds with
 if ! command -v dpkg-checkbuilddeps >/dev/null || ! dpkg-checkbuilddeps 2>/dev/null; then
 	say "installing what the package is built with"
-	log=$(mktemp)
-	install() {
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y \
-			--no-install-recommends build-essential >"$log" 2>&1 &&
-			as_root env DEBIAN_FRONTEND=noninteractive apt-get build-dep -y \
-				--no-install-recommends "$tree" >>"$log" 2>&1
-	}
-	install || { as_root apt-get update >"$log" 2>&1 && install; } || {
-		tail -n 3 "$log" >&2
-		fail "apt-get could not install what debian/control asks for"
-	}
-	rm -f "$log"
+	may_install build-essential
+	apt_install build-essential && apt_build_dep "$tree" ||
+		fail "apt-get could not install what debian/control asks for: $apt_error"
 fi
 
 if ! dpkg-buildpackage --build=binary --unsigned-changes --no-sign >"$out/build.log" 2>&1; then

@@ -7,19 +7,48 @@
 #   deploy/setup.sh vm     and what the lab needs to boot other kernels
 #   deploy/setup.sh e2e    and what the package is tested with in a virtual machine
 #
-# Says what it installs before it does, and does nothing where all is there already.
+# Says what it installs before it does, and does nothing where all is there already. Whenever it is
+# killed, running it again mends what it left.
 set -eu
 cd "$(dirname "$0")/.."
 mode=${1:-run}
 
 say() { echo "vmad setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
+# shellcheck source=deploy/apt.sh
+. deploy/apt.sh
+
+# COMMAND...: silent; where it fails, the one line of its output that tells why is in $why
+quietly() {
+	output=$("$@" 2>&1) && return
+	case $output in
+	*'No space left on device'*) why='no space left on device' ;;
+	*'connection broken by'* | *'Could not resolve'*) why='the package index cannot be reached' ;;
+	*)
+		why=$(printf '%s\n' "$output" | grep -iE '^ *(e: |error|.*error:)' | tail -n 1) || true
+		: "${why:=$(printf '%s\n' "$output" | tail -n 1)}"
+		;;
+	esac
+	return 1
+}
+
+# one set-up of a checkout at a time
+mkdir -p build || fail "nothing can be written to $PWD"
+exec 9>build/setup.lock
+flock --nonblock 9 || { say "waiting for another set-up of this checkout"; flock 9; }
+
+python=${PYTHON:-python3}
+new_enough() {
+	"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+		fail "$python is $("$python" -V 2>&1); Python 3.11 or later is needed (make PYTHON=python3.11)"
+}
+! command -v "$python" >/dev/null || new_enough
 
 # --- Debian packages: PACKAGE, and a command or file that shows that it is there
 
 wanted='clang:clang llvm:llvm-strip libbpf1:libbpf.so.1 libbpf-dev:bpf/bpf_helpers.h'
 if [ "$mode" = test ]; then
-	wanted="$wanted gcc:cc libc6-dev:stdlib.h openssl:openssl util-linux:setpriv libcap2-bin:capsh"
+	wanted="$wanted gcc:gcc libc6-dev:stdlib.h openssl:openssl util-linux:setpriv libcap2-bin:capsh"
 	wanted="$wanted groff-base:groff systemd:systemd-analyze patch:patch"
 	wanted="$wanted zsh:zsh fish:fish dpkg-dev:dpkg-parsechangelog"
 fi
@@ -29,7 +58,7 @@ if [ "$mode" = e2e ]; then
 	wanted="$wanted debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
 fi
 if [ "$mode" = vm ]; then
-	wanted="$wanted qemu-system-x86:qemu-system-x86_64 gcc:cc libc6-dev:stdlib.h"
+	wanted="$wanted qemu-system-x86:qemu-system-x86_64 gcc:gcc libc6-dev:stdlib.h"
 	wanted="$wanted debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
 	# for `vmad lab build`
 	wanted="$wanted make:make flex:flex bison:bison bc:bc ccache:ccache patch:patch dwarves:pahole"
@@ -52,87 +81,90 @@ missing=
 for pair in $wanted; do
 	there "${pair#*:}" || missing="$missing ${pair%%:*}"
 done
-python=${PYTHON:-python3}
 command -v "$python" >/dev/null || missing="$missing python3 python3-venv"
 if [ ! -x .venv/bin/python ] && command -v "$python" >/dev/null &&
 	! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 	missing="$missing python3-venv"
 fi
-
-as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
 if [ -n "$missing" ]; then
-	command -v apt-get >/dev/null || fail "please install what Debian calls:$missing"
-	[ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
-		fail "cannot install:$missing; run as root, or install sudo"
-	say "installing Debian packages:$missing"
-	log=$(mktemp)
 	# shellcheck disable=SC2086  # a list of words
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-		$missing >"$log" 2>&1 || {
-		as_root apt-get update >"$log" 2>&1 || true
-		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y \
-			--no-install-recommends $missing >"$log" 2>&1 || {
-			tail -n 3 "$log" >&2
-			fail "apt-get could not install:$missing"
-		}
-	}
-	rm -f "$log"
+	may_install $missing
+	say "installing Debian packages:$missing"
+	# shellcheck disable=SC2086
+	apt_install $missing || fail "apt-get could not install$missing: $apt_error"
+	command -v "$python" >/dev/null || fail "$python is not there; Python 3.11 or later is needed"
+	new_enough
 fi
 
-# --- the virtual environment
+# --- the virtual environment: one that was not finished, or was made elsewhere, is made anew
 
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-	fail "$python is $("$python" -V 2>&1); Python 3.11 or later is needed (set PYTHON=)"
-extras=
-[ "$mode" = run ] || extras='[dev]'
-stamp=.venv/vmad-setup-$mode
-state=$(cat pyproject.toml deploy/setup.sh | sha256sum)
-if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
-	if [ ! -x .venv/bin/python ]; then
+unfinished=.venv/vmad-unfinished
+venv_works() {
+	[ ! -e $unfinished ] && head -n 2 .venv/bin/pip | grep -qF "$PWD/.venv/bin/" &&
+		.venv/bin/python -c 'import pip'
+}
+remove_venv() { # out of the way in one step: killed halfway, what is left is no .venv
+	rm -rf build/old-venv && mv .venv build/old-venv && rm -rf build/old-venv
+}
+
+case $mode in
+run) list=run extras= ;;
+*) list=test extras=' and what tests it' ;;
+esac
+stamp=.venv/vmad-setup-$list
+state=$(cat requirements/$list.txt pyproject.toml setup.py deploy/setup.sh | sha256sum)
+if ! venv_works 2>/dev/null || [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
+	venv_works 2>/dev/null || {
+		[ ! -e .venv ] || { say "removing a .venv that is not whole"; remove_venv; }
 		say "making .venv"
-		"$python" -m venv .venv || fail "$python -m venv failed; is python3-venv installed?"
-	fi
-	say "installing vmad$extras and its Python packages into .venv"
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$extras" ||
-		fail "pip could not install vmad's Python packages (see above)"
+		mkdir .venv && : >$unfinished
+		quietly "$python" -m venv .venv || fail "$python -m venv failed: $why"
+	}
+	: >$unfinished
+	say "installing vmad$extras into .venv: the versions in requirements/$list.txt"
+	pip() { quietly .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"; }
+	pip --require-hashes --requirement requirements/$list.txt &&
+		pip --no-deps --no-build-isolation --editable . ||
+		fail "pip could not install vmad's Python packages: $why; run this again to go on"
 	echo "$state" >"$stamp"
+	rm $unfinished
 fi
 
 # --- the BPF objects
 
 if ! make --silent --question -C vmad/sources/bpf 2>/dev/null; then
 	say "building the BPF objects"
-	make --silent -C vmad/sources/bpf >&2 || fail "the BPF objects do not build (see above)"
+	quietly make --silent -C vmad/sources/bpf || fail "the BPF objects do not build: $why"
 fi
 
 # --- Prometheus and Alertmanager, unpacked rather than installed: the packages would start servers
 
+[ "$mode" = test ] || exit 0
 tools='prometheus promtool prometheus-alertmanager amtool'
 lacks=
 for tool in $tools; do
 	[ -x "build/tools/usr/bin/$tool" ] || lacks=yes
 done
-if [ "$mode" = test ] && [ -n "$lacks" ]; then
+if [ -n "$lacks" ]; then
 	command -v apt-get >/dev/null || fail "these are needed in build/tools/usr/bin: $tools"
 	say "fetching Debian's prometheus and prometheus-alertmanager, into build/tools"
-	mkdir -p build/tools/usr/bin
+	# made aside and renamed
+	new=build/new-tools
+	rm -rf $new build/tools
+	mkdir -p $new/usr/bin $new/usr/share/prometheus $new/unpacked
 	fetch() {
-		(cd build/tools && apt-get download prometheus prometheus-alertmanager >/dev/null 2>&1)
+		quietly sh -c "cd $new && apt-get download prometheus prometheus-alertmanager"
 	}
-	fetch || { as_root apt-get update >/dev/null 2>&1 && fetch; } ||
-		fail "apt-get could not download the packages prometheus and prometheus-alertmanager"
-	for package in build/tools/*.deb; do
-		dpkg -x "$package" build/tools/unpacked
+	fetch || { apt_refresh && fetch; } ||
+		fail "apt-get could not download prometheus and prometheus-alertmanager: ${apt_error:-$why}"
+	for package in $new/*.deb; do
+		quietly dpkg -x "$package" $new/unpacked || fail "$package cannot be unpacked: $why"
 	done
 	for tool in $tools; do
-		mv "build/tools/unpacked/usr/bin/$tool" build/tools/usr/bin/
+		mv "$new/unpacked/usr/bin/$tool" $new/usr/bin/
 	done
 	# Alertmanager has its templates' path compiled in
-	rm -rf build/tools/usr/share
-	mkdir -p build/tools/usr/share/prometheus
-	mv build/tools/unpacked/usr/share/prometheus/alertmanager build/tools/usr/share/prometheus/
-	rm -rf build/tools/unpacked build/tools/*.deb
+	mv $new/unpacked/usr/share/prometheus/alertmanager $new/usr/share/prometheus/
+	rm -rf $new/unpacked $new/*.deb
+	mv $new build/tools
 fi
