@@ -24,8 +24,9 @@ struct plan {
 	uint64_t run, end, page, seed;
 	/* where VMAs of the run begin, but for the first */
 	const uint64_t *cuts;
-	uint32_t n_cuts, prot, n_advice, spare;
-	uint32_t advice[8];
+	uint32_t n_cuts, prot, map_flags, n_advice;
+	uint32_t advice[8]; /* of madvise, for the fresh area */
+	uint32_t lock, spare; /* 0: not locked, 1: mlock, 2: mlock2(MLOCK_ONFAULT) */
 	/* pages that may stop being the zero page: a write gives each a frame of its own */
 	uint64_t zero_pages;
 	/* what came of it: errno or 0, where, the page that was refused, bytes moved */
@@ -57,13 +58,28 @@ static void plan_touch(uint64_t at)
 	__atomic_fetch_or((volatile unsigned char *)at, 0, __ATOMIC_RELAXED);
 }
 
+/* The memory policy of the run, for the fresh area. Its home node (set_mempolicy_home_node) shows nowhere. */
+static long plan_policy(struct plan *plan, uint64_t fresh)
+{
+	unsigned long nodes[16] = {0};
+	int mode = 0;
+	long error = call6(__NR_get_mempolicy, (long)&mode, (long)nodes, 8 * sizeof(nodes), plan->run,
+			   2 /* MPOL_F_ADDR */, 0);
+
+	if (error == -CALL_ENOSYS || (error >= 0 && !mode))
+		return 0;
+	if (error < 0)
+		return error;
+	return call6(__NR_mbind, fresh, plan->end - plan->run, mode, (long)nodes, 8 * sizeof(nodes), 0);
+}
+
 /* The fresh area, [*fresh, *fresh + length): reserved first, so that nothing else is replaced. */
 static long plan_fresh(struct plan *plan, uint64_t *fresh)
 {
-	const long flags = CALL_MAP_PRIVATE | CALL_MAP_ANONYMOUS;
+	const long flags = CALL_MAP_PRIVATE | CALL_MAP_ANONYMOUS | plan->map_flags;
 	uint64_t length = plan->end - plan->run, lead = plan->seed ? plan->run - plan->seed : 0;
 	uint64_t room = lead + length + PLAN_HUGE, head, i;
-	long place = call6(__NR_mmap, 0, room, 0, flags, -1, 0), error;
+	long place = call6(__NR_mmap, 0, room, 0, flags | CALL_MAP_NORESERVE, -1, 0), error;
 
 	if (place < 0)
 		return plan_fail(plan, PLAN_SEED, place);
@@ -108,12 +124,19 @@ static long plan_fresh(struct plan *plan, uint64_t *fresh)
 			return plan_fail(plan, PLAN_SEED, error);
 		}
 	}
-	for (i = 0; i < plan->n_advice; i++) {
+	/* mlockall(MCL_FUTURE) has locked it, and filled it */
+	call(__NR_munlock, head, length, 0);
+	error = call(__NR_madvise, head, length, CALL_MADV_DONTNEED);
+	if (error >= 0)
+		error = plan_policy(plan, head);
+	for (i = 0; i < plan->n_advice && error >= 0; i++)
 		error = call(__NR_madvise, head, length, plan->advice[i]);
-		if (error < 0) {
-			call(__NR_munmap, head, length, 0);
-			return plan_fail(plan, PLAN_SEED, error);
-		}
+	/* a move wants both sides locked or none; mlock itself would fill the fresh area */
+	if (plan->lock && error >= 0)
+		error = call(__NR_mlock2, head, length, CALL_MLOCK_ONFAULT);
+	if (error < 0) {
+		call(__NR_munmap, head, length, 0);
+		return plan_fail(plan, PLAN_SEED, error);
 	}
 	return 0;
 }
@@ -248,7 +271,8 @@ static void plan_undo(struct plan *plan, long uffd, uint64_t fresh, uint64_t upt
 
 static long plan_commit(struct plan *plan, long uffd, uint64_t fresh)
 {
-	const long flags = CALL_MAP_PRIVATE | CALL_MAP_ANONYMOUS | CALL_MAP_FIXED_NOREPLACE;
+	const long flags = CALL_MAP_PRIVATE | CALL_MAP_ANONYMOUS | CALL_MAP_FIXED_NOREPLACE |
+			   plan->map_flags;
 	uint64_t length = plan->end - plan->run;
 	long error = 0, place = 0;
 	int i;
@@ -320,8 +344,11 @@ static long plan_run(struct plan *plan)
 		}
 		plan->moved += end - start;
 	}
-	if (plan_commit(plan, uffd, fresh) >= 0)
+	if (plan_commit(plan, uffd, fresh) >= 0) {
+		if (plan->lock == 1)
+			call(__NR_mlock, plan->run, length, 0);
 		goto close_pagemap;
+	}
 	plan_undo(plan, uffd, fresh, plan->end);
 unregister:
 	plan_unregister(uffd, plan->run, length);

@@ -9,7 +9,7 @@
  * afresh and then the tail, and the answer says whether a VMA still starts at the boundary: each
  * in a child of its own, or one after the other in one child that unmaps its arena in between.
  *
- * Faults are made by the kernel (read(2) into the page, write(2) from it), so that a page without
+ * Faults are made by the kernel (pread(2) into the page, write(2) from it), so that a page without
  * access or under a userfaultfd gives EFAULT instead of a signal or a stop (userfaultfds are
  * UFFD_USER_MODE_ONLY). The results of all calls are hashed: two runs of a program that do not
  * agree are told apart from a wrong verdict.
@@ -29,6 +29,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "../../examples/rebuild/core.h"
 
 enum op_kind {
 	OP_MMAP,      /* arg: prot | flags << 8 */
@@ -52,6 +54,7 @@ enum op_kind {
 	OP_PKEY,      /* pkey_mprotect; arg: prot */
 	OP_MLOCKALL,  /* arg: flags of mlockall, 0: munlockall */
 	OP_SWITCH,    /* arg: vm.anon_vma_merge of a patched kernel, for the whole machine */
+	OP_REBUILD,   /* arg: prot | lock << 8; extra: flags of mmap; to: a bit per advice */
 };
 
 enum fork_kind { FORK_LIVING, FORK_DEAD, FORK_FOLLOW, FORK_FOLLOW_ORPHAN };
@@ -68,7 +71,7 @@ struct request {
 
 struct variant {
 	uint32_t ops, spare;
-	uint64_t boundary, lower;
+	uint64_t boundary, lower; /* boundary 0: count VMAs instead */
 };
 
 /* also what a held child says: pid, and results[] follow */
@@ -78,18 +81,22 @@ struct answer {
 	uint32_t before; /* a VMA starts at the boundary before the tail */
 	uint32_t after;  /* and after it; bit 1: one still starts at `lower` */
 	int32_t error;   /* the first errno of the tail, 0 none */
+	/* of a count: VMAs of the runs that were left out as shared or pinned, and from bit 16 on as
+	 * guarded; bit 31: bytes differ */
 	uint32_t ops;
 };
 
 enum { MAX_OPS = 4096, MAX_VARIANTS = 1024, UFFDS = 3 };
 #define ARENA 0x100000000000ULL /* program.py */
 #define ARENA_SLACK (64ULL << 20)
+enum { ARENA_PAGES = 48, PATTERN = 251, MAX_AREAS = 1024, GUARDED = 1 << 16 };
 static struct op ops[MAX_OPS], tail[MAX_OPS];
 static struct variant variants[MAX_VARIANTS];
 static struct answer answers[MAX_VARIANTS];
 static int32_t results[MAX_OPS];
-static int zero_fd, sink_fd, uffds[UFFDS], pkey, up[2];
+static int zero_fd, pattern_fd, sink_fd, uffds[UFFDS], pkey, up[2];
 static long page_size;
+static uint32_t written, left_out;
 
 static void all(int fd, void *where, size_t size, int writing)
 {
@@ -177,7 +184,7 @@ static long touch(const struct op *op, int writing)
 	uint64_t at;
 
 	for (at = op->addr; at < op->addr + op->len; at += page_size)
-		if ((writing ? read(zero_fd, (void *)at, 1) : pwrite(sink_fd, (void *)at, 1, 0)) < 0)
+		if ((writing ? pread(pattern_fd, (void *)at, 1, written++ % PATTERN) : pwrite(sink_fd, (void *)at, 1, 0)) < 0)
 			failed = -1;
 	return failed;
 }
@@ -192,6 +199,91 @@ static long set_switch(uint32_t mask)
 	if (fd >= 0)
 		close(fd);
 	return done == length ? 0 : -1;
+}
+
+/* VMAs of [from, to), by /proc/self/maps; *seed: the highest free page below with free ones around */
+static uint32_t areas_of(uint64_t from, uint64_t to, uint64_t *starts, uint64_t *seed)
+{
+	static char text[1 << 17];
+	uint64_t low, high, below = 1 << 20;
+	uint32_t count = 0;
+	size_t size = 0;
+	ssize_t got;
+	char *line;
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+
+	while ((got = read(fd, text + size, sizeof(text) - 1 - size)) > 0)
+		size += got;
+	close(fd);
+	text[size] = 0;
+	for (line = text; *line; line = strchr(line, '\n') + 1) {
+		low = strtoull(line, &line, 16);
+		high = strtoull(line + 1, &line, 16);
+		if (low >= to)
+			break;
+		if (seed && below + 3 * page_size <= low && low <= from)
+			*seed = low - 2 * page_size;
+		below = high;
+		if (high > from && count < MAX_AREAS) {
+			if (starts)
+				starts[count] = low;
+			count++;
+		}
+	}
+	return count;
+}
+
+/* Returns 0, or the error of what else failed than pages that somebody shares. */
+static long rebuild(const struct op *op, uint64_t from, uint64_t to)
+{
+	uint64_t starts[MAX_AREAS], seed = 0;
+	uint32_t count = areas_of(from, to, starts, &seed), i;
+	struct plan plan = {
+		.run = from, .end = to, .page = page_size, .seed = seed, .cuts = starts + 1,
+		.n_cuts = count - 1, .prot = op->arg & 255, .map_flags = op->extra,
+		.lock = op->arg >> 8, .zero_pages = ~0ULL,
+	};
+
+	if (count < 2)
+		return 0;
+	for (i = 0; i < 64; i++)
+		if (op->to >> i & 1)
+			plan.advice[plan.n_advice++] = i;
+	if (plan_run(&plan) >= 0)
+		return 0;
+	if ((plan.error != EBUSY && plan.error != EFAULT) || plan.step != PLAN_MOVE) {
+		errno = plan.error;
+		return -1;
+	}
+	left_out += plan.error == EBUSY ? 1 : GUARDED; /* a guard region (6.13) does not move */
+	for (i = 1; i < count && starts[i] <= plan.at; i++)
+		;
+	if (starts[i - 1] > from && rebuild(op, from, starts[i - 1]) < 0)
+		return -1;
+	return i < count ? rebuild(op, starts[i], to) : 0;
+}
+
+/* What stands in the arena; looking at it changes nothing. */
+static uint64_t content(void)
+{
+	static unsigned char bytes[1 << 16];
+	uint64_t hash = 14695981039346656037ULL, entry, at;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	long i;
+
+	for (at = ARENA - ARENA_PAGES * page_size; at < ARENA + 3 * ARENA_PAGES * page_size;
+	     at += page_size) {
+		memset(bytes, 0, page_size);
+		if (pread(pagemap, &entry, 8, at / page_size * 8) == 8 && entry >> 62)
+			if (pread(memory, bytes, page_size, at) != page_size)
+				bytes[0] = 1; /* a guard region, a userfaultfd */
+		for (i = 0; i < page_size; i += page_size / 4) /* one byte of each is written to */
+			hash = (hash ^ bytes[i]) * 1099511628211ULL;
+	}
+	close(pagemap);
+	close(memory);
+	return hash;
 }
 
 static long run_op(const struct op *op)
@@ -257,6 +349,8 @@ static long run_op(const struct op *op)
 		return op->arg ? mlockall(op->arg) : munlockall();
 	case OP_SWITCH:
 		return set_switch(op->arg);
+	case OP_REBUILD:
+		return rebuild(op, op->addr, op->addr + op->len);
 	}
 	errno = ENOSYS;
 	return -1;
@@ -321,16 +415,26 @@ static void reset(void)
 
 static struct answer run_variant(uint32_t count, const struct variant *variant, const struct op *op)
 {
+	const uint64_t first = ARENA - ARENA_PAGES * page_size, last = ARENA + 3 * ARENA_PAGES * page_size;
 	struct answer answer = {.hash = run_base(count), .pid = getpid()};
+	uint64_t stood = 0;
 	uint32_t k;
 
-	answer.before = starts_at(variant->boundary);
+	answer.before = variant->boundary ? starts_at(variant->boundary) : areas_of(first, last, NULL, NULL);
+	if (!variant->boundary)
+		stood = content();
+	left_out = 0;
 	for (k = 0; k < variant->ops; k++) {
 		errno = 0;
 		if (run_op(&op[k]) < 0 && !answer.error)
 			answer.error = errno;
 	}
-	answer.after = starts_at(variant->boundary) | starts_at(variant->lower) << 1;
+	if (variant->boundary) {
+		answer.after = starts_at(variant->boundary) | starts_at(variant->lower) << 1;
+		return answer;
+	}
+	answer.after = areas_of(first, last, NULL, NULL);
+	answer.ops = left_out | (uint32_t)(stood != content()) << 31;
 	return answer;
 }
 
@@ -364,6 +468,9 @@ int main(void)
 	page_size = sysconf(_SC_PAGESIZE);
 	zero_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
 	sink_fd = memfd_create("sink", MFD_CLOEXEC);
+	pattern_fd = memfd_create("pattern", MFD_CLOEXEC);
+	for (i = 0; i < PATTERN; i++)
+		all(pattern_fd, &(char){(char)(i + 1)}, 1, 1);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (i = 0; i < UFFDS; i++)
 		uffds[i] = -1;

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tests.differential.program import Kind, Program, packed
 
 SOURCE = Path(__file__).with_name("executor.c")
+_INCLUDED = Path(__file__).parents[2] / "examples" / "rebuild"
 
 #: what unmapping the arena does not undo: such a program gets a process for every run
 PROCESS_WIDE = {Kind.FORK, Kind.MEMORY_MERGE, Kind.MLOCKALL, Kind.MSEAL, Kind.PKEY}
@@ -28,7 +29,8 @@ _ANSWER = struct.Struct("<iIIIiI")
 class Variant(NamedTuple):
     """Further calls after the base program, and what to look at before and after them.
 
-    ``boundary`` is the start of the upper VMA, ``lower`` that of the lower one.
+    ``boundary`` is the start of the upper VMA, ``lower`` that of the lower one. With boundary 0 the
+    VMAs of the arena are counted instead, and the bytes in it compared.
     """
 
     tail: Program
@@ -41,10 +43,10 @@ class Outcome(NamedTuple):
 
     pid: int
     hash: int
-    before: int  #: 1: a VMA started at the boundary before the tail
-    after: int  #: bit 0: one starts there after it; bit 1: one starts at ``lower``
+    before: int  #: 1: a VMA started at the boundary before the tail; or the count
+    after: int  #: bit 0: one starts there after it; bit 1: one starts at ``lower``; or the count
     error: int  #: first errno of the tail
-    ops: int
+    ops: int  #: of a count: VMAs left out as shared, from bit 16 as guarded; bit 31: bytes differ
 
 
 class Held(NamedTuple):
@@ -57,7 +59,9 @@ class Held(NamedTuple):
 
 def compiled() -> Path:
     """The executor's binary, compiled again only when its source has changed."""
-    source = SOURCE.read_bytes()
+    source = b"".join(
+        path.read_bytes() for path in (SOURCE, _INCLUDED / "core.h", _INCLUDED / "calls.h")
+    )
     name = f"vmad-executor-{os.getuid()}-{hashlib.sha256(source).hexdigest()[:16]}"
     binary = Path(tempfile.gettempdir()) / name
     if not binary.exists():

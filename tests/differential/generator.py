@@ -41,13 +41,19 @@ WEIGHTS = (
     (Kind.PKEY, 1), (Kind.MLOCKALL, 1),
 )  # fmt: skip
 _TABLE = tuple(kind for kind, weight in WEIGHTS for _ in range(weight))
+#: for runs that only anon_vmas and page offsets keep apart
+RUN_WEIGHTS = (
+    (Kind.WRITE, 24), (Kind.MREMAP, 24), (Kind.MMAP, 16), (Kind.MUNMAP, 4), (Kind.READ, 4),
+    (Kind.MADVISE, 3), (Kind.MPROTECT, 1), (Kind.MLOCK, 1), (Kind.MBIND, 1), (Kind.FORK, 1),
+)  # fmt: skip
+RUN_TABLE = tuple(kind for kind, weight in RUN_WEIGHTS for _ in range(weight))
 
 
-def random_program(pick: Pick) -> Program:
+def random_program(pick: Pick, table: tuple[Kind, ...] = _TABLE) -> Program:
     """A program that leaves some VMAs in the arena; any of its calls may fail."""
     ops = [op(Kind.MMAP, 0, ARENA_PAGES // 2, arg=R | W | (PRIVATE | FIXED | ANON) << 8)]
     for _ in range(3 + pick(40)):
-        ops.append(random_op(pick))
+        ops.append(random_op(pick, table))
         if ops[-1].kind == Kind.UFFD_REGISTER and pick(4) == 3:
             ops.append(_beside(ops[-1]))
     return tuple(ops)
@@ -59,19 +65,21 @@ def _beside(registered: Op) -> Op:
     return registered._replace(addr=above, extra=(registered.extra + 1) % 3)
 
 
-def random_op(pick: Pick) -> Op:
+def random_op(pick: Pick, table: tuple[Kind, ...] = _TABLE) -> Op:
     """One call with random arguments."""
-    kind = _TABLE[pick(len(_TABLE))]
+    kind = table[pick(len(table))]
     page, pages = _range(pick)
     match kind:
         case Kind.MMAP:
+            if table is RUN_TABLE and pick(8):  # what a run is made of
+                return op(kind, page, pages, R | W | (PRIVATE | FIXED | ANON) << 8)
             flags = MMAP_FLAGS[pick(len(MMAP_FLAGS))] | FIXED | ANON
             return op(kind, page, pages, PROTS[pick(len(PROTS))] | flags << 8)
         case Kind.MPROTECT | Kind.ZERO_FILE | Kind.PKEY:
             return op(kind, page, pages, PROTS[pick(len(PROTS))])
         case Kind.MADVISE:
-            table = PAGE_ADVICE if pick(4) == 3 else HINTS
-            return op(kind, page, pages, table[pick(len(table))])
+            advice = PAGE_ADVICE if pick(4) == 3 else HINTS
+            return op(kind, page, pages, advice[pick(len(advice))])
         case Kind.MREMAP:
             return _mremap(pick, page, pages)
         case Kind.MLOCK:

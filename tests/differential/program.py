@@ -37,6 +37,7 @@ class Kind(IntEnum):
     PKEY = 18
     MLOCKALL = 19
     SWITCH = 20  #: vm.anon_vma_merge of a patched kernel, for the whole machine
+    REBUILD = 21  #: of a run, by examples/rebuild/core.h
 
 
 class Fork(IntEnum):

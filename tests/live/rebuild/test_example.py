@@ -56,8 +56,11 @@ def test_advice_is_carried_over(program: Path) -> None:
 
 
 def test_a_huge_page_stays_whole(program: Path) -> None:
-    expected = "6 to 1, error none, step 1, huge pages kept, 0 wrong bytes"
-    assert (said(program, "huge") == expected) is MOVES
+    """Unless somebody (khugepaged) holds it just then: then the kernel splits it and moves it."""
+    kept = "6 to 1, error none, step 1, huge pages kept, 0 wrong bytes"
+    answers = {said(program, "huge") for _ in range(10)}
+    assert (kept in answers) is MOVES
+    assert not MOVES or answers <= {kept, kept.replace("kept", "split")}
 
 
 @pytest.mark.parametrize(

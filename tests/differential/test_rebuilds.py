@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What the relaxed and the rebuild rules promise of runs, held against rebuilds of them.
+
+``make fuzz-relaxed`` does the same for a million pairs, on all cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.differential.executor import Executor, Variant
+from tests.differential.fuzz_rebuild import ask_all
+from tests.differential.program import Kind, op
+from tests.differential.rebuild_trial import RebuildTrial, Rebuilt
+from vmad.model.kernel import running_kernel
+from vmad.rules.rebuild import SINCE
+from vmad.sources.choose import open_source
+
+pytestmark = [
+    pytest.mark.bpf,
+    pytest.mark.skipif(running_kernel().version[:2] < SINCE, reason="UFFDIO_MOVE came with 6.8"),
+]
+
+SEED = 40
+PROGRAMS = 3000
+#: what mmap takes for memory that a run is made of
+PLAIN = 3 | 0x32 << 8
+LIVING, DEAD = 0, 1
+
+
+@pytest.fixture(scope="module")
+def trial() -> Iterator[RebuildTrial]:
+    source = open_source("kernel", None)
+    with Executor() as executor:
+        yield RebuildTrial(executor, source)
+    source.close()
+
+
+def test_neither_rules_promise_more_than_a_rebuild_reaches(trial: RebuildTrial) -> None:
+    """And the rebuild rules promise it to the VMA, where every page may be moved."""
+    sums, wrong = ask_all(trial, SEED, range(PROGRAMS))
+    print(dict(sums))
+
+    assert wrong == []
+    assert sums["pairs"] > PROGRAMS / 2
+    assert 0 < sums["relaxed"] <= sums["vanished"] <= sums["pairs"]
+    assert sums["shared"] > 0
+    assert sums["not reproduced"] < PROGRAMS / 20
+
+
+#: three pieces, the middle one last: it joins one of the others, and those two stay apart
+APART = (
+    op(Kind.MMAP, 0, 4, PLAIN),
+    op(Kind.WRITE, 0, 4),
+    op(Kind.MMAP, 8, 4, PLAIN),
+    op(Kind.WRITE, 8, 4),
+    op(Kind.MMAP, 4, 4, PLAIN),
+    op(Kind.WRITE, 4, 1),
+)
+
+
+def test_pieces_written_to_out_of_order_become_one(trial: RebuildTrial) -> None:
+    answer = trial.ask(APART)
+    assert answer == Rebuilt(relaxed=1, rebuild=1, vanished=1, shared=0, guarded=0)
+
+
+def test_a_child_that_lives_keeps_them_apart(trial: RebuildTrial) -> None:
+    answer = trial.ask((*APART, op(Kind.FORK, arg=LIVING)))
+    assert answer == Rebuilt(relaxed=0, rebuild=1, vanished=0, shared=1, guarded=0)
+
+
+def test_a_child_that_has_ended_does_not(trial: RebuildTrial) -> None:
+    answer = trial.ask((*APART, op(Kind.FORK, arg=DEAD)))
+    assert answer == Rebuilt(relaxed=1, rebuild=1, vanished=1, shared=0, guarded=0)
+
+
+def test_bytes_that_change_are_noticed(trial: RebuildTrial) -> None:
+    """The comparison itself: a write in place of the rebuild."""
+    (outcome,) = trial.executor.run(APART, [Variant((op(Kind.WRITE, 0, 1),), 0)])
+    assert outcome.ops >> 31 == 1

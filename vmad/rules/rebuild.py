@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The rebuild rules: which pairs become one VMA when a run is rebuilt by UFFDIO_MOVE."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from vmad.model.kernel import KernelInfo
+from vmad.model.verdict import Direction, Judgement, Verdict
+from vmad.rules.conditions import JUDGEMENTS_REMEMBERED, blockers, open_questions
+from vmad.rules.eras import Era, era_of
+
+#: UFFDIO_MOVE (adef440691ba)
+SINCE = (6, 8)
+
+
+class RebuildRules:
+    """Stock rules of a release, without the conditions on anon_vma and page offset.
+
+    A rebuild (examples/rebuild) gives every page of a run the same new anon_vma and the index of
+    its place, so neither can differ afterwards; all other conditions stay. It is refused page by
+    page where somebody else holds one (a living forked child, a pin, KSM), which a pair's facts
+    do not tell: the verdict says what a rebuild would join if none is.
+    """
+
+    name = "rebuild"
+
+    def __init__(self, kernel: KernelInfo) -> None:
+        self.kernel = kernel
+        self.era: Era = era_of(kernel.version)
+        self._remembered = lru_cache(maxsize=JUDGEMENTS_REMEMBERED)(self._decide)
+
+    @property
+    def possible(self) -> bool:
+        """Whether this kernel can move pages at all."""
+        return self.kernel.version[:2] >= SINCE
+
+    def judge(self, facts: int) -> Judgement:
+        """The verdict of one pair (``facts``: see :mod:`vmad.model.facts`); total, remembered."""
+        return self._remembered(facts)
+
+    def _decide(self, facts: int) -> Judgement:
+        reasons = blockers(facts, self.era)
+        if reasons:
+            return Judgement(Verdict.BLOCKED, tuple(reasons))
+        questions = open_questions(facts, self.era, pgoff_matters=False)
+        if questions:
+            return Judgement(Verdict.UNKNOWN, tuple(questions))
+        return Judgement(Verdict.MERGEABLE, direction=Direction.EITHER)
