@@ -2,7 +2,7 @@
 """Which call fails at which map_count because of vm.max_map_count, as one dated table.
 
 Each row was seen on booted kernels (5.10, 6.1, 6.12, 6.18, 7.2, 7.3): ``tests/vm/test_at_limit.py``
-walks every one of them at a lowered limit. The counts are those before the call.
+walks every one at a lowered limit. A count is the one before the call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Call:
     """One way of calling the kernel that may need VMAs: "mprotect" "of a middle piece".
 
     ``syscalls`` are those that return the failure. ``since`` is the release that has the call.
-    ``shown`` is False where another row says the same to a person.
+    ``shown`` is False where a person is not told: other rows fail alike.
     """
 
     name: str
@@ -57,6 +57,8 @@ _MIDDLE, _END = "of a middle piece", "of an end"
 #: every call of the table; a middle piece cuts a VMA twice, an end once
 CALLS: Mapping[str, Call] = MappingProxyType({
     "mmap": Call("mmap", "", ("mmap",)),
+    "mmap_merging": Call("mmap", "that merges", ("mmap",), shown=False),
+    "mmap_replacing": Call("mmap", "with MAP_FIXED over an area", ("mmap",), shown=False),
     "brk": Call("brk", "", ("brk",)),
     "shmat": Call("shmat", "", ("shmat",)),
     "mmap_inside": Call("mmap", "with MAP_FIXED inside an area", ("mmap",)),
@@ -69,6 +71,11 @@ CALLS: Mapping[str, Call] = MappingProxyType({
     "mlock_end": Call("mlock", _END, _MLOCK),
     "mseal_middle": Call("mseal", _MIDDLE, ("mseal",), (6, 10)),
     "mseal_end": Call("mseal", _END, ("mseal",), (6, 10)),
+    "mbind_middle": Call("mbind", _MIDDLE, ("mbind",), shown=False),
+    "mbind_end": Call("mbind", _END, ("mbind",), shown=False),
+    # by ioctl, whose number alone does not tell a userfaultfd
+    "userfaultfd_middle": Call("userfaultfd", _MIDDLE, (), shown=False),
+    "userfaultfd_end": Call("userfaultfd", _END, (), shown=False),
     "madvise_middle": Call("madvise", _MIDDLE, _MADVISE),
     "madvise_end": Call("madvise", _END, _MADVISE),
     "madvise_guard": Call("madvise", "for a guard region", _MADVISE, (6, 13)),
@@ -77,6 +84,7 @@ CALLS: Mapping[str, Call] = MappingProxyType({
     "mremap_fixed": Call("mremap", "to a fixed address", ("mremap",)),
     "mremap_dontunmap": Call("mremap", "with MREMAP_DONTUNMAP", ("mremap",)),
     "mremap_move": Call("mremap", "that moves", ("mremap",)),
+    "mremap_grow": Call("mremap", "that grows in place", ("mremap",)),
     "mremap_shrink": Call("mremap", "that shrinks", ("mremap",)),
     "fork": Call("fork", "", ("fork", "vfork", "clone", "clone3")),
     "exec": Call("exec", "", ("execve", "execveat")),
@@ -88,6 +96,8 @@ _SINCE_5_10: dict[str, Fails | None] = {
     # mmap and brk test map_count > limit, before MAP_FIXED unmaps and before merging
     # (mm/mmap.c, do_mmap and do_brk_flags): a process may so reach limit + 1
     "mmap": Fails(1, "ENOMEM"),
+    "mmap_merging": Fails(1, "ENOMEM"),
+    "mmap_replacing": Fails(1, "ENOMEM"),
     "brk": Fails(1, "ENOMEM"),
     "shmat": Fails(1, "ENOMEM"),
     # a split tests map_count >= limit (split_vma), munmap only where the piece is a middle one
@@ -101,19 +111,25 @@ _SINCE_5_10: dict[str, Fails | None] = {
     "mlock_end": Fails(0, "ENOMEM"),
     "mseal_middle": Fails(-1, "ENOMEM"),
     "mseal_end": Fails(0, "ENOMEM"),
+    "mbind_middle": Fails(-1, "ENOMEM"),
+    "mbind_end": Fails(0, "ENOMEM"),
+    "userfaultfd_middle": Fails(-1, "ENOMEM"),  # UFFDIO_REGISTER
+    "userfaultfd_end": Fails(0, "ENOMEM"),
     # 5.10 hands the split's error on, see 5.17
     "madvise_middle": Fails(-1, "ENOMEM"),
     "madvise_end": Fails(0, "ENOMEM"),
     "madvise_guard": None,
     # glibc up to 2.41 and musl map the stack without access and then make all of it but the guard
-    # writable: a mapping, then a cut. pthread_create(3) calls every failure EAGAIN
+    # writable: a mapping, then a cut. pthread_create(3) gives EAGAIN for every failure
     "thread": Fails(-1, "EAGAIN"),
-    # glibc 2.42 on 6.13 maps it writable and lays a guard region into it (MADV_GUARD_INSTALL)
+    # glibc 2.42 on 6.13 maps it writable and lays a guard region into it (MADV_GUARD_INSTALL);
+    # seen with 2.43, whose heap had room for what it keeps of a thread
     "thread_guard_region": Fails(1, "EAGAIN"),
     # move_vma: map_count >= limit - 3; mremap_to: map_count + 2 >= limit - 3
     "mremap_fixed": Fails(-5, "ENOMEM"),
     "mremap_dontunmap": Fails(-5, "ENOMEM"),
     "mremap_move": Fails(-3, "ENOMEM"),
+    "mremap_grow": None,
     "mremap_shrink": None,
     "fork": None,
     "exec": None,
@@ -127,6 +143,7 @@ _SINCE_5_17 = _SINCE_5_10 | {
 _SINCE_7_1 = _SINCE_5_17 | {
     "mremap_fixed": Fails(-3, "ENOMEM"),
     "mremap_dontunmap": Fails(-4, "ENOMEM"),
+    "mremap_grow": Fails(-3, "ENOMEM"),
     "mremap_shrink": Fails(-3, "ENOMEM"),
 }
 
@@ -146,7 +163,7 @@ LIMIT_ERAS: tuple[LimitEra, ...] = (
     LimitEra(
         since=(7, 1),
         change="every mremap needs four to spare (five with MREMAP_DONTUNMAP), also one that "
-        "only shrinks",
+        "grows or shrinks in place",
         source="mm/mremap.c, check_map_count_against_split_early; 9b9b8d4aebf1 and what follows it",
         fails=MappingProxyType(_SINCE_7_1),
     ),
