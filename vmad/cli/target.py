@@ -8,6 +8,7 @@ import numpy as np
 from vmad.errors import CannotRead, ProcessGone
 from vmad.model.process import ProcessId
 from vmad.sources.capture import CaptureSource
+from vmad.sources.procfs.living import place_by
 from vmad.sources.procfs.stat import read_stat
 from vmad.sources.source import Source, is_here
 
@@ -54,7 +55,7 @@ def live_process(pid: int, proc: str = "/proc") -> ProcessId:
         raise ProcessGone(f"{pid} is a thread ({name}) of process {leader}", f"ask for {leader}")
     if stat.kernel_thread:
         raise ProcessGone(f"{pid} ({name}) is a kernel thread: it has no address space")
-    if stat.dead:
+    if place_by(stat, pid, proc) is None:
         raise ProcessGone(f"process {pid} ({name}) is a zombie: its address space is gone")
     return ProcessId(pid, stat.start_time)
 

@@ -9,6 +9,7 @@ the middle of an injection restores itself (see :mod:`vmad.probe.frames`).
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import time
@@ -16,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from vmad.errors import VmadError
+from vmad.sources.procfs.living import place_by
+from vmad.sources.procfs.stat import read_stat
 
 #: syscall; ret, or as C libraries have it: syscall; cmp $-4095,%rax; jae over the ret
 _CALL = re.compile(rb"\x0f\x05(?:\xc3|\x48\x3d\x01\xf0\xff\xff\x73\x01\xc3)", re.DOTALL)
@@ -56,12 +59,12 @@ class Gadgets:
     sigreturn: int
     sigreturn_bytes: bytes
 
-    def still_there(self, pid: int) -> bool:
-        """Whether both are: an exec in between would have put other code there."""
+    def still_there(self, tid: int) -> bool:
+        """Whether both are, in this thread's memory: an exec would have put other code there."""
         try:
             return (
-                read_memory(pid, self.call, len(self.call_bytes)) == self.call_bytes
-                and read_memory(pid, self.sigreturn, len(self.sigreturn_bytes))
+                read_memory(tid, self.call, len(self.call_bytes)) == self.call_bytes
+                and read_memory(tid, self.sigreturn, len(self.sigreturn_bytes))
                 == self.sigreturn_bytes
             )
         except OSError:
@@ -69,7 +72,10 @@ class Gadgets:
 
 
 def read_memory(pid: int, address: int, size: int) -> bytes:
-    """Bytes of another process (process_vm_readv(2)). Raises OSError, also on a short read."""
+    """Bytes of another process (process_vm_readv(2)); ``pid`` is any thread of it that lives.
+
+    Raises OSError, also on a short read.
+    """
     buffer = ctypes.create_string_buffer(size)
     _transfer(_libc.process_vm_readv, pid, ctypes.addressof(buffer), address, size)
     return buffer.raw
@@ -105,12 +111,15 @@ def _search(pid: int, proc: str) -> Gadgets:
     call: tuple[int, bytes] | None = None
     back: tuple[int, bytes] | None = None
     left = _SEARCHED
-    for start, end in _executable(pid, proc):
+    place = place_by(read_stat(pid, proc), pid, proc)
+    if place is None:
+        raise ProcessLookupError(errno.ESRCH, "its address space is gone")
+    for start, end in _executable(place.directory, proc):
         at = start
         while at < end and left > 0 and (call is None or back is None):
             size = min(_PIECE, end - at)
             try:
-                text = read_memory(pid, at, size)
+                text = read_memory(place.tid, at, size)
             except OSError as error:
                 if error.errno not in (5, 14):  # EIO, EFAULT: a hole in a file, execute-only
                     raise
@@ -133,10 +142,10 @@ def _first(pattern: re.Pattern[bytes], text: bytes, at: int) -> tuple[int, bytes
     return None if found is None else (at + found.start(), found.group())
 
 
-def _executable(pid: int, proc: str) -> list[tuple[int, int]]:
+def _executable(place: str, proc: str) -> list[tuple[int, int]]:
     """(start, end) of readable executable mappings, the C library and the vdso first."""
     ranges = []
-    with open(f"{proc}/{pid}/maps", "rb") as file:
+    with open(f"{proc}/{place}/maps", "rb") as file:
         for line in file:
             fields = line.split(None, 5)
             if fields[1][:1] != b"r" or fields[1][2:3] != b"x":

@@ -134,7 +134,7 @@ class Session:
         try:
             threads.seize()
             with threads.all_stopped(self._max_stop) as deadline:
-                if not self._gadgets.still_there(self.target.pid):
+                if not self._gadgets.still_there(next(iter(threads.stopped))):
                     raise TargetGone(f"process {self.target.pid} runs another program now")
                 count = len(threads.stopped)
                 ends = threads.began + self._max_stop * _ENOUGH

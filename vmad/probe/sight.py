@@ -15,6 +15,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import Kind
 from vmad.model.process import Evidence, ProcessId
 from vmad.probe.refusals import TargetGone
+from vmad.sources.procfs.living import place_of
 from vmad.sources.procfs.smaps import parse_smaps
 
 _ANONYMOUS = frozenset(
@@ -110,19 +111,22 @@ class SmapsSight:
     evidence = Evidence.PROCFS
 
     def __init__(self, kernel: KernelInfo, process: ProcessId, proc: str = "/proc") -> None:
-        self._kernel, self._path = kernel, f"{proc}/{process.pid}/smaps"
+        self._kernel, self._proc = kernel, proc
         self._pid = process.pid
         self.map_count = 0
         self._read()
 
     def _read(self) -> list[Seen]:
         try:
-            with open(self._path, "rb", buffering=0) as file:
+            path = f"{self._proc}/{place_of(self._pid, self._proc)}/smaps"
+            with open(path, "rb", buffering=0) as file:
                 smaps = parse_smaps(iter(lambda: file.read(1 << 18), b""), self._kernel)
         except (FileNotFoundError, ProcessLookupError) as error:
             raise TargetGone(f"process {self._pid} is gone") from error
         except PermissionError as error:
-            raise EvidenceUnavailable(f"{self._path}: permission denied") from error
+            raise EvidenceUnavailable(
+                f"{self._proc}/{self._pid}/smaps: permission denied"
+            ) from error
         seen = []
         for line, flags in zip(smaps.lines.splitlines(), smaps.flags.tolist(), strict=True):
             fields = line.split(None, 5)

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 from vmad.probe.refusals import MayNotTrace, Refused, TargetGone
+from vmad.sources.procfs.living import place_by, place_of
 from vmad.sources.procfs.stat import read_stat
 
 _ELF32 = 1
@@ -27,7 +28,8 @@ class Target:
             stat = read_stat(self.pid, proc)
         except OSError:
             return False
-        return stat.start_time == self.start_time and not stat.dead
+        same = stat.start_time == self.start_time
+        return same and place_by(stat, self.pid, proc) is not None
 
 
 def examine(pid: int, proc: str = "/proc") -> Target:
@@ -44,7 +46,7 @@ def examine(pid: int, proc: str = "/proc") -> Target:
     name = stat.comm.decode("utf-8", "surrogateescape")
     if stat.kernel_thread:
         raise Refused(f"{pid} ({name}) is a kernel thread: it has no address space")
-    if stat.dead:
+    if place_by(stat, pid, proc) is None:
         raise TargetGone(f"process {pid} ({name}) is a zombie: its address space is gone")
     if status.get("Tgid") != str(pid):
         raise Refused(f"{pid} is a thread of process {status.get('Tgid')}", "name the process")
@@ -106,7 +108,7 @@ def uninterruptible(pid: int, proc: str = "/proc") -> list[int]:
 
 def _refuse_32_bit(pid: int, name: str, proc: str) -> None:
     try:
-        fd = os.open(f"{proc}/{pid}/exe", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(f"{proc}/{place_of(pid, proc)}/exe", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise TargetGone(f"process {pid} is gone") from error
     except PermissionError as error:

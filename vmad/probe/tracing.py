@@ -113,9 +113,11 @@ class Threads:
 
     def seize(self) -> None:
         """Attach to all threads without stopping any. Raises MayNotTrace, Refused, TargetGone."""
-        while new := set(self._listed()) - self._seized:
+        tried: set[int] = set()  # a leader that has exited stays listed, and cannot be seized
+        while new := set(self._listed()) - tried:
             for tid in new:
                 self._seize_one(tid)
+            tried |= new
 
     def _listed(self) -> list[int]:
         try:

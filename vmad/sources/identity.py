@@ -10,6 +10,7 @@ from typing import Protocol, cast
 from vmad.model.identity import CgroupIdentity, ProcessIdentity, label_safe
 from vmad.model.process import ProcessId
 from vmad.sources.cgroup import parse_cgroup
+from vmad.sources.procfs.living import place_of
 
 #: bytes; /proc/PID/cgroup is one record of a dozen paths, each below PATH_MAX
 _CGROUP_SIZE = 64 << 10
@@ -80,10 +81,18 @@ class IdentityReader:
 
     def _read_exe(self, process: ProcessId) -> str | None:
         try:
-            target = os.readlink(os.fsencode(f"{self._proc}/{process.pid}/exe"))
+            target = self._link(str(process.pid))
+        except FileNotFoundError:  # gone, or its leader alone
+            try:
+                target = self._link(place_of(process.pid, self._proc))
+            except OSError:
+                return None
         except OSError:  # EACCES without CAP_SYS_PTRACE
             return None
         return label_safe(target.removesuffix(b" (deleted)"))
+
+    def _link(self, place: str) -> bytes:
+        return os.readlink(os.fsencode(f"{self._proc}/{place}/exe"))
 
 
 class IdentitySource(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from vmad.errors import CannotRead, ProcessGone
 from vmad.model.kernel import running_kernel
 from vmad.model.table import VmaTable
+from vmad.sources.procfs.living import place_of
 from vmad.sources.procfs.rights import explained
 from vmad.sources.procfs.stat import read_stat
 from vmad.sources.procfs.table import path_text
@@ -21,7 +22,7 @@ def with_names(table: VmaTable, proc: str = "/proc") -> VmaTable:
     """
     pid = table.id.pid
     try:
-        with open(f"{proc}/{pid}/maps", "rb") as file:
+        with open(f"{proc}/{place_of(pid, proc)}/maps", "rb") as file:
             names = named_ranges(file)
         if read_stat(pid, proc).start_time != table.id.start_time:
             raise ProcessGone(f"process {pid} is gone")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from vmad.errors import CannotRead, ProcessGone, VmadError
 from vmad.model.process import ProcessId, Unread, Unreadable
+from vmad.sources.procfs.living import place_by
 from vmad.sources.procfs.stat import Stat, read_stat
 from vmad.sources.source import Census
 
@@ -45,7 +46,7 @@ class Unseen:
                 continue
             if stat.kernel_thread_for_ever:
                 kernel_threads[pid] = shown[pid]
-            if _has_address_space(stat):
+            if _has_address_space(stat, pid, self._proc):
                 process = ProcessId(pid, stat.start_time)
                 found.append(Unreadable(process, _name(stat), Unread.ERROR, HIDDEN))
         self._kernel_threads = kernel_threads
@@ -54,7 +55,11 @@ class Unseen:
     def why_absent(self, process: ProcessId) -> VmadError:
         """What to tell a person who asks for a process that is not in the census."""
         stat = self._stat(process.pid)
-        if stat is None or stat.start_time != process.start_time or not _has_address_space(stat):
+        if (
+            stat is None
+            or stat.start_time != process.start_time
+            or not (_has_address_space(stat, process.pid, self._proc))
+        ):
             return ProcessGone(f"process {process.pid} is gone")
         return CannotRead(
             f"process {process.pid} ({_name(stat)}): {HIDDEN}", "try --evidence procfs"
@@ -67,9 +72,10 @@ class Unseen:
             return None
 
 
-def _has_address_space(stat: Stat) -> bool:
+def _has_address_space(stat: Stat, pid: int, proc: str) -> bool:
     # vsize is 0 once the mm is let go, also while the process is still on its way out
-    return not (stat.kernel_thread or stat.dead or stat.vsize == 0)
+    place = place_by(stat, pid, proc)
+    return place is not None and place.vsize != 0
 
 
 def _name(stat: Stat) -> str:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vmad.model.process import ProcessId
+from vmad.sources.procfs.living import place_by
 from vmad.sources.procfs.stat import read_stat
 from vmad.sources.source import CENSUS_ROW, Census
 
@@ -34,6 +35,7 @@ class ProcessList:
         self._proc = proc
         self._known: dict[int, _Known] = {}
         self._kernel_threads: dict[int, int] = {}  # pid -> inode
+        self._places: dict[int, str] = {}  # of those whose leader has exited
 
     def census(self) -> Census:
         """One row per process that has an address space, ascending by pid, dtype CENSUS_ROW.
@@ -45,6 +47,7 @@ class ProcessList:
         rows: list[tuple[int, int, int, int, int, int, bytes]] = []
         known: dict[int, _Known] = {}
         kernel_threads: dict[int, int] = {}
+        places: dict[int, str] = {}
         with os.scandir(self._proc) as entries:
             found = [(int(e.name), e.inode()) for e in entries if e.name.isdigit()]
         for pid, inode in sorted(found):
@@ -57,13 +60,20 @@ class ProcessList:
                 continue  # gone since the listing
             if stat.kernel_thread_for_ever:
                 kernel_threads[pid] = inode
-            if stat.kernel_thread or stat.dead:
+            place = place_by(stat, pid, self._proc)
+            if place is None:
                 continue
+            if place.tid != pid:
+                places[pid] = place.directory
             known[pid] = _Known(inode, stat.start_time, stat.comm)
-            pages = stat.vsize // mmap.PAGESIZE
+            pages = place.vsize // mmap.PAGESIZE
             rows.append((pid, stat.start_time, 0, -1, stat.activity, pages, stat.comm))
-        self._known, self._kernel_threads = known, kernel_threads
+        self._known, self._kernel_threads, self._places = known, kernel_threads, places
         return np.array(rows, CENSUS_ROW)
+
+    def place(self, pid: int) -> str:
+        """The directory below /proc that showed its address space at the last census."""
+        return self._places.get(pid) or str(pid)
 
     def replaced(self, processes: Iterable[ProcessId]) -> list[ProcessId]:
         """Those whose pid is not theirs (any more), dead or alive. One listing for all.

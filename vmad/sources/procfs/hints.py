@@ -41,13 +41,14 @@ class AlikePairs:
 
 
 def pair_hints(
-    pid: int, pairs: AlikePairs, budget: int, tick: Callable[[], None], proc: str = "/proc"
+    place: str, pairs: AlikePairs, budget: int, tick: Callable[[], None], proc: str = "/proc"
 ) -> tuple[Pages, int]:
     """(four hint bits per pair in the order of the facts, entries read). Raises OSError.
 
-    At most ``budget`` entries are read; pairs beyond it have no bits. A process that executes
-    another program between the reading of its maps and this is noticed by the caller, if at all,
-    at the next scan: the bits are hints.
+    ``place`` is the directory of the process below ``proc``. At most ``budget`` entries
+    are read; pairs beyond it have no bits. A process that executes another program between the
+    reading of its maps and this is noticed by the caller, if at all, at the next scan: the bits
+    are hints.
     """
     first = np.concatenate([pairs.start, pairs.boundary]) >> np.uint64(PAGE_SHIFT)
     last = np.concatenate([pairs.boundary, pairs.end]) >> np.uint64(PAGE_SHIFT)
@@ -61,7 +62,7 @@ def pair_hints(
     apart[::_RUN] = True
     begins = np.flatnonzero(apart)
     spent = 0
-    fd = os.open(f"{proc}/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(f"{proc}/{place}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         for begin, end in zip(begins, [*begins[1:], len(first)], strict=True):
             page, count = int(first[begin]), int(last[begin:end].max() - first[begin])

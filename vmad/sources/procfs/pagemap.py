@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from vmad.model.kernel import KernelInfo, running_kernel
 from vmad.model.process import ProcessId
+from vmad.sources.procfs.living import place_of
 from vmad.sources.procfs.rights import explained
 
 PAGE_SHIFT = mmap.PAGESIZE.bit_length() - 1
@@ -152,7 +153,7 @@ def page_counts(
     kernel = kernel or running_kernel(proc)
     counts = np.zeros(len(ranges), PAGE_COUNTS)
     try:
-        fd = os.open(f"{proc}/{process.pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(f"{proc}/{place_of(process.pid, proc)}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         try:
             for index, (start, end) in enumerate(np.asarray(ranges, np.uint64).tolist()):
                 _count_range(fd, start, end, counts[index : index + 1], lambda: tick(process))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import ProcessId
 from vmad.sources.bounded import Tick
+from vmad.sources.procfs.living import place_of
 from vmad.sources.procfs.numa_maps import parse_numa_maps
 from vmad.sources.procfs.smaps import parse_smaps
 from vmad.sources.procfs.table import Evidences
@@ -33,20 +34,21 @@ def read_evidences(
     together; when maps, read before and after, differs, everything is read again, at last with
     ``consistent`` False. Raises OSError when maps cannot be read or the pid was reused.
     """
-    before = b"".join(_chunks(process, "maps", tick, proc))
+    place = f"{proc}/{place_of(process.pid, proc)}"
+    before = b"".join(_chunks(process, f"{place}/maps", tick))
     for attempt in range(_TRIES):
         smaps = None
         try:
-            smaps = parse_smaps(_chunks(process, "smaps", tick, proc), kernel)
+            smaps = parse_smaps(_chunks(process, f"{place}/smaps", tick), kernel)
         except OSError as error:
             _only_absence_or_right(error)
         policies = None
         if numa:
             try:
-                policies = parse_numa_maps(b"".join(_chunks(process, "numa_maps", tick, proc)))
+                policies = parse_numa_maps(b"".join(_chunks(process, f"{place}/numa_maps", tick)))
             except OSError as error:
                 _only_absence_or_right(error)
-        after = b"".join(_chunks(process, "maps", tick, proc))
+        after = b"".join(_chunks(process, f"{place}/maps", tick))
         if not is_same(process):
             raise OSError(errno.ESRCH, "its pid was reused")
         consistent = before == after and (smaps is None or smaps.lines == after)
@@ -65,10 +67,10 @@ def _only_absence_or_right(error: OSError) -> None:
         raise error
 
 
-def _chunks(process: ProcessId, file: str, tick: Tick, proc: str) -> Iterator[bytes]:
+def _chunks(process: ProcessId, path: str, tick: Tick) -> Iterator[bytes]:
     """The file as it comes; the kernel gives up to a page or more at a time."""
     tick(process)
-    fd = os.open(f"{proc}/{process.pid}/{file}", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         buffer = memoryview(bytearray(_CHUNK))
         at = 0

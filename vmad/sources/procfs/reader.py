@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,6 +67,7 @@ def new_buffer(size: int = 1 << 20) -> Bytes:
 class MapsReader:
     """Reads the maps of ``processes`` in order, one buffer per :meth:`fill`.
 
+    ``place`` gives the directory below ``proc`` in which a process's files are.
     Whether the pids are still theirs is for the caller to find out afterwards. Runs in a bounded
     worker: after a Stuck neither the reader nor its last buffer may be used again.
     """
@@ -80,8 +81,10 @@ class MapsReader:
         processes: Sequence[ProcessId],
         gate: bytes | None = None,
         proc: str = "/proc",
+        place: Callable[[int], str] = str,
     ) -> None:
         self._processes = processes
+        self._place = place
         self._gate = gate
         self._proc = proc
         self._next = 0
@@ -116,7 +119,7 @@ class MapsReader:
         tick(process)
         try:
             if self._fd < 0:
-                path = f"{self._proc}/{process.pid}/maps"
+                path = f"{self._proc}/{self._place(process.pid)}/maps"
                 self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             carried, self._carried = self._carried, b""
             at = begin + len(carried)

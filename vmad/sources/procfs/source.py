@@ -22,6 +22,7 @@ from vmad.sources.procfs import devices, hints, process_files
 from vmad.sources.procfs.allocator import keep_freed_memory
 from vmad.sources.procfs.anon_names import anon_names_exist
 from vmad.sources.procfs.census import ProcessList
+from vmad.sources.procfs.living import place_of
 from vmad.sources.procfs.pairs import facts_of_keys
 from vmad.sources.procfs.reader import Filled, MapsReader, gate_line, new_buffer
 from vmad.sources.procfs.rights import explained, missing_right
@@ -134,9 +135,10 @@ class ProcfsSource:
         while todo:
             batch = [asked[index] for index in todo]
             ended: set[int] = set()
+            reader = MapsReader(batch, self._gate, self._proc, self._processes.place)
             detail = f"no answer for {self._reads.deadline:g} s: is its mmap_lock held?"
             try:
-                for buffer, filled in self._buffers(MapsReader(batch, self._gate, self._proc)):
+                for buffer, filled in self._buffers(reader):
                     for segment in filled.segments:
                         segment.process = todo[segment.process]
                     tallies.add(buffer, filled.segments)
@@ -192,8 +194,9 @@ class ProcfsSource:
                 process = asked[index]
                 budget = min(left, self._page_budget // 4)
                 with contextlib.suppress(OSError):
+                    place = self._processes.place(process.pid)
                     found[index], spent = hints.pair_hints(
-                        process.pid, mine, budget, partial(tick, process), self._proc
+                        place, mine, budget, partial(tick, process), self._proc
                     )
                     left -= spent
             return found
@@ -245,7 +248,11 @@ class ProcfsSource:
             with contextlib.suppress(OSError, Stuck):
                 return self._reads.run(
                     lambda tick: hints.pair_hints(
-                        process.pid, pairs, self._page_budget, partial(tick, process), self._proc
+                        place_of(process.pid, self._proc),
+                        pairs,
+                        self._page_budget,
+                        partial(tick, process),
+                        self._proc,
                     )
                 )[0]
             return np.zeros(len(start), np.int64)

@@ -25,6 +25,7 @@ class Stat(NamedTuple):
     start_time: int
     vsize: int
     activity: int
+    threads: int
 
     @property
     def kernel_thread(self) -> bool:
@@ -60,11 +61,15 @@ def parse_stat(text: bytes) -> Stat:
         vsize=int(field[20]),
         # minflt, majflt, utime, stime
         activity=int(field[7]) + int(field[9]) + int(field[11]) + int(field[12]),
+        threads=int(field[17]),
     )
 
 
-def read_stat(pid: int, proc: str = "/proc") -> Stat:
-    """The stat of a process; takes no lock of its memory, so it cannot hang. Raises OSError."""
+def read_stat(pid: int | str, proc: str = "/proc") -> Stat:
+    """The stat of a process, or of a thread ("123/task/456").
+
+    Takes no lock of its memory, so it cannot hang. Raises OSError.
+    """
     fd = os.open(f"{proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     try:
         text = os.read(fd, 4096)
