@@ -52,6 +52,7 @@ class Scene:
     def asked(self, expr: str) -> list[dict[str, Any]]:
         """The daemon's series of an expression, with what a few seconds cannot have cut short."""
         filled = filled_in(expr, job="vmad", instance=self.instance, group=LOAD, window="30s")
+        filled = re.sub(r"\[\w+:\w+\]", "[30s:1s]", filled)
         found = self.prometheus.query(re.sub(r"offset \w+", "offset 2s", filled))
         return [each for each in found if each["metric"].get("job", "vmad") == "vmad"]
 

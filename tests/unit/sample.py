@@ -107,6 +107,7 @@ def group_of(name: str, members: Iterable[JudgedProcess]) -> GroupStats:
         pairs=dict(pair_sum),
         recoverable=recoverable_of(members),
         size_sum=sum(sizes) if sizes else None,
+        kernel_bytes=232 * sum(counts) if counts else None,
         high_water_at=NOW - 30 if waters and max(waters) >= LEAST else None,
     )
 

@@ -10,6 +10,7 @@ from vmad.config.schema import (
     GroupMatch,
     GroupRule,
     ScanConfig,
+    ThresholdsConfig,
     WebConfig,
 )
 from vmad.config.template import NameTemplate
@@ -26,6 +27,7 @@ __all__ = [
     "NameTemplate",
     "RefusedConfig",
     "ScanConfig",
+    "ThresholdsConfig",
     "WebConfig",
     "describe",
     "load_config",

@@ -20,6 +20,7 @@ from vmad.config.values import (
     ListenAddress,
     Regex,
     Share,
+    Size,
     Switch,
     TargetName,
     Template,
@@ -105,6 +106,15 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ThresholdsConfig:
+    """What is too much however high the limit is; 0: nothing is."""
+
+    areas: int = key(262_144, Scalar(Integer(0, 2**31 - 1)))
+    areas_per_day: int = key(10_000, Scalar(Integer(0, 2**31 - 1)))
+    kernel_memory: int = key(256 << 20, Scalar(Size(1 << 50)))
+
+
+@dataclass(frozen=True, slots=True)
 class WebConfig:
     """The HTTP server."""
 
@@ -185,6 +195,7 @@ class Config:
 
     scan: ScanConfig = key(ScanConfig(), Section(ScanConfig))
     export: ExportConfig = key(ExportConfig(), Section(ExportConfig))
+    thresholds: ThresholdsConfig = key(ThresholdsConfig(), Section(ThresholdsConfig))
     web: WebConfig = key(WebConfig(), Section(WebConfig))
     groups: tuple[GroupRule, ...] = key((), ListOfSections(GroupRule))
     default_groups: bool = key(True, Scalar(Switch()))

@@ -106,6 +106,36 @@ class Share(Form[float]):
         return f"{percent}%" if float(percent) / 100 == value else repr(value)
 
 
+_SIZES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_SIZE = re.compile(rf"({_NUMBER}) ?(|KiB|MiB|GiB)")
+
+
+@dataclass(frozen=True, slots=True)
+class Size(Form[int]):
+    """Bytes, written "256MiB" or as a bare number of bytes. 0 switches off."""
+
+    high: int
+
+    @property
+    def allowed(self) -> str:
+        return f"a size up to {self.write(self.high)} (or 0 to switch it off) such as 256MiB"
+
+    def read(self, text: str) -> int:
+        found = _SIZE.fullmatch(text)
+        if found is None:
+            raise ValueError
+        value = float(found[1]) * _SIZES[found[2]]
+        if value > self.high or value != int(value):
+            raise ValueError
+        return int(value)
+
+    def write(self, value: int) -> str | int:
+        for unit in ("GiB", "MiB", "KiB"):
+            if value and value % _SIZES[unit] == 0:
+                return f"{value // _SIZES[unit]}{unit}"
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class Integer(Form[int]):
     """A whole number; ``_`` may part its digits."""

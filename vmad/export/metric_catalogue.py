@@ -87,6 +87,11 @@ GROUPS = Section(
         Metric("vmad_group_address_space_bytes", "gauge", _GROUP, "bytes",
                "Size of all address spaces of the group together, reserved memory included.",
                "VMAs that grow while it does not: memory that is there is cut into pieces."),
+        Metric("vmad_group_vma_kernel_bytes", "gauge", _GROUP, "bytes",
+               "Kernel memory that the VMAs of the group take at least: their structs and their "
+               "share of the tree that holds them. anon_vmas and page tables come on top.",
+               "It cannot be swapped, and counts against the group's memory cgroup. Compare with "
+               "vmad_threshold_vma_kernel_bytes."),
         Metric("vmad_group_areas", "gauge", ("group", "kind"), "VMAs",
                "VMAs of the group by kind.",
                "Many incidents are not anonymous at all: look at file_deleted and shared_memory "
@@ -112,6 +117,18 @@ HOST = Section(
                "The most VMAs that one process may have (sysctl vm.max_map_count).",
                "Raise it with `sysctl -w vm.max_map_count=N` when the reasons show a workload "
                "that needs its VMAs."),
+        Metric("vmad_threshold_memory_map_areas", "gauge", (), "VMAs",
+               "VMAs of one process that are too many however high the limit is "
+               "(thresholds.areas); absent when that is 0.",
+               "VmadManyAreas compares vmad_group_memory_map_areas_max with it."),
+        Metric("vmad_threshold_memory_map_areas_per_day", "gauge", (), "VMAs",
+               "Growth of one process in a day that is too much (thresholds.areas_per_day); absent "
+               "when that is 0.",
+               "VmadGrowsForDays compares the growth of vmad_group_memory_map_areas_max with it."),
+        Metric("vmad_threshold_vma_kernel_bytes", "gauge", (), "bytes",
+               "Kernel memory of a group's VMAs that is too much (thresholds.kernel_memory); "
+               "absent when that is 0.",
+               "VmadKernelMemory compares vmad_group_vma_kernel_bytes with it."),
         Metric("vmad_host_worst_limit_ratio", "gauge", (), "ratio",
                "The highest vmad_group_limit_ratio: VMA count of the host's worst process, of the "
                "last two minutes, divided by the limit.",

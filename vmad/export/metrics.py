@@ -111,6 +111,7 @@ class VmadCollector(Collector):
         put("vmad_group_memory_map_areas_growth_per_second", group.rate, name)
         put("vmad_group_seconds_to_limit", group.seconds_to_limit, name)
         put("vmad_group_address_space_bytes", group.size_sum, name)
+        put("vmad_group_vma_kernel_bytes", group.kernel_bytes, name)
         if group.kinds is not None:
             for kind in Kind:
                 put("vmad_group_areas", group.kinds[kind], name, KIND_NAMES[kind])
@@ -124,6 +125,10 @@ class VmadCollector(Collector):
         unread = {one.id for one in host.unreadable if one.why is not Unread.GONE}
         met = len(unread.union(one.id for one in host.processes))
         put("vmad_memory_map_areas_limit", host.max_map_count)
+        too_much = host.thresholds
+        put("vmad_threshold_memory_map_areas", too_much.areas or None)
+        put("vmad_threshold_memory_map_areas_per_day", too_much.areas_per_day or None)
+        put("vmad_threshold_vma_kernel_bytes", too_much.kernel_memory or None)
         put("vmad_host_worst_limit_ratio", host.worst_ratio)
         put("vmad_host_processes", met)
         for kind in Kind:

@@ -74,6 +74,7 @@ def group_object(group: GroupStats) -> dict[str, Any]:
         "high_water_at": group.high_water_at,
         "rate": group.rate,
         "seconds_to_limit": group.seconds_to_limit,
+        "vma_kernel_bytes": group.kernel_bytes,
     }
     return {
         "group": utf8(group.name),

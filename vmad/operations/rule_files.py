@@ -15,15 +15,16 @@ from typing import Any
 import yaml
 
 from vmad.operations.alerts import LIMIT
+from vmad.operations.cost_alerts import COST
 from vmad.operations.recordings import FLEET, SERIES_PER_HOST
 from vmad.operations.rules import RUNBOOK, RuleGroup, document
 from vmad.operations.self_alerts import SELF
 
 #: every group, and so what a PrometheusRule of Kubernetes consists of
-GROUPS: tuple[RuleGroup, ...] = (LIMIT, SELF, FLEET)
+GROUPS: tuple[RuleGroup, ...] = (LIMIT, COST, SELF, FLEET)
 
 FILES: dict[str, tuple[RuleGroup, ...]] = {
-    "vmad-alerts.yml": (LIMIT, SELF),
+    "vmad-alerts.yml": (LIMIT, COST, SELF),
     "vmad-fleet.yml": (FLEET,),
 }
 

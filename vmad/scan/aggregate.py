@@ -101,8 +101,11 @@ def same_objects(one: Sequence[object], other: Sequence[object]) -> bool:
     return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
-def group_of(name: str, members: Sequence[Member]) -> GroupStats:
-    """A group from its members; there is none where only its mark is left."""
+def group_of(name: str, members: Sequence[Member], vma_bytes: int) -> GroupStats:
+    """A group from its members; there is none where only its mark is left.
+
+    ``vma_bytes`` of kernel memory is what each VMA takes.
+    """
     sums = add_up(members)
     singles = once(members)
     walked = any(process.walked_at is not None for process in singles)
@@ -122,6 +125,7 @@ def group_of(name: str, members: Sequence[Member]) -> GroupStats:
         pairs=sums.pairs if walked else None,
         recoverable=sums.recoverable if walked else None,
         size_sum=sum(sizes) if sizes else None,
+        kernel_bytes=sum(counts) * vma_bytes if counts else None,
     )
 
 

@@ -41,10 +41,14 @@ class Whole:
 
 
 class Grouping:
-    """The groups of one host under a cap of ``max_groups``."""
+    """The groups of one host under a cap of ``max_groups``.
 
-    def __init__(self, max_groups: int) -> None:
+    ``vma_bytes`` of kernel memory is what each VMA takes there.
+    """
+
+    def __init__(self, max_groups: int, vma_bytes: int) -> None:
         self._max_groups = max_groups
+        self._vma_bytes = vma_bytes
         self._kept: frozenset[str] = frozenset()
         self._groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
 
@@ -64,7 +68,7 @@ class Grouping:
             if before is not None and same_objects(before[0], now):
                 groups[name] = before
             else:
-                groups[name] = now, group_of(name, now)
+                groups[name] = now, group_of(name, now, self._vma_bytes)
         self._groups = groups
         # members come in the order of their pids, and reversed sorts keep the order of equals
         worst_first = sorted(

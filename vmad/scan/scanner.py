@@ -21,6 +21,7 @@ from vmad.model.verdict import PairKey
 from vmad.rules.histogram import count_verdicts_by
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
+from vmad.rules.vma_cost import vma_kernel_bytes
 from vmad.scan.aggregate import Member, same_objects
 from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
@@ -121,7 +122,7 @@ class Scanner:
 
     def _take_over(self, config: Config) -> None:
         self._config = config
-        self._grouping = Grouping(config.export.max_groups)
+        self._grouping = Grouping(config.export.max_groups, vma_kernel_bytes(self.source.kernel))
         self._group_rules = GroupRules(config.groups, config.default_groups)
         needs_exe = self._group_rules.needs_exe
         self._identities = identities_of(self.source, self._proc, with_exe=needs_exe)
@@ -341,6 +342,7 @@ class Scanner:
             pairs=whole.sums.pairs,
             recoverable=whole.sums.recoverable,
             self_stats=replace(stats, groups_folded=whole.folded),
+            thresholds=self._config.thresholds,
             merge_attempts=self._merge_attempts(),
         )
 

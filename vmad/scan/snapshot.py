@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vmad.config.schema import ThresholdsConfig
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
 from vmad.model.verdict import PairKey as PairKey  # noqa: PLC0414  re-exported
@@ -70,6 +71,8 @@ class GroupStats:
     #: when a process last had nine tenths of ``high_water`` or more, Unix seconds; None where that
     #: is longer ago than the window, or the count too low for a mark
     high_water_at: float | None = None
+    #: that its VMAs take at least, bytes (vmad.rules.vma_cost)
+    kernel_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +124,7 @@ class HostSnapshot:
     pairs: Mapping[PairKey, int]
     recoverable: Recoverable
     self_stats: SelfStats
+    #: what is too much here however high the limit is
+    thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
     #: by (outcome, reason), since boot or since BPF began to count; None where nobody counts
     merge_attempts: Mapping[tuple[str, str], int] | None = None

@@ -12,7 +12,7 @@ from importlib.resources import files
 from time import time
 
 from vmad import __version__
-from vmad.export.quantities import duration
+from vmad.export.quantities import duration, size
 from vmad.model.kinds import KIND_TEXT, Kind
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
 from vmad.web.markup import (
@@ -191,6 +191,7 @@ _GROUPS = Table(
         Column("Time to limit", "number"),
         Column("Processes", "number wide"),
         Column("All VMAs", "number wide"),
+        Column("Kernel memory", "number wide"),
         Column("Recoverable", "number wide"),
         Column("… relaxed", "number wide"),
     ),
@@ -235,6 +236,7 @@ def _group_table(groups: Sequence[GroupStats], limit: int | None) -> Html:
             _time_left(group.seconds_to_limit),
             number(group.processes),
             number(group.map_count_sum),
+            not_known() if group.kernel_bytes is None else text(size(group.kernel_bytes)),
             number((group.recoverable or {}).get("stock")),
             number((group.recoverable or {}).get("relaxed")),
         )

@@ -17,6 +17,7 @@ from vmad.config import (
     ListenAddress,
     NameTemplate,
     ScanConfig,
+    ThresholdsConfig,
     WebConfig,
     describe,
     parse_config,
@@ -95,6 +96,12 @@ CONFIGS = st.builds(
         merge_attempts=st.sampled_from(["vmstat", "bpf"]),
     ),
     st.builds(ExportConfig, st.integers(0, 1000), st.integers(2, 10_000)),
+    st.builds(
+        ThresholdsConfig,
+        st.integers(0, 2**31 - 1),
+        st.integers(0, 2**31 - 1),
+        st.integers(0, 1 << 50),
+    ),
     st.builds(
         WebConfig,
         st.lists(

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from vmad.config import Config, ListenAddress, RefusedConfig, load_config, parse_config
-from vmad.config.schema import TargetConfig
+from vmad.config.schema import TargetConfig, ThresholdsConfig
 from vmad.errors import BadConfig
 
 
@@ -49,6 +49,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
 scan: {interval: 1m30s, full_every: 4, sample_interval: 0, keep_marks: 2h, budget: 2.5%,
        evidence: procfs, deadline: 500ms, page_budget: 1_000, events: off, merge_attempts: bpf}
 export: {top: 0, max_groups: 17}
+thresholds: {areas: 100_000, areas_per_day: 0, kernel_memory: 1.5 GiB}
 web: {listen: ["[::1]:80", ":0"], max_connections: 1, timeout: "20"}
 groups:
   - match: {unit: 'pg@(\\d+)\\.service', comm: postgres}
@@ -64,6 +65,7 @@ default_groups: no
     assert (config.scan.page_budget, config.scan.events) == (1000, False)
     assert config.scan.merge_attempts == "bpf"
     assert (config.export.top, config.export.max_groups) == (0, 17)
+    assert config.thresholds == ThresholdsConfig(100_000, 0, 3 << 29)
     assert config.web.listen == (ListenAddress("::1", 80), ListenAddress("", 0))
     assert (config.web.max_connections, config.web.timeout) == (1, 20.0)
     assert config.groups[0].match.unit == re.compile(r"pg@(\d+)\.service")
@@ -89,7 +91,8 @@ def test_single_listen_address_needs_no_list() -> None:
         ),
         (
             "interval: 15s",
-            'vmad.yaml:1: unknown key "interval" at the top level (allowed: scan, export, web, '
+            'vmad.yaml:1: unknown key "interval" at the top level (allowed: scan, export, '
+            "thresholds, web, "
             'groups, default_groups, targets; did you mean "scan.interval"?)',
         ),
         (
@@ -152,7 +155,8 @@ def test_single_listen_address_needs_no_list() -> None:
         ),
         (
             "- scan",
-            "vmad.yaml:1: the file: found a list of 1, allowed: a mapping with scan, export, web, "
+            "vmad.yaml:1: the file: found a list of 1, allowed: a mapping with scan, export, "
+            "thresholds, web, "
             "groups, default_groups, targets",
         ),
         (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmad.config import Listen, ListenAddress, NameTemplate
-from vmad.config.values import Duration, Integer, Share
+from vmad.config.values import Duration, Integer, Share, Size
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,25 @@ def test_what_is_no_share_is_refused(text: str) -> None:
 def test_share_survives_writing(ratio: float) -> None:
     form = Share(0.0001)
     assert form.read(form.write(ratio)) == ratio
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("256MiB", 256 << 20), ("1.5 GiB", 3 << 29), ("4096", 4096), ("0", 0)]
+)
+def test_size_is_bytes(text: str, size: int) -> None:
+    assert Size(1 << 40).read(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MiB", "-1", "256MB", "256M", "0.3KiB", "1e3", "1025GiB"])
+def test_what_is_no_size_in_range_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^$"):
+        Size(1 << 40).read(text)
+
+
+@given(st.integers(0, 1 << 40))
+def test_size_survives_writing(size: int) -> None:
+    form = Size(1 << 40)
+    assert form.read(str(form.write(size))) == size
 
 
 @pytest.mark.parametrize("text", ["", "1.0", "0x10", "1e2", "-1", "11", "9" * 5000, "_1"])

@@ -23,6 +23,7 @@ from tests.unit.sample import (
     self_stats,
     snapshot_of,
 )
+from vmad.config.schema import ThresholdsConfig
 from vmad.export.metric_catalogue import BY_NAME, CATALOGUE
 from vmad.export.metrics import Exposition, VmadCollector
 from vmad.export.printable import utf8
@@ -331,3 +332,11 @@ def test_a_format_that_nobody_asks_for_any_more_is_not_rendered(
     after.prepare(before)
 
     assert not after._hosts
+
+
+def test_a_threshold_that_is_switched_off_has_no_sample() -> None:
+    off = replace(sample_snapshot(), thresholds=ThresholdsConfig(0, 0, 0))
+    found = {name for name, _ in series(off)}
+
+    assert not any(name.startswith("vmad_threshold") for name in found)
+    assert "vmad_group_vma_kernel_bytes" in found

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.unit.sample import LIMIT, NOW, process, self_stats, snapshot_of
 from vmad.config.schema import ExportConfig
 from vmad.export.metrics import Exposition
@@ -13,7 +15,7 @@ from vmad.scan.grouping import Grouping
 from vmad.scan.snapshot import HostSnapshot
 
 #: combinations of rules, verdict and reason that one group has; real ones have 4 to 14
-COMBINATIONS = 18
+COMBINATIONS = 16
 
 
 def _many_groups(number: int) -> HostSnapshot:
@@ -31,12 +33,14 @@ def _many_groups(number: int) -> HostSnapshot:
         )
         for each in range(number)
     )  # fmt: skip
-    whole = Grouping(ExportConfig().max_groups).add_up(members)
+    whole = Grouping(ExportConfig().max_groups, 232).add_up(members)
+    # as where each of them has a process with 1,024 VMAs
+    groups = tuple(replace(group, high_water_at=NOW) for group in whole.groups)
     base = snapshot_of(())
     return HostSnapshot(
         taken_at=NOW, took_seconds=0.1, full=True, evidence=base.evidence, kernel=base.kernel,
         hostname="host", max_map_count=LIMIT, worst_ratio=whole.processes[0].ratio,
-        processes=whole.processes, unreadable=(), groups=whole.groups,
+        processes=whole.processes, unreadable=(), groups=groups,
         top=whole.processes[: ExportConfig().top], kinds=whole.sums.kinds, pairs=whole.sums.pairs,
         recoverable=whole.sums.recoverable, self_stats=self_stats(groups_folded=whole.folded),
     )  # fmt: skip

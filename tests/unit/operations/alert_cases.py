@@ -153,6 +153,51 @@ CASES = (
         "VmadLimitLowered", "raised", False, 12,
         {"vmad_memory_map_areas_limit": f"{LIMIT}x9 262144x20"},
     ),
+    Case(
+        "VmadManyAreas", "300,000 of a million", True, 20,
+        {'vmad_group_memory_map_areas_max{group="db"}': "300000x30",
+         "vmad_threshold_memory_map_areas": "262144x30"}, _DB,
+    ),
+    Case(
+        "VmadManyAreas", "fewer than are too many", False, 20,
+        {'vmad_group_memory_map_areas_max{group="db"}': "200000x30",
+         "vmad_threshold_memory_map_areas": "262144x30"},
+    ),
+    Case(
+        "VmadManyAreas", "the threshold is switched off", False, 20,
+        {'vmad_group_memory_map_areas_max{group="db"}': "300000x30"},
+    ),
+    Case(
+        "VmadGrowsForDays", "20,000 a day for three days", True, 4320,
+        {'vmad_group_memory_map_areas_max{group="db"}': "10000+208x300",
+         "vmad_threshold_memory_map_areas_per_day": "10000x300"}, _DB, step=15,
+    ),
+    Case(
+        "VmadGrowsForDays", "5,000 a day", False, 4320,
+        {'vmad_group_memory_map_areas_max{group="db"}': "10000+52x300",
+         "vmad_threshold_memory_map_areas_per_day": "10000x300"}, step=15,
+    ),
+    Case(
+        "VmadGrowsForDays", "a wave that grows by day and shrinks by night", False, 4320,
+        {'vmad_group_memory_map_areas_max{group="db"}':
+            "10000+1000x48 58000-1000x47 12000+1000x48 60000-1000x47 14000+1100x96",
+         "vmad_threshold_memory_map_areas_per_day": "10000x300"}, step=15,
+    ),
+    Case(
+        "VmadGrowsForDays", "a start that fills up and stays", False, 4320,
+        {'vmad_group_memory_map_areas_max{group="db"}': "1000+1000x96 97000x200",
+         "vmad_threshold_memory_map_areas_per_day": "10000x300"}, step=15,
+    ),
+    Case(
+        "VmadKernelMemory", "more than allowed", True, 20,
+        {'vmad_group_vma_kernel_bytes{group="db"}': "3e8x30",
+         "vmad_threshold_vma_kernel_bytes": "268435456x30"}, _DB,
+    ),
+    Case(
+        "VmadKernelMemory", "less than allowed", False, 20,
+        {'vmad_group_vma_kernel_bytes{group="db"}': "2e8x30",
+         "vmad_threshold_vma_kernel_bytes": "268435456x30"},
+    ),
     Case("VmadHealWorthwhile", "a third", True, 40, _recoverable(14_000, 14_000, "0.6", 50), _DB),
     Case("VmadHealWorthwhile", "far from it", False, 40, _recoverable(14_000, 14_000, "0.3", 50)),
     Case("VmadHealWorthwhile", "patched only", False, 40, _recoverable(0, 14_000, "0.6", 50)),

@@ -14,11 +14,12 @@ import yaml
 from tests.unit.operations.alert_cases import CASES, Case
 from tests.unit.operations.promql import promtool
 from vmad.operations.alerts import LIMIT
+from vmad.operations.cost_alerts import COST
 from vmad.operations.rule_files import rule_file
 from vmad.operations.rules import Alert
 from vmad.operations.self_alerts import SELF
 
-ALERTS = [rule for group in (LIMIT, SELF) for rule in group.rules if isinstance(rule, Alert)]
+ALERTS = [rule for group in (LIMIT, COST, SELF) for rule in group.rules if isinstance(rule, Alert)]
 HOST = {"job": "vmad", "instance": "db1:19797"}
 
 

@@ -25,7 +25,7 @@ def some(pid: int, count: int, **more: object) -> JudgedProcess:
 def test_address_space_that_processes_share_counts_once() -> None:
     """CLONE_VM without CLONE_THREAD: two processes, one mm."""
     together = [member(some(1, 500), 77), member(some(2, 500), 77), member(some(3, 40), 78)]
-    group = group_of("g", together)
+    group = group_of("g", together, 232)
 
     assert group.processes == 3
     assert group.map_count_sum == 540
@@ -35,7 +35,7 @@ def test_address_space_that_processes_share_counts_once() -> None:
 
 
 def test_unknown_address_spaces_are_each_their_own() -> None:
-    assert group_of("g", [member(some(1, 5)), member(some(2, 5))]).map_count_sum == 10
+    assert group_of("g", [member(some(1, 5)), member(some(2, 5))], 232).map_count_sum == 10
 
 
 def test_one_undecided_member_makes_the_sum_undecided() -> None:
@@ -47,7 +47,7 @@ def test_one_undecided_member_makes_the_sum_undecided() -> None:
 
 def test_member_that_was_only_counted_does_not_spoil_the_sums() -> None:
     counted = some(2, 900, recoverable={"stock": None, "relaxed": None}, pairs={}, walked_at=None)
-    group = group_of("g", [member(some(1, 5), 1), member(counted, 2)])
+    group = group_of("g", [member(some(1, 5), 1), member(counted, 2)], 232)
 
     assert group.map_count_max == 900
     assert group.pairs == pairs((GUARDS, 2), (MOVED, 1))
@@ -55,7 +55,7 @@ def test_member_that_was_only_counted_does_not_spoil_the_sums() -> None:
 
 
 def test_nothing_is_said_of_pairs_where_nobody_was_walked() -> None:
-    group = group_of("g", [member(some(1, 900, walked_at=None))])
+    group = group_of("g", [member(some(1, 900, walked_at=None))], 232)
 
     assert (group.kinds, group.pairs, group.recoverable) == (None, None, None)
     assert group.map_count_max == 900
@@ -63,7 +63,7 @@ def test_nothing_is_said_of_pairs_where_nobody_was_walked() -> None:
 
 def test_unknown_counts_are_none_and_not_0() -> None:
     unknown = some(1, 5, map_count=None, ratio=None, high_water=None, rate=None)
-    group = group_of("g", [member(unknown)])
+    group = group_of("g", [member(unknown)], 232)
 
     assert (group.map_count_sum, group.map_count_max, group.ratio) == (None, None, None)
     assert (group.high_water, group.rate, group.seconds_to_limit) == (None, None, None)
@@ -72,7 +72,7 @@ def test_unknown_counts_are_none_and_not_0() -> None:
 def test_group_shows_its_worst_member() -> None:
     calm, worse = some(1, 10, rate=0.0), some(2, 60_000, rate=10.0)
     soon = some(3, 100, rate=1e6, seconds_to_limit=0.07, high_water=65_000)
-    group = group_of("g", [member(calm), member(worse), member(soon)])
+    group = group_of("g", [member(calm), member(worse), member(soon)], 232)
 
     assert group.ratio == worse.ratio
     assert group.seconds_to_limit == 0.07
@@ -82,7 +82,7 @@ def test_group_shows_its_worst_member() -> None:
 
 def test_nearest_group_comes_first_and_other_last() -> None:
     groups = [
-        group_of(name, [member(process(1, "x", name, count))])
+        group_of(name, [member(process(1, "x", name, count))], 232)
         for name, count in (("b", 10), ("other", 65_000), ("a", 10), ("c", 20))
     ]
 

@@ -10,8 +10,9 @@ import pytest
 from tests.unit.sample import self_stats
 from tests.unit.scan.hosts import ALIKE, Imagined, ImaginedHost
 from vmad.config.load import parse_config
-from vmad.config.schema import Config, ExportConfig
+from vmad.config.schema import Config, ExportConfig, ThresholdsConfig
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
+from vmad.rules.vma_cost import vma_kernel_bytes
 from vmad.scan.marks import MOST_GROUPS
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
@@ -201,6 +202,21 @@ def test_processes_that_never_stay_leave_nothing_that_grows() -> None:
     assert len(snapshot.groups) <= Config().export.max_groups
     # the highest of a second are told first
     assert max(mark.count for steps in left.values() for mark in steps) == 2_999
+
+
+def test_kernel_memory_counts_an_address_space_once() -> None:
+    host = ImaginedHost([Imagined(1, 1_000, mm=7), Imagined(2, 1_000, mm=7), Imagined(3, 500)])
+    (group,) = scan(scanner_of(host), full=True).groups
+
+    assert group.kernel_bytes == 1_500 * vma_kernel_bytes(host.kernel)
+
+
+def test_thresholds_are_those_of_the_newest_configuration() -> None:
+    scanner = scanner_of(ImaginedHost([Imagined(1)]))
+    scan(scanner, full=True)
+    scanner.configure(Config(thresholds=ThresholdsConfig(areas=5)))
+
+    assert scan(scanner).thresholds.areas == 5
 
 
 def test_exited_process_leaves_no_trace() -> None:

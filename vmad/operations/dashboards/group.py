@@ -19,7 +19,7 @@ from vmad.operations.dashboards.looks import (
     VMAS,
     Column,
 )
-from vmad.operations.dashboards.panels import FULL, HALF, Query, dashed, graph, number, rows
+from vmad.operations.dashboards.panels import FULL, HALF, THIRD, Query, dashed, graph, number, rows
 
 _GROUP = f'{{{WHERE}, group="$group"}}'
 _AREAS = "vmad_group_memory_map_areas"
@@ -46,15 +46,21 @@ def group() -> Dashboard:
         .with_panel(number("High-water",
                            "Highest count of any process that runs, or has ended within a day "
                            "(scan.keep_marks).", f"{_AREAS}_highwater{_GROUP}", VMAS))
-        .with_panel(number("Last up there",
-                           "Since a process last had nine tenths of the mark or more.",
-                           f"time() - {_AREAS}_highwater_timestamp_seconds{_GROUP}", SECONDS))
         .with_panel(number("Processes", "With an address space.",
                            f"vmad_group_processes{_GROUP}", VMAS))
         .with_panel(number("Latent", "VMAs that `vmad heal` can merge now.",
                            recoverable % "stock", VMAS))
         .with_panel(number("On the patched kernel", "VMAs that would vanish there.",
                            recoverable % "relaxed", VMAS))
+        .with_panel(number("Last up there",
+                           "Since a process last had nine tenths of the mark or more.",
+                           f"time() - {_AREAS}_highwater_timestamp_seconds{_GROUP}", SECONDS,
+                           span=THIRD))
+        .with_panel(number("Grown in a day", "VMAs of the worst process.",
+                           f"{_AREAS}_max{_GROUP} - {_AREAS}_max{_GROUP} offset 1d", VMAS,
+                           span=THIRD))
+        .with_panel(number("Kernel memory", "Of all its VMAs, at least; it is never swapped.",
+                           f"vmad_group_vma_kernel_bytes{_GROUP}", BYTES, span=THIRD))
     )  # fmt: skip
     return _why(_how_near(made))
 
@@ -86,6 +92,34 @@ def _how_near(made: Dashboard) -> Dashboard:
         .with_panel(
             graph("Address space", "VMAs that grow while it does not: memory is cut into pieces.",
                   [Query(f"vmad_group_address_space_bytes{_GROUP}", "address space")], BYTES)
+        )
+        .with_panel(
+            dashed(
+                graph("Kernel memory of its VMAs",
+                      "Against thresholds.kernel_memory of the host's vmad.",
+                      [Query(f"vmad_group_vma_kernel_bytes{_GROUP}", "kernel memory"),
+                       Query(f"vmad_threshold_vma_kernel_bytes{{{WHERE}}}", "too much")], BYTES),
+                "too much", RED,
+            )
+        )
+        .with_panel(
+            dashed(
+                graph("Worst process against what is too many anyhow",
+                      "thresholds.areas of the host's vmad, wherever the limit is.",
+                      [Query(f"{_AREAS}_max{_GROUP}", "worst process"),
+                       Query(f"vmad_threshold_memory_map_areas{{{WHERE}}}", "too many")], VMAS),
+                "too many", RED,
+            )
+        )
+        .with_panel(
+            dashed(
+                graph("Growth in a day",
+                      "Of the worst process, against thresholds.areas_per_day.",
+                      [Query(f"{_AREAS}_max{_GROUP} - {_AREAS}_max{_GROUP} offset 1d", "growth"),
+                       Query(f"vmad_threshold_memory_map_areas_per_day{{{WHERE}}}", "too much")],
+                      VMAS, from_zero=False),
+                "too much", RED,
+            )
         )
         .with_panel(
             graph("Number of processes", "Tells growth in numbers from growth of one process.",

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from vmad.operations.dashboards.frame import choice, dashboard
 from vmad.operations.dashboards.looks import (
+    BYTES,
     GROUP,
     PER_SECOND,
     RATIO,
@@ -67,6 +68,7 @@ def _who(made: Dashboard) -> Dashboard:
                     "seconds": f"vmad_group_seconds_to_limit{_HOST}",
                     "processes": f"vmad_group_processes{_HOST}",
                     "areas": f"vmad_group_memory_map_areas{_HOST}",
+                    "memory": f"vmad_group_vma_kernel_bytes{_HOST}",
                 },
                 {
                     "group": GROUP,
@@ -78,6 +80,7 @@ def _who(made: Dashboard) -> Dashboard:
                     "seconds": Column("limit reached in", SECONDS, SOON_STEPS),
                     "processes": Column("processes", VMAS),
                     "areas": Column("all VMAs", VMAS),
+                    "memory": Column("kernel memory", BYTES),
                     "instance": Column("host"),
                 },
                 sort="of the limit",
@@ -127,6 +130,11 @@ def _what(made: Dashboard) -> Dashboard:
         .with_panel(
             graph("VMAs by kind", "All processes together.",
                   [Query(f"vmad_host_areas{_HOST}", "{{kind}}")], VMAS, stacked=True, span=THIRD)
+        )
+        .with_panel(
+            graph("Kernel memory of VMAs", "The ten groups whose VMAs take most of it.",
+                  [Query(f"topk(10, vmad_group_vma_kernel_bytes{_HOST})", "{{group}}")], BYTES,
+                  span=THIRD)
         )
         .with_panel(
             graph("Pairs kept apart, by reason",

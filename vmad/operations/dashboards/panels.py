@@ -46,7 +46,7 @@ def _targets(queries: Sequence[Query], instant: bool) -> list[Dataquery]:
 
 def number(
     title: str, about: str, expr: str, unit: str, *, steps: Steps = (), base: str = "green",
-    legend: str = "", url: str | None = None,
+    legend: str = "", url: str | None = None, span: int = SIXTH,
 ) -> stat.Panel:  # fmt: skip
     """One number, coloured by its thresholds; with ``legend`` its name instead of its value."""
     panel = (
@@ -59,7 +59,7 @@ def number(
         .color_mode(common.BigValueColorMode.VALUE)
         .graph_mode(common.BigValueGraphMode.NONE)
         .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
-        .span(SIXTH)
+        .span(span)
         .height(4)
         .no_value("–")
     )
