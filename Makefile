@@ -4,6 +4,7 @@
 # make test   set up what is missing, then every test
 # make test-e2e   the package under systemd in QEMU: a march, a burst, crashes, an upgrade
 # make test-oldest, make test-newest   the unit tests with other versions than those of requirements/
+# make test-setup   set-up itself, killed; pip and pipx
 # make lock   renew requirements/
 # make deb    the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
@@ -31,6 +32,10 @@ test-vm: setup-test
 
 test-oldest test-newest: setup-test
 	@PYTHON=$(PYTHON) deploy/try-versions.sh $(@:test-%=%) $(PYTEST_ARGS)
+
+# set-up itself, from nothing and killed; pip and pipx
+test-setup: setup-test
+	.venv/bin/python -m pytest $(PYTEST_ARGS) tests/setup
 
 # the exact versions, with hashes, that set-up installs
 lock:
@@ -76,8 +81,9 @@ deb:
 # a .venv that is half gone is no .venv: see deploy/setup.sh
 clean:
 	@[ ! -d .venv ] || touch .venv/vmad-unfinished
-	rm -rf .venv build bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build bench/out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) --silent -C vmad/sources/bpf clean
 
-.PHONY: run setup setup-test test test-oldest test-newest lock test-vm test-e2e lint docs bench deb
-.PHONY: clean fuzz fuzz-relaxed
+.PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-e2e lint docs bench
+.PHONY: deb clean fuzz fuzz-relaxed

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Builds the BPF objects before they are packaged; all else is in pyproject.toml."""
 
+import shutil
 import subprocess
 from pathlib import Path
+from sysconfig import get_platform
 
 from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 from setuptools.errors import ExecError
 
@@ -19,9 +22,20 @@ class BuildWithBpf(build_py):
             subprocess.run(["make", "--silent", "-C", str(BPF)], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise ExecError(
-                f"the BPF objects do not build ({error}); install clang, llvm and libbpf-dev"
+                f"the BPF objects do not build ({error}); install clang, llvm, libbpf-dev and make"
             ) from error
+        if not self.editable_mode:
+            # what an earlier build left there would be packaged, too
+            shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
 
 
-setup(cmdclass={"build_py": BuildWithBpf})
+class WheelOfOneMachine(bdist_wheel):
+    """Any Python 3, but Linux on one architecture: docs/decisions/0014."""
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.plat_name = get_platform()
+
+
+setup(cmdclass={"bdist_wheel": WheelOfOneMachine, "build_py": BuildWithBpf})
