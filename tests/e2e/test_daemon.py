@@ -165,7 +165,9 @@ def test_page_and_json_show_the_child(tmp_path: Path, victim: Target) -> None:
         (process,) = [one for one in scan["processes"] if one["pid"] == victim.pid]
         assert process["group"] == GROUP
         assert scan["schema"] == "vmad.scan/1"
-        assert by_http == explained(victim.pid, "kernel")
+        by_hand = explained(victim.pid, "kernel")
+        # addresses are for those who may read the process's maps: tests/e2e/test_threats.py
+        assert by_http == {key: value for key, value in by_hand.items() if key != "pairs"}
         assert process["map_count"] == by_http["map_count"]
         assert daemon.status("/api/v1/explain/4194304") == 404
 

@@ -225,7 +225,7 @@ def test_clients_do_not_delay_scans(tmp_path: Path, victim: Target) -> None:
         cpu = daemon.value("vmad_cpu_seconds_total") or 0
         for _ in range(200):
             daemon.status(f"/api/v1/explain/{victim.pid}")
-            daemon.get("/")
+            daemon.status("/")
             daemon.get("/metrics")
         spent = (daemon.value("vmad_cpu_seconds_total") or 0) - cpu
         daemon.wait_for_value(

@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         dest="listen",
         metavar="HOST:PORT",
         action="append",
-        help="may be given several times; default 127.0.0.1:19797",
+        help="or unix:PATH; may be given several times; default 127.0.0.1:19797",
     )
     parser.add_argument(
         "--web.config.file",
@@ -71,7 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _announce(addresses: Sequence[str]) -> None:
     for address in addresses:
-        logging.getLogger("vmad").info("listening on http://%s/", address)
+        where = address if address.startswith("unix:") else f"http://{address}/"
+        logging.getLogger("vmad").info("listening on %s", where)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -15,6 +15,7 @@ from vmad.config.values import (
     Duration,
     FilePath,
     Form,
+    HostName,
     Integer,
     Listen,
     ListenAddress,
@@ -41,10 +42,11 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A key with a list of values, none empty; one alone may stand without its list."""
+    """A key with a list of values; one alone may stand without its list."""
 
     form: Form[Any]
     most: int
+    least: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class WebConfig:
     )
     max_connections: int = key(32, Scalar(Integer(1, 1024)))
     timeout: float = key(10.0, Scalar(Duration(1, 300)))
+    budget: float = key(0.1, Scalar(Share(0.001)))
+    hosts: tuple[str, ...] = key((), ListOf(HostName(), 64, 0))
 
 
 @dataclass(frozen=True, slots=True)

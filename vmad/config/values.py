@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -221,21 +222,30 @@ class Template(Form[NameTemplate]):
 
 
 class ListenAddress(NamedTuple):
-    """Where to listen; an empty ``host`` means every address."""
+    """Where to listen; an empty ``host`` means every address. ``path``: of a Unix socket."""
 
     host: str
     port: int
+    path: str = ""
 
     def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Listen(Form[ListenAddress]):
-    """HOST:PORT; an IPv6 address in brackets; port 0 takes a free one."""
+    """HOST:PORT; an IPv6 address in brackets; port 0 takes a free one. Or unix:PATH."""
 
-    allowed = "HOST:PORT such as 127.0.0.1:19797 or [::1]:19797"
+    allowed = "HOST:PORT such as 127.0.0.1:19797 or [::1]:19797, or unix:/run/vmad/vmad.sock"
 
     def read(self, text: str) -> ListenAddress:
+        if text.startswith("unix:"):
+            path = text.removeprefix("unix:")
+            # sun_path of struct sockaddr_un, unix(7)
+            if not path.startswith("/") or "\0" in path or len(os.fsencode(path)) > 107:
+                raise ValueError
+            return ListenAddress("", 0, path)
         found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([\w.-]*)):([0-9]{1,5})", text, re.A)
         if found is None or int(found[3]) > 0xFFFF:
             raise ValueError
@@ -243,6 +253,20 @@ class Listen(Form[ListenAddress]):
 
     def write(self, value: ListenAddress) -> str:
         return str(value)
+
+
+class HostName(Form[str]):
+    """A name by which clients reach this host; with a dot before it, all names that end so."""
+
+    allowed = "a host name such as db7.example.net, or .example.net for all that end so"
+
+    def read(self, text: str) -> str:
+        if re.fullmatch(r"\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", text) is None or len(text) > 253:
+            raise ValueError
+        return text.lower()
+
+    def write(self, value: str) -> str:
+        return value
 
 
 class TargetName(Form[str]):

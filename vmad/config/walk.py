@@ -65,8 +65,8 @@ class Walk:
         match shape:
             case Scalar(form):
                 return self._scalar(node, form, where)
-            case ListOf(form, most):
-                return self._list(node, form, most, where)
+            case ListOf(form, most, least):
+                return self._list(node, form, range(least, most + 1), where)
             case Section(cls):
                 return self._section(node, cls, where)
             case ListOfSections(cls):
@@ -80,14 +80,16 @@ class Walk:
         except ValueError as error:
             raise self._refuse(node, where, form.allowed, str(error)) from error
 
-    def _list(self, node: yaml.Node, form: Form[Any], most: int, where: str) -> tuple[Any, ...]:
+    def _list(self, node: yaml.Node, form: Form[Any], number: range, where: str) -> tuple[Any, ...]:
+        if _empty(node) and 0 in number:
+            return ()
         if isinstance(node, yaml.ScalarNode):
             return (self._scalar(node, form, where),)
-        if not isinstance(node, yaml.SequenceNode) or not 0 < len(node.value) <= most:
-            raise self._refuse(node, where, f"1 to {most} times {form.allowed}")
+        if not isinstance(node, yaml.SequenceNode) or len(node.value) not in number:
+            raise self._refuse(node, where, f"{number[0]} to {number[-1]} times {form.allowed}")
         values = []
-        for number, item in enumerate(node.value):
-            value = self._scalar(item, form, f"{where}[{number}]")
+        for index, item in enumerate(node.value):
+            value = self._scalar(item, form, f"{where}[{index}]")
             if value in values:
                 self._note(item, f"{where}: {quoted(str(value))} is there twice")
             values.append(value)

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from vmad.errors import ProcessGone
+from vmad.errors import CannotRead, ProcessGone
 from vmad.export.metrics import Exposition
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.source import Source
+from vmad.web.viewer import Viewer
 
 
 class DaemonContent:
@@ -38,8 +38,9 @@ class DaemonContent:
         self._lock = threading.Lock()
         self._snapshot: HostSnapshot | None = None
         self._exposition = Exposition(stats, target=name)
-        self._scan_json: bytes | None = None
         self._why_not: str | None = None
+        #: moves when metrics that were rendered before are wrong
+        self.edition = 0
 
     def target(self, name: str) -> DaemonContent | None:
         """The content of a machine beside this one."""
@@ -49,8 +50,9 @@ class DaemonContent:
         """The machine cannot be read any more: what is known of it is old."""
         with self._lock:
             self._why_not = why
-            self._snapshot = self._scan_json = None
+            self._snapshot = None
             self._exposition = Exposition(self._stats, target=self._name)
+            self.edition += 1
 
     def show(self, snapshot: HostSnapshot) -> None:
         """This is the last complete scan from now on. For one thread alone."""
@@ -59,7 +61,13 @@ class DaemonContent:
         with self._lock:
             self._snapshot = snapshot
             self._exposition = exposition
-            self._scan_json = self._why_not = None
+            self._why_not = None
+            self.edition += 1
+
+    def renew(self) -> None:
+        """Something changed that the next scrape must show."""
+        with self._lock:
+            self.edition += 1
 
     def _stats_now(self) -> SelfStats:
         snapshot = self._snapshot
@@ -80,38 +88,51 @@ class DaemonContent:
             self._snapshot, self._stats_now(), target=self._name, why_not=self._why_not
         )
 
-    def scan_json(self) -> bytes | None:
-        """The last scan, schema vmad.scan/1."""
-        from vmad.export.scan_json import scan_document  # noqa: PLC0415
+    def scan_json(self) -> Iterator[str] | None:
+        """The last scan in pieces, schema vmad.scan/1."""
+        from vmad.export.scan_json import scan_pieces  # noqa: PLC0415
 
-        with self._lock:
-            snapshot = self._snapshot
-            if self._scan_json is None and snapshot is not None:
-                document = scan_document(
-                    evidence=snapshot.evidence,
-                    kernel=snapshot.kernel,
-                    max_map_count=snapshot.max_map_count,
-                    took_seconds=snapshot.took_seconds,
-                    # who was only counted is among the unreadable
-                    processes=[one for one in snapshot.processes if one.walked_at is not None],
-                    unreadable=snapshot.unreadable,
-                    groups=snapshot.groups,
-                )
-                self._scan_json = json.dumps(document).encode() + b"\n"
-            return self._scan_json
+        snapshot = self._snapshot
+        if snapshot is None:
+            return None
+        return scan_pieces(
+            evidence=snapshot.evidence,
+            kernel=snapshot.kernel,
+            max_map_count=snapshot.max_map_count,
+            took_seconds=snapshot.took_seconds,
+            # who was only counted is among the unreadable
+            processes=(one for one in snapshot.processes if one.walked_at is not None),
+            unreadable=snapshot.unreadable,
+            groups=snapshot.groups,
+        )
 
-    def explain_json(self, pid: int) -> bytes:
-        """One process, walked now; schema vmad.explain/1."""
+    def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
+        """One process, walked now, in pieces; schema vmad.explain/1."""
         from vmad.cli.target import find_process  # noqa: PLC0415
         from vmad.export.explain_json import explain_json  # noqa: PLC0415
         from vmad.scan.explain import explain  # noqa: PLC0415
 
         source = self._source()
         process = find_process(source, pid, self._proc)
+        if pairs:
+            self._check(viewer, pid)
         table = source.table(process)
         if len(table.rows) == 0:
             raise ProcessGone(f"process {pid} is gone")
-        return "".join(explain_json(explain(table, source.kernel, source.max_map_count))).encode()
+        if pairs:  # it may have executed a setuid program in between
+            self._check(viewer, pid)
+        return explain_json(explain(table, source.kernel, source.max_map_count), pairs=pairs)
+
+    def _check(self, viewer: Viewer, pid: int) -> None:
+        """Raises CannotRead where ``viewer`` may not see the addresses of this process."""
+        # the users of a guest are not those of this host
+        here = self._name is None
+        if not (viewer.may_read_maps(pid, self._proc) if here else viewer.trusted):
+            raise CannotRead(
+                f"pairs of process {pid}: its addresses are for those who may read its maps",
+                "ask as root or its owner at a Unix socket (web.listen: unix:PATH), with a "
+                "password (--web.config.file), or run vmad explain",
+            )
 
     def ready(self) -> str | None:
         """None once a scan is complete."""

@@ -70,7 +70,8 @@ class Rounds:
         self._show = show
         self._keep = keep
         self._sampling = 0.0  #: CPU seconds
-        self._showing = 0.0
+        #: CPU seconds that making things ready for clients took
+        self.showing_seconds = 0.0
         self._proc = proc
         self._fallback: Source | None = None
         self._hung_since = 0.0
@@ -145,7 +146,7 @@ class Rounds:
 
     def _spent(self) -> float:
         """CPU seconds that count against the budget. For the scanning thread."""
-        return cpu_seconds() - self._showing + self._sampling + self._events.cpu_seconds
+        return cpu_seconds() - self.showing_seconds + self._sampling + self._events.cpu_seconds
 
     def _scan(self, plan: Plan, since_full: int | None) -> int | None:
         """One scan; returns the number of scans since the last full one."""
@@ -167,7 +168,7 @@ class Rounds:
         if not self._stopping.is_set():
             began = cpu_seconds()
             self._show(snapshot)
-            self._showing += cpu_seconds() - began
+            self.showing_seconds += cpu_seconds() - began
             self._keep(full)
         return 0 if full else (since_full or 0) + 1
 

@@ -91,6 +91,16 @@ class Service:
         self._content = DaemonContent(
             self.stats, lambda: self._scanner.source, proc, others=self._watches.contents
         )
+        web = self._config.web
+        self._server = WebServer(
+            self._options.listen or tuple(map(str, web.listen)),
+            self._content,
+            max_connections=web.max_connections,
+            timeout=web.timeout,
+            web_config=self._options.web_config,
+            budget=web.budget,
+            hosts=web.hosts,
+        )
         self._events = ProcessEvents(self._config.scan.budget * EVENTS_SHARE, self._on_lost_events)
         self._rounds = Rounds(
             self._config,
@@ -115,14 +125,7 @@ class Service:
 
         Raises VmadError when it cannot start.
         """
-        web = self._config.web
-        server = WebServer(
-            self._options.listen or tuple(map(str, web.listen)),
-            self._content,
-            max_connections=web.max_connections,
-            timeout=web.timeout,
-            web_config=self._options.web_config,
-        )
+        server = self._server
         # ports below 1024 take a right; no thread may start before the rights are given up
         server.bind()
         self._give_up_rights()
@@ -188,12 +191,14 @@ class Service:
             config = self._load()
         except BadConfig as error:
             self._reload_success = False
+            self._content.renew()
             for line in str(error).splitlines():
                 log.error("configuration refused, the old one stays: %s", line)
             status = "configuration refused, see the log"
         else:
             self._go_by(config)
             self._reload_success, self._reload_time = True, time.time()
+            self._content.renew()
             log.info("configuration reloaded")
             status = "configuration reloaded"
         if self._content.ready() is None:
@@ -253,6 +258,8 @@ class Service:
             effective_interval_seconds=self._rounds.effective_interval,
             budget_ratio=scan.budget,
             cpu_seconds_total=time.process_time(),
+            web_cpu_seconds_total=self._server.cpu_seconds + self._rounds.showing_seconds,
+            web_refused_total=self._server.refused,
             scans_total=counts.scans,
             full_scans_total=counts.full_scans,
             samples_total=counts.samples,

@@ -30,9 +30,16 @@ PairPages = Mapping[int, Mapping[str, Mapping[str, int | None]]]
 
 
 def explain_json(
-    explanation: Explanation, pages: PairPages | None = None, growth: Growth | None = None
+    explanation: Explanation,
+    pages: PairPages | None = None,
+    growth: Growth | None = None,
+    *,
+    pairs: bool = True,
 ) -> Iterator[str]:
-    """The object in pieces, one pair per line; ``growth`` is there when it was watched."""
+    """The object in pieces, one pair per line; ``growth`` is there when it was watched.
+
+    Addresses stand in "pairs" alone, which is absent without ``pairs``.
+    """
     things = explain_head(explanation)
     if growth is not None:
         things["growth"] = {
@@ -42,6 +49,9 @@ def explain_json(
         }
     head = json.dumps(things)
     tail = json.dumps({"recoverable": dict(explanation.recoverable)})
+    if not pairs:
+        yield f"{head[:-1]}, {tail[1:]}\n"
+        return
     yield f'{head[:-1]}, "pairs": ['
     separator = ""
     for chunk in _chunks(explanation, pages or {}):

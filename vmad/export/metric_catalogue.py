@@ -226,9 +226,20 @@ SELF = Section(
         Metric("vmad_cpu_seconds_total", "counter", (), "seconds",
                "CPU time that vmad spent, all threads, in user and kernel mode.",
                "Its rate is vmad's share of one core."),
+        Metric("vmad_web_cpu_seconds_total", "counter", (), "seconds",
+               "The part of vmad_cpu_seconds_total that work for HTTP clients took.",
+               "It has a budget of its own (web.budget): the difference is what scans, samples "
+               "and events take."),
+        Metric("vmad_web_requests_refused_total", "counter", ("reason",), "requests",
+               "Requests that were not answered, by why: budget (put off, 503), login (a wrong "
+               "password or too many of them), site (an unknown Host, or a page of another site); "
+               "every reason always has a sample.",
+               "budget: somebody asks for more than web.budget allows. site: add the name to "
+               "web.hosts if it is right."),
         Metric("vmad_cpu_budget_ratio", "gauge", (), "ratio",
-               "Share of one core that vmad may use on average.",
-               "Compare with the rate of vmad_cpu_seconds_total."),
+               "Share of one core that scans, samples and events may use on average.",
+               "Compare with the rates of vmad_cpu_seconds_total less "
+               "vmad_web_cpu_seconds_total."),
         Metric("vmad_walks_total", "counter", (), "walks",
                "Address spaces walked.",
                "Per scan: how many processes changed."),

@@ -187,6 +187,9 @@ class VmadCollector(Collector):
         put("vmad_events_total", stats.events_total)
         put("vmad_event_overruns_total", stats.event_overruns_total)
         put("vmad_event_source_up", stats.event_source_up)
+        put("vmad_web_cpu_seconds_total", stats.web_cpu_seconds_total)
+        for reason, number in stats.web_refused_total.items():
+            put("vmad_web_requests_refused_total", number, reason)
         for target, why_not in stats.targets.items():
             put("vmad_target_up", why_not is None, target)
         put("vmad_config_last_reload_successful", stats.config_reload_success)

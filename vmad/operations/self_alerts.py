@@ -91,14 +91,16 @@ SELF = RuleGroup(
             "warning",
             (
                 Condition(
-                    "rate(vmad_cpu_seconds_total[30m])",
+                    f"rate(vmad_cpu_seconds_total[30m])"
+                    f" - on ({HOST}) rate(vmad_web_cpu_seconds_total[30m])",
                     f"> on ({HOST})",
                     "2 * vmad_cpu_budget_ratio",
                 ),
             ),
             "30m",
             "vmad on {{ $labels.instance }} takes {{ $value | humanizePercentage }} of a core",
-            "That is more than twice its budget (scan.budget), which it should keep by itself.",
+            "Work for clients apart, that is more than twice its budget (scan.budget), though it "
+            "stretches its interval tenfold before.",
         ),
         Alert(
             "VmadSlowedDown",
@@ -121,6 +123,22 @@ SELF = RuleGroup(
             "vmad on {{ $labels.instance }} loses process events",
             "{{ $value | humanize }} times in 15 minutes. Results stay right, since each loss is "
             "healed by a scan of everything, but that costs CPU.",
+        ),
+        Alert(
+            "VmadRefusesClients",
+            "info",
+            (
+                Condition(
+                    f"sum by ({HOST}) (increase(vmad_web_requests_refused_total[15m]))",
+                    ">",
+                    "100",
+                ),
+            ),
+            "15m",
+            "vmad on {{ $labels.instance }} refuses requests",
+            "{{ $value | humanize }} in 15 minutes: of clients that ask for more than web.budget "
+            "allows, whose password is wrong, or that call the host by a name it does not know. "
+            "Scans and other clients are not held up.",
         ),
         Alert(
             "VmadConfigRefused",

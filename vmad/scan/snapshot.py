@@ -102,6 +102,9 @@ class SelfStats:
     """Each evidence that could be had: None = works here, else the one-line reason it does not."""
     targets: Mapping[str, str | None] = field(default_factory=dict)
     """Each guest that is watched beside this host, in the same way."""
+    web_cpu_seconds_total: float = 0.0  #: the part that work for clients took
+    web_refused_total: Mapping[str, int] = field(default_factory=dict)
+    """Requests that were refused, by why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ import re
 import secrets
 from collections.abc import Mapping
 
+#: 2^14 rounds: about a second and a half; each one more doubles it, 31 takes two days
+MOST_COST = 14
 HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 
 #: verified credentials kept, so that a scraper pays for bcrypt once and not at every scrape
@@ -22,10 +24,16 @@ class Users:
 
     def __init__(self, hashes: Mapping[str, str]) -> None:
         self._hashes = {name: value.encode("ascii") for name, value in hashes.items()}
-        # checked for users who do not exist, so that the time does not tell who does
-        self._nobody = next(iter(self._hashes.values()))
         self._secret = secrets.token_bytes(32)
         self._verified: dict[bytes, None] = {}
+
+    def same_as(self, other: Users | None) -> bool:
+        """Whether both let the same in."""
+        return other is not None and self._hashes == other._hashes
+
+    def worth_checking(self, header: str | None) -> bool:
+        """Whether the header is a name and a password at all, right or wrong."""
+        return _credentials(header) is not None
 
     def remembered(self, header: str | None) -> bool:
         """True when this header was verified before. Quick: no bcrypt.
@@ -45,12 +53,21 @@ class Users:
         name, password = credentials
         stored = self._hashes.get(name)
         # bcrypt uses 72 bytes and the library refuses more; the tools that made the hash cut off
-        right = bcrypt.checkpw(password[:72], stored or self._nobody) and stored is not None
+        checked = bcrypt.checkpw(password[:72], stored or self._stand_in(name))
+        right = checked and stored is not None
         if right:
             if len(self._verified) >= _CACHE_SIZE:
                 self._verified.clear()
             self._verified[self._key(header)] = None
         return right
+
+    def _stand_in(self, name: str) -> bytes:
+        """The hash that is checked for a user who does not exist, always the same one: the time
+        tells what one of the users' hashes costs, as it does for a name that exists.
+        """
+        digest = hmac.digest(self._secret, name.encode("utf-8", "surrogateescape"), hashlib.sha256)
+        hashes = tuple(self._hashes.values())
+        return hashes[int.from_bytes(digest[:8]) % len(hashes)]
 
     def _key(self, header: str) -> bytes:
         return hmac.digest(self._secret, header.encode("latin-1", "replace"), hashlib.sha256)

@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Listening sockets: from "127.0.0.1:19797", "[::1]:0" or ":19797" to bound sockets."""
+"""Listening sockets: from "127.0.0.1:19797", "[::1]:0", ":19797" or "unix:/run/vmad/vmad.sock"."""
 
 from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import re
 import socket
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
 
 from vmad.errors import UsageError, VmadError
 
 DEFAULT_LISTEN = "127.0.0.1:19797"
 _BACKLOG = 128
+UNIX = "unix:"
+#: bytes that the kernel keeps for a client that does not read; it doubles them (socket(7))
+_SEND_BUFFER = 1 << 17
 _ADDRESS = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*)):([0-9]{1,5})")
 
 
@@ -25,19 +31,23 @@ def split_address(address: str) -> tuple[str, int]:
     if found is None or int(found[3]) > 65535:
         raise UsageError(
             f"listen address {address!r} is not HOST:PORT",
-            "write it like 127.0.0.1:19797, [::1]:19797 or :19797",
+            "write it like 127.0.0.1:19797, [::1]:19797, :19797 or unix:/run/vmad/vmad.sock",
         )
     return found[1] or found[2] or "", int(found[3])
 
 
 def address_text(bound: socket.socket) -> str:
-    """The address that a socket is bound to, as it goes into a URL."""
+    """The address that a socket is bound to, as it goes into a URL (or unix:PATH)."""
+    if bound.family == socket.AF_UNIX:
+        return f"{UNIX}{bound.getsockname()}"
     host, port = bound.getsockname()[:2]
     return f"[{host}]:{port}" if bound.family == socket.AF_INET6 else f"{host}:{port}"
 
 
 def is_loopback(bound: socket.socket) -> bool:
     """Whether only this machine reaches what is bound to it (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
+    if bound.family == socket.AF_UNIX:
+        return True
     return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
 
 
@@ -59,6 +69,8 @@ def bind_all(addresses: Sequence[str]) -> list[socket.socket]:
 
 
 def _bind(address: str) -> list[socket.socket]:
+    if address.startswith(UNIX):
+        return [_bind_unix(address)]
     host, port = split_address(address)
     try:
         found = socket.getaddrinfo(
@@ -91,6 +103,8 @@ def _listen(family: int, where: object) -> socket.socket:
         if family == socket.AF_INET6:
             # so that 0.0.0.0 and :: can be bound side by side
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # those that it accepts inherit it
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         one.bind(where)  # type: ignore[arg-type]
         one.listen(_BACKLOG)
         one.setblocking(False)
@@ -111,3 +125,49 @@ def _cannot_listen(address: str, port: int, error: OSError) -> VmadError:
     if error.errno == errno.EACCES:
         return VmadError(what, "choose a port from 1024 on, or give vmad CAP_NET_BIND_SERVICE")
     return VmadError(what, "choose an address of this machine with --web.listen-address")
+
+
+def _bind_unix(address: str) -> socket.socket:
+    """A socket that everybody may connect to: who they are is asked of each (SO_PEERCRED)."""
+    path = address.removeprefix(UNIX)
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        one.bind(path)
+        os.chmod(path, 0o666)
+        one.listen(_BACKLOG)
+        one.setblocking(False)
+    except OSError as error:
+        one.close()
+        what = f"cannot listen on {address}: {error.strerror or error}"
+        if error.errno == errno.EADDRINUSE:
+            raise VmadError(what, "another program listens there, or it is no socket") from error
+        raise VmadError(what, "its directory must exist and be vmad's own to write") from error
+    return one
+
+
+def _remove_stale(path: str) -> None:
+    """A socket file that nobody listens on any more stays behind a program that was killed."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+        trial.settimeout(1.0)
+        try:
+            trial.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except OSError:
+            return
+
+
+def remove(bound: socket.socket) -> None:
+    """Close it; a Unix socket's file goes too."""
+    path = bound.getsockname() if bound.family == socket.AF_UNIX else None
+    bound.close()
+    if path:
+        with suppress(OSError):
+            os.unlink(path)

@@ -297,5 +297,5 @@ def _top_row(process: JudgedProcess, query: str) -> tuple[Html, ...]:
         growth(process.rate),
         _time_left(process.seconds_to_limit),
         name(process.group),
-        Html(f'<a href="/api/v1/explain/{pid}{query}">pairs of {pid}</a>'),
+        Html(f'<a href="/api/v1/explain/{pid}{query}">explain {pid}</a>'),
     )

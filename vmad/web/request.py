@@ -30,13 +30,14 @@ class BadRequest(Exception):
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request's head. Header names are in lower case; ``path`` is decoded, without the query,
-    ``query`` is as it came.
+    ``query`` is as it came. ``chunked``: HTTP/1.1, whose answers may come in chunks.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
     query: str = ""
+    chunked: bool = False
 
     def asked(self, name: str) -> str | None:
         """The first value of a parameter of the query; None where it is not there."""
@@ -94,6 +95,18 @@ async def _line(reader: asyncio.StreamReader, status: int) -> str:
     return line.removesuffix(b"\n").removesuffix(b"\r").decode("latin-1")
 
 
+def parse_request(head: bytes) -> Request:
+    """A whole head, up to and with its empty line. Raises BadRequest."""
+    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    if len(lines) > MAX_HEADERS:
+        raise BadRequest(431, f"more than {MAX_HEADERS} header lines")
+    method, target, version = _request_line(first)
+    headers: dict[str, str] = {}
+    for line in lines:
+        _take_header(headers, line)
+    return _request(method, target, version, headers)
+
+
 async def read_request(reader: asyncio.StreamReader) -> Request:
     """Read a request's head from a reader whose limit is :data:`MAX_LINE`.
 
@@ -101,6 +114,12 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
     """
     # an empty line before the request is to be ignored (RFC 9112, 2.2)
     first = await _line(reader, 414) or await _line(reader, 414)
+    method, target, version = _request_line(first)
+    return _request(method, target, version, await _read_headers(reader))
+
+
+def _request_line(first: str) -> tuple[str, str, str]:
+    """(method, target, minor version)."""
     parts = first.split(" ")
     if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]):
         raise BadRequest(400, "not an HTTP request")
@@ -110,12 +129,16 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
         raise BadRequest(400, "not an HTTP request")
     if version[1] != "1":
         raise BadRequest(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
-    headers = await _read_headers(reader)
-    if version[2] != "0" and "host" not in headers:
+    return method, target, version[2]
+
+
+def _request(method: str, target: str, minor: str, headers: dict[str, str]) -> Request:
+    if minor != "0" and "host" not in headers:
         raise BadRequest(400, "the Host header is missing")
     path = _TARGET.match(target)
     assert path is not None  # every part of the pattern may be empty
-    return Request(method, unquote(path[1], errors="replace") or "/", headers, path[2] or "")
+    decoded = unquote(path[1], errors="replace") or "/"
+    return Request(method, decoded, headers, path[2] or "", chunked=minor != "0")
 
 
 async def _read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
@@ -124,11 +147,15 @@ async def _read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
         line = await _line(reader, 431)
         if not line:
             return headers
-        name, colon, value = line.partition(":")
-        if not colon or not _TOKEN.fullmatch(name):
-            raise BadRequest(400, "a header line is malformed")
-        key, value = name.lower(), value.strip(" \t")
-        if key == "host" and key in headers:
-            raise BadRequest(400, "more than one Host header")
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+        _take_header(headers, line)
     raise BadRequest(431, f"more than {MAX_HEADERS} header lines")
+
+
+def _take_header(headers: dict[str, str], line: str) -> None:
+    name, colon, value = line.partition(":")
+    if not colon or not _TOKEN.fullmatch(name):
+        raise BadRequest(400, "a header line is malformed")
+    key, value = name.lower(), value.strip(" \t")
+    if key == "host" and key in headers:
+        raise BadRequest(400, "more than one Host header")
+    headers[key] = f"{headers[key]}, {value}" if key in headers else value

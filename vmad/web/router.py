@@ -6,12 +6,15 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol
 
 from vmad.errors import CannotRead, ProcessGone, TargetUnavailable, VmadError
 from vmad.web.request import Request
+from vmad.web.viewer import ANYBODY, Viewer
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -20,11 +23,13 @@ HTML = "text/html; charset=utf-8"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 METRICS_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-HEALTHY = "/-/healthy"
+HEALTHY, READY, METRICS, SCAN = "/-/healthy", "/-/ready", "/metrics", "/api/v1/scan"
 #: bodies from this many bytes on are worth compressing
 _COMPRESS_FROM = 2048
 _EXPLAIN = re.compile(r"/api/v1/explain/([1-9][0-9]{0,9})")
-_PATHS = frozenset(("/", "/metrics", HEALTHY, "/-/ready", "/api/v1/scan"))
+_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN))
+#: bytes of a large answer that are made at a time
+_PIECE = 1 << 16
 
 
 class Content(Protocol):
@@ -32,17 +37,22 @@ class Content(Protocol):
     ``explain_json`` excepted.
     """
 
+    @property
+    def edition(self) -> int:
+        """A number that moves when metrics that were rendered before are wrong."""
+
     def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
         """The exposition, already compressed when ``gzip``."""
 
     def page(self) -> bytes:
         """The page for people, HTML in UTF-8."""
 
-    def scan_json(self) -> bytes | None:
+    def scan_json(self) -> Iterator[str] | None:
         """The last complete scan under the schema vmad.scan/1; None before the first."""
 
-    def explain_json(self, pid: int) -> bytes:
-        """One process under the schema vmad.explain/1.
+    def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
+        """One process under the schema vmad.explain/1; with its ``pairs`` for those who may see
+        its addresses.
 
         Raises ProcessGone, CannotRead and other VmadErrors.
         """
@@ -56,12 +66,18 @@ class Content(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What goes back, apart from what every response carries (Date, Connection)."""
+    """What goes back, apart from what every response carries (Date, Connection).
+
+    Large bodies come in ``pieces``, each made when it is asked for; ``stream`` is the same, each
+    piece made by another thread.
+    """
 
     status: int
     content_type: str
-    body: bytes
+    body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    pieces: Iterator[bytes] | None = None
+    stream: AsyncIterator[bytes] | None = None
 
 
 def error(request_path: str, status: int, text: str, **headers: str) -> Response:
@@ -82,42 +98,45 @@ def refuse(request: Request) -> Response | None:
     return None
 
 
-def explained_pid(request: Request) -> int | None:
-    """The pid of a request that asks for one process, which may take long; None for others."""
-    found = _EXPLAIN.fullmatch(request.path)
-    return int(found[1]) if found else None
+def is_large(request: Request) -> bool:
+    """Whether the answer may be large and take long."""
+    return request.path == SCAN or _EXPLAIN.fullmatch(request.path) is not None
 
 
-def respond(request: Request, content: Content) -> Response:
-    """Answer a request that :func:`refuse` lets pass."""
+def content_of(request: Request, content: Content) -> Content | Response:
+    """The machine that is asked about, or what to say where there is none of that name."""
+    asked = request.asked("target")
+    if asked is None:
+        return content
+    of_target = content.target(asked)
+    if of_target is None:
+        text = "no target has this name (see targets: in the configuration)"
+        return error(request.path, 404, text)
+    return of_target
+
+
+def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Response:
+    """Answer a request that :func:`refuse` lets pass, of the machine that is asked about.
+
+    Metrics are rendered elsewhere, see :func:`metrics_response`.
+    """
     path = request.path
     if path == HEALTHY:
         return Response(200, TEXT, b"vmad is alive\n")
-    asked = request.asked("target")
-    if asked is not None:
-        of_target = content.target(asked)
-        if of_target is None:
-            return error(path, 404, "no target has this name (see targets: in the configuration)")
-        content = of_target
-    if path == "/-/ready":
+    if path == READY:
         why_not = content.ready()
         if why_not is not None:
             return error(path, 503, why_not, Retry_After="1")
         return Response(200, TEXT, b"vmad is ready\n")
-    if path == "/metrics":
-        return _metrics(request, content)
     if path == "/":
         return _compressed(request, Response(200, HTML, content.page(), _PAGE_HEADERS))
-    if path == "/api/v1/scan":
+    if path == SCAN:
         scan = content.scan_json()
         if scan is None:
             why_not = content.ready() or "the first scan is not complete yet"
             return error(path, 503, why_not, Retry_After="1")
-        return _compressed(request, Response(200, JSON, scan))
-    pid = explained_pid(request)
-    if pid is None:
-        return error(path, 404, "not found")
-    return _compressed(request, _explain(path, pid, content))
+        return _streamed(request, scan)
+    return _explain(request, content, viewer)
 
 
 _PAGE_HEADERS = {
@@ -130,18 +149,22 @@ _PAGE_HEADERS = {
 }
 
 
-def _metrics(request: Request, content: Content) -> Response:
-    openmetrics, compressed = request.accepts_openmetrics(), request.accepts_gzip()
+def metrics_response(openmetrics: bool, compressed: bool, body: bytes) -> Response:
+    """The response to a scrape."""
     headers = {"Vary": "Accept, Accept-Encoding"}
     if compressed:
         headers["Content-Encoding"] = "gzip"
-    content_type = METRICS_OPENMETRICS if openmetrics else METRICS_TEXT
-    return Response(200, content_type, content.metrics(openmetrics, compressed), headers)
+    return Response(200, METRICS_OPENMETRICS if openmetrics else METRICS_TEXT, body, headers)
 
 
-def _explain(path: str, pid: int, content: Content) -> Response:
+def _explain(request: Request, content: Content, viewer: Viewer) -> Response:
+    path = request.path
+    found = _EXPLAIN.fullmatch(path)
+    if found is None:
+        return error(path, 404, "not found")
+    pairs = request.asked("pairs") in ("1", "true")
     try:
-        return Response(200, JSON, content.explain_json(pid))
+        return _streamed(request, content.explain_json(int(found[1]), viewer, pairs))
     except ProcessGone as gone:
         return error(path, 404, str(gone))
     except CannotRead as refusal:
@@ -150,6 +173,35 @@ def _explain(path: str, pid: int, content: Content) -> Response:
         return error(path, 503, str(absent), Retry_After="15")
     except VmadError as failure:
         return error(path, 500, str(failure))
+
+
+def _streamed(request: Request, texts: Iterator[str]) -> Response:
+    headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
+    if not request.accepts_gzip():
+        return Response(200, JSON, headers=headers, pieces=_collected(texts))
+    headers["Content-Encoding"] = "gzip"
+    return Response(200, JSON, headers=headers, pieces=_deflated(_collected(texts)))
+
+
+def _collected(texts: Iterator[str]) -> Iterator[bytes]:
+    """Pieces of :data:`_PIECE` bytes or so: few enough to hand over, small enough to keep."""
+    waiting: list[bytes] = []
+    size = 0
+    for text in texts:
+        waiting.append(text.encode())
+        size += len(waiting[-1])
+        if size >= _PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
+
+
+def _deflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    # 16 beyond the window's bits asks zlib for a gzip member (deflateInit2, zlib.h)
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    for piece in pieces:
+        yield deflate.compress(piece)
+    yield deflate.flush()
 
 
 def _compressed(request: Request, response: Response) -> Response:

@@ -4,75 +4,56 @@
 prometheus_client's own server answers every path with metrics and keeps a thread per silent
 client for ever (measured with 0.26: 50 idle clients, 52 threads). Here the loop reads and writes
 all connections under deadlines; when they are all taken, the one that has been silent longest is
-closed in favour of the newcomer. Threads only compute responses, and /-/healthy needs none.
+closed in favour of the newcomer. Threads only compute responses; /-/healthy and scrapes of what
+was rendered within the last second need none.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from email.utils import formatdate
-from enum import Enum, auto
+from dataclasses import replace
 
 from vmad.errors import VmadError
 from vmad.web import router
-from vmad.web.listen import address_text, bind_all, is_loopback
-from vmad.web.request import MAX_LINE, BadRequest, Request, read_request
-from vmad.web.router import Content, Response
+from vmad.web.answers import Answers
+from vmad.web.connection import Connection, Phase, Stream, undelivered
+from vmad.web.listen import address_text, bind_all, is_loopback, remove
+from vmad.web.request import MAX_LINE, BadRequest, Request, parse_request, read_request
+from vmad.web.router import Content
+from vmad.web.same_site import SameSite
+from vmad.web.turns import Left
+from vmad.web.viewer import peer_of
 from vmad.web.web_config import WebConfigFile, WebSettings
-from vmad.web.workers import Workers
+from vmad.web.writer import Writer, head_of
 
 _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 16
-#: seconds without progress after which a response being written may give way to a newcomer
-_STALLED = 1.0
 #: what a client that sends a body may still send after its answer, so that it can read it
 _LINGER_BYTES = 1 << 18
 _LINGER_SECONDS = 1.0
 #: what a request in flight may still take when the server stops
 _GRACE = 0.5
+#: seconds that the loop sleeps at least when it has used up its budget: some work at a time
+_REST = 0.01
+#: part of the connections that may be taken by answers that need work
+_FOR_DEAR_ONES = 0.75
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-
-
-class _Phase(Enum):
-    READING = auto()
-    ANSWERING = auto()
-    WRITING = auto()
-
-
-@dataclass(eq=False, slots=True)
-class _Connection:
-    """One client. ``since``: loop time of its last progress.
-
-    ``client`` is ours to close until asyncio has ``taken`` it over: a descriptor closed behind a
-    transport's back may be another connection's by the time the transport uses it.
-    """
-
-    client: socket.socket
-    since: float
-    phase: _Phase = _Phase.READING
-    taken: bool = False
-    task: asyncio.Task[None] | None = None
-
-    def ended(self, _: object = None) -> None:
-        """Close what no transport has taken: a task that is cancelled before its first step
-        never comes to its own clean-up.
-        """
-        if not self.taken:
-            self.client.close()
 
 
 class WebServer:
     """Serves ``content`` on all ``listen`` addresses from a thread of its own.
 
     ``timeout`` is how long, in seconds, a client may take for its request's head, and for each
-    64 KiB of the response. ``web_config`` is the path of --web.config.file.
+    64 KiB of the response. ``web_config`` is the path of --web.config.file, ``budget`` the share of
+    one core that all work for clients may take, ``hosts`` are names that clients may call it by.
     """
 
     def __init__(
@@ -83,22 +64,31 @@ class WebServer:
         max_connections: int = 32,
         timeout: float = 10.0,
         web_config: str | None = None,
+        budget: float = 1.0,
+        hosts: Sequence[str] = (),
     ) -> None:
         self._listen = tuple(listen)
-        self._content = content
+        self._answers = Answers(content, SameSite(hosts, self._listen), budget)
         self._max_connections = max_connections
         self._timeout = timeout
         self._web_config_path = web_config
         self._sockets: list[socket.socket] = []
         #: HOST:PORT of every socket, once started; the kernel chose the port where 0 was asked for
         self.addresses: tuple[str, ...] = ()
-        self._connections: dict[_Connection, None] = {}
-        self._answerers = Workers(4, "vmad-web")
-        self._explainers = Workers(2, "vmad-explain")
-        self._verifiers = Workers(1, "vmad-auth")
+        self._connections: dict[Connection, None] = {}
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = threading.Event()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time that clients have cost so far."""
+        return self._answers.cpu_seconds
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Requests that were refused, by why."""
+        return dict(self._answers.refused)
 
     def bind(self) -> None:
         """Take the addresses: all that takes a right. Starts no thread.
@@ -143,6 +133,7 @@ class WebServer:
 
     async def _serve_until_stopped(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._charged = time.thread_time()
         self._stopping = asyncio.Event()
         acceptors = [asyncio.create_task(self._accept(one)) for one in self._sockets]
         self._running.set()
@@ -151,13 +142,13 @@ class WebServer:
             acceptor.cancel()
         await asyncio.gather(*acceptors, return_exceptions=True)
         for one in self._sockets:
-            one.close()
+            remove(one)
         await self._end_connections()
 
     async def _end_connections(self) -> None:
         tasks = {one.task: one for one in self._connections if one.task is not None}
         for task, one in tasks.items():
-            if one.phase is _Phase.READING:
+            if one.phase is Phase.READING:
                 task.cancel()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_GRACE)
@@ -168,57 +159,116 @@ class WebServer:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                client, _ = await loop.sock_accept(listener)
+                await self._afford()
+                client, where = await loop.sock_accept(listener)
             except OSError as error:  # out of file descriptors, or the client is gone already
                 _log.warning("cannot accept a connection: %s", error.strerror)
                 await asyncio.sleep(0.1)
                 continue
-            if len(self._connections) >= self._max_connections and not self._make_room():
-                with suppress(OSError):
-                    client.send(_FULL)
+            connection = Connection(client, loop.time(), peer_of(client))
+            crowded = len(self._connections) >= self._max_connections
+            if self._at_hand(connection, crowded):
                 client.close()
                 continue
-            connection = _Connection(client, loop.time())
+            if crowded and not self._make_room():
+                if connection.phase is Phase.READING:
+                    with suppress(OSError):
+                        client.send(_FULL)
+                else:
+                    connection.reset_on_close()
+                client.close()
+                continue
+            connection.origin = _origin(connection, where)
             self._connections[connection] = None
             connection.task = asyncio.create_task(self._serve(connection))
             connection.task.add_done_callback(connection.ended)
             # sock_accept does not yield while clients queue up: let the others have their turn
             await asyncio.sleep(0)
 
+    async def _afford(self) -> None:
+        """Charge the loop's work to its budget, and rest where that is used up."""
+        budget = self._answers.loop_budget
+        now = time.thread_time()
+        budget.spend(now - self._charged)
+        self._charged = now
+        wait = budget.wait()
+        if wait > 0:
+            await asyncio.sleep(max(wait, _REST))
+
     def _make_room(self) -> bool:
         """Close the connection that has kept still longest; False when all are at work."""
-        stalled = asyncio.get_running_loop().time() - _STALLED
-        for phase, before in ((_Phase.READING, float("inf")), (_Phase.WRITING, stalled)):
-            still = [one for one in self._connections if one.phase is phase and one.since < before]
+        for still in (
+            [one for one in self._connections if one.phase is Phase.LEAVING],
+            [one for one in self._connections if one.phase is Phase.READING],
+            [one for one in self._connections if one.stalled],
+        ):
             if still:
                 victim = min(still, key=lambda one: one.since)
                 del self._connections[victim]
-                if victim.task is not None:
-                    victim.task.cancel()
+                victim.drop()
                 return True
         return False
 
-    async def _serve(self, connection: _Connection) -> None:
+    def _crowded(self) -> bool:
+        """Whether so many are being answered that the rest is kept for what costs little."""
+        busy = [one for one in self._connections if one.phase in (Phase.ANSWERING, Phase.WRITING)]
+        if len(busy) < self._max_connections * _FOR_DEAR_ONES:
+            return False
+        stalled = [one for one in busy if one.stalled]
+        if stalled:
+            victim = min(stalled, key=lambda one: one.since)
+            del self._connections[victim]
+            victim.drop()
+        return not stalled
+
+    def _at_hand(self, connection: Connection, crowded: bool) -> bool:
+        """Whether the connection was answered and is done: a scrape whose request has come with
+        it, whose answer is at hand and which the client's end of the connection has room for.
+        """
+        client = connection.client
+        settings = self._web_config.current()
+        if settings.tls is not None and not connection.of_this_host:
+            return False
+        try:
+            head = client.recv(MAX_LINE, socket.MSG_PEEK)
+            if not head.endswith(b"\r\n\r\n") or head.count(b"\r\n\r\n") != 1:
+                return False
+            request = parse_request(head)
+            response = self._answers.at_hand(request, settings, connection, crowded)
+            if response is None:
+                return False
+            message = head_of(request, response, settings) + response.body
+            client.recv(len(head))
+            connection.phase = Phase.WRITING
+            connection.rest = message[client.send(message) :]
+        except (BadRequest, OSError):  # nothing has come yet, or it is answered as usual
+            return False
+        return not connection.rest and undelivered(client) == 0
+
+    async def _serve(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=MAX_LINE)
-        protocol = asyncio.StreamReaderProtocol(reader)
+        protocol = Stream(reader, connection)
         transport: asyncio.Transport | None = None
         try:
             settings = self._web_config.current()
-            secured = settings.tls is not None
+            tls = None if connection.of_this_host else settings.tls
             connection.taken = True
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol,
                 connection.client,
-                ssl=settings.tls,
-                ssl_handshake_timeout=self._timeout if secured else None,
-                ssl_shutdown_timeout=_LINGER_SECONDS if secured else None,
+                ssl=tls,
+                ssl_handshake_timeout=self._timeout if tls is not None else None,
+                ssl_shutdown_timeout=self._timeout if tls is not None else None,
             )
+            if tls is not None and transport.get_extra_info("peercert"):
+                connection.viewer = replace(connection.viewer, trusted=True)
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
             await self._converse(connection, reader, writer, settings)
-        except (OSError, EOFError, TimeoutError) as error:
+        except (OSError, EOFError, TimeoutError, Left) as error:
             # the client hung up, kept silent or does not speak TLS: its own affair
             _log.debug("connection ended: %s", error)
+            connection.reset_on_close()
         finally:
             self._connections.pop(connection, None)
             if transport is not None:
@@ -226,68 +276,38 @@ class WebServer:
 
     async def _converse(
         self,
-        connection: _Connection,
+        connection: Connection,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         settings: WebSettings,
     ) -> None:
+        to_client = Writer(connection, writer, self._timeout)
         request: Request | None = None
-        try:
-            async with asyncio.timeout(self._timeout):
-                request = await read_request(reader)
-        except BadRequest as bad:
-            response = router.error("", bad.status, bad.text)
-        else:
-            connection.phase = _Phase.ANSWERING
-            response = await self._answer(request, settings)
-        connection.phase = _Phase.WRITING
-        await self._write(connection, writer, _message(request, response, settings))
-        if request is None or request.has_body:
-            await _linger(reader, writer)
+        if connection.rest:
+            await to_client.write(connection.rest)
+        elif connection.phase is Phase.READING:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    request = await read_request(reader)
+            except BadRequest as bad:
+                response = router.error("", bad.status, bad.text)
+                connection.phase = Phase.WRITING
+                await to_client.respond(None, response, settings)
+            else:
+                crowded = self._crowded()
+                connection.phase = Phase.ANSWERING
+                answer = self._answers.answer(request, settings, connection, crowded)
+                async with answer as response:
+                    connection.phase = Phase.WRITING
+                    await to_client.respond(request, response, settings)
+                    # a large answer is over when the client has it
+                    await to_client.finish()
+            if request is None or request.has_body:
+                await _linger(reader, writer)
+        await to_client.finish()
         writer.close()
         async with asyncio.timeout(self._timeout):
             await writer.wait_closed()
-
-    async def _answer(self, request: Request, settings: WebSettings) -> Response:
-        if not await self._authorised(request, settings):
-            challenge = 'Basic realm="vmad", charset="UTF-8"'
-            return router.error(request.path, 401, "unauthorized", WWW_Authenticate=challenge)
-        refusal = router.refuse(request)
-        if refusal is not None:
-            return refusal
-        if request.path == router.HEALTHY:
-            return router.respond(request, self._content)
-        workers = self._answerers
-        if router.explained_pid(request) is not None:
-            workers = self._explainers
-            if workers.busy:
-                text = "two processes are being explained already; try again"
-                return router.error(request.path, 503, text, Retry_After="5")
-        try:
-            return await workers.run(lambda: router.respond(request, self._content))
-        except Exception:
-            # the server outlives whatever goes wrong in one answer; the log has the traceback
-            _log.exception("cannot answer %s %s", request.method, ascii(request.path))
-            return router.error(request.path, 500, "internal error; see vmad's log")
-
-    async def _authorised(self, request: Request, settings: WebSettings) -> bool:
-        header, users = request.headers.get("authorization"), settings.users
-        if users is None or users.remembered(header):
-            return True
-        return await self._verifiers.run(lambda: users.verify(header))
-
-    async def _write(
-        self, connection: _Connection, writer: asyncio.StreamWriter, message: bytes
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        # drain() then waits until the kernel has taken everything: progress can be seen
-        writer.transport.set_write_buffer_limits(high=0)
-        view = memoryview(message)
-        for start in range(0, len(message), _CHUNK):
-            connection.since = loop.time()
-            writer.write(view[start : start + _CHUNK])
-            async with asyncio.timeout(self._timeout):
-                await writer.drain()
 
 
 async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -301,17 +321,11 @@ async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
                 left -= len(data)
 
 
-def _message(request: Request | None, response: Response, settings: WebSettings) -> bytes:
-    headers = {
-        "Date": formatdate(usegmt=True),
-        "Content-Type": response.content_type,
-        "Content-Length": str(len(response.body)),
-        "Connection": "close",
-        "X-Content-Type-Options": "nosniff",
-        **response.headers,
-        **settings.headers,
-    }
-    lines = [f"HTTP/1.1 {response.status} {router.phrase(response.status)}"]
-    lines += (f"{name}: {value}" for name, value in headers.items())
-    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-    return head if request is not None and request.method == "HEAD" else head + response.body
+def _origin(connection: Connection, where: object) -> str:
+    """Whom failed logins are counted against: an IPv6 client has a network of addresses."""
+    if connection.viewer.uid is not None:
+        return f"uid {connection.viewer.uid}"
+    host = str(where[0]) if isinstance(where, tuple) else ""
+    if ":" not in host:
+        return host
+    return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))

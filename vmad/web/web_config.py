@@ -12,11 +12,11 @@ import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vmad.errors import BadConfig
-from vmad.web.basic_auth import HASH, Users
+from vmad.web.basic_auth import HASH, MOST_COST, Users
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +85,10 @@ class _Mapping:
         remedy = f"allowed: {', '.join(allowed)}" if allowed else None
         return BadConfig(f"{self.path}:{line}: {text}", remedy)
 
+    def wrong_at(self, key: str, text: str) -> BadConfig:
+        """A complaint about the value of ``key``."""
+        return self.wrong(text, None, self._nodes[key])
+
     def mapping(self, key: str, allowed: tuple[str, ...] | None) -> _Mapping | None:
         node = self._nodes.get(key)
         if node is None or node.tag.endswith(":null"):
@@ -134,7 +138,13 @@ def _read_users(section: _Mapping | None) -> Users | None:
     if section is None or not section.keys:
         return None
     says = "not a bcrypt hash (make one with `htpasswd -nBC 10 USER`)"
-    return Users({name: section.text(name, HASH, says) or "" for name in section.keys})
+    hashes = {name: section.text(name, HASH, says) or "" for name in section.keys}
+    for name, stored in hashes.items():
+        cost = int(stored[4:6])
+        if cost > MOST_COST:
+            remedy = f"at most {MOST_COST} (make one with `htpasswd -nBC 10 USER`)"
+            raise section.wrong_at(name, f"{name}: cost {cost} takes too long: {remedy}")
+    return Users(hashes)
 
 
 def _read_headers(section: _Mapping | None) -> dict[str, str]:
@@ -220,6 +230,9 @@ class WebConfigFile:
             self._refused = ""
             # the signature from before the reading: a change in the middle is seen next time
             same_files = settings.files == self._settings.files
+            if settings.users is not None and settings.users.same_as(self._settings.users):
+                # who was let in before, still is: a renewed certificate is no reason to ask again
+                settings = replace(settings, users=self._settings.users)
             self._settings = settings
             self._seen = seen if same_files else self._signature()
 

@@ -35,7 +35,7 @@ class Workers:
         return self._unfinished >= self._limit
 
     async def run(self, job: Callable[[], T]) -> T:
-        """What ``job`` returns or raises. A job goes on when the caller no longer waits for it."""
+        """What ``job`` returns or raises. One that has begun goes on though nobody waits for it."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._threads < self._limit and self._unfinished >= self._threads:
@@ -51,7 +51,8 @@ class Workers:
             job, future, loop = self._jobs.get()
             result, failure = None, None
             try:
-                result = job()
+                if not future.cancelled():  # whoever asked may have left while it waited
+                    result = job()
             except Exception as error:  # handed over to whoever awaits the future
                 failure = error
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more

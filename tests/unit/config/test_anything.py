@@ -105,8 +105,14 @@ CONFIGS = st.builds(
     st.builds(
         WebConfig,
         st.lists(
-            st.builds(
-                ListenAddress, st.sampled_from(["", "::", "a.b", "10.0.0.1"]), st.integers(0, 65535)
+            st.one_of(
+                st.builds(
+                    ListenAddress,
+                    st.sampled_from(["", "::", "a.b", "10.0.0.1"]),
+                    st.integers(0, 65535),
+                    st.just(""),
+                ),
+                st.just(ListenAddress("", 0, "/run/vmad/vmad.sock")),
             ),
             min_size=1,
             max_size=4,
@@ -114,6 +120,8 @@ CONFIGS = st.builds(
         ).map(tuple),
         st.integers(1, 1024),
         st.floats(1, 300),
+        st.floats(0.001, 1),
+        st.lists(st.sampled_from(["a", ".b.c", "d-e.f"]), max_size=3, unique=True).map(tuple),
     ),
     st.lists(st.builds(GroupRule, MATCHES, NAMES), max_size=3).map(tuple),
     st.booleans(),

@@ -125,12 +125,14 @@ def test_single_listen_address_needs_no_list() -> None:
         (
             "web:\n  listen:\n  - localhost\n",
             'vmad.yaml:3: web.listen[0]: found "localhost", '
-            "allowed: HOST:PORT such as 127.0.0.1:19797 or [::1]:19797",
+            "allowed: HOST:PORT such as 127.0.0.1:19797 or [::1]:19797, "
+            "or unix:/run/vmad/vmad.sock",
         ),
         (
             "web: {listen: []}",
             "vmad.yaml:1: web.listen: found an empty list, allowed: 1 to 16 times "
-            "HOST:PORT such as 127.0.0.1:19797 or [::1]:19797",
+            "HOST:PORT such as 127.0.0.1:19797 or [::1]:19797, "
+            "or unix:/run/vmad/vmad.sock",
         ),
         (
             "web: {listen: [a:1, a:1]}",

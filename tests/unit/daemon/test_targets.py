@@ -13,9 +13,11 @@ import pytest
 from tests.unit.guest.conftest import RECORDINGS, Recorded, start
 from vmad.config.schema import Config, ScanConfig, TargetConfig
 from vmad.daemon.targets import Watches
-from vmad.errors import TargetUnavailable
+from vmad.errors import CannotRead, TargetUnavailable
+from vmad.web.viewer import Viewer
 
 PATIENCE = 30.0
+ROOT = Viewer(trusted=True)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -58,9 +60,12 @@ def test_a_guest_is_scanned_beside_one_that_is_not_there(
     text = contents["there"].metrics(False, False).decode()
     assert 'vmad_kernel_info{patched="false",release="' in text
     assert all('target="there"' in line for line in text.splitlines() if line[0] != "#")
-    scan = json.loads(contents["there"].scan_json() or b"")
+    scan = json.loads("".join(contents["there"].scan_json() or ()))
     assert {one["pid"] for one in scan["processes"]} >= {one.pid for one in guest.processes}
-    explained = json.loads(contents["there"].explain_json(guest.processes[0].pid))
+    pid = guest.processes[0].pid
+    explained = json.loads("".join(contents["there"].explain_json(pid, ROOT, pairs=True)))
+    with pytest.raises(CannotRead, match="its addresses are for those who may read its maps"):
+        contents["there"].explain_json(pid, Viewer(uid=1000, gid=1000), pairs=True)
     assert explained["evidence"] == "kernel"
     assert b"exact, from the guest" in contents["there"].page()
 
@@ -72,7 +77,7 @@ def test_a_guest_is_scanned_beside_one_that_is_not_there(
         in contents["absent"].metrics(False, False).decode()
     )
     with pytest.raises(TargetUnavailable, match="no such socket"):
-        contents["absent"].explain_json(1)
+        contents["absent"].explain_json(1, ROOT, pairs=True)
 
 
 def test_a_guest_that_reboots_is_attached_to_anew(guest: Recorded, watches: Watches) -> None:

@@ -70,7 +70,9 @@ def complete_snapshot() -> HostSnapshot:
     return replace(
         sample_snapshot(),
         merge_attempts={("merged", "anon_vma"): 7},
-        self_stats=self_stats(targets={"web-1": None, "web-2": "no such socket"}),
+        self_stats=self_stats(
+            targets={"web-1": None, "web-2": "no such socket"}, web_refused_total={"budget": 2}
+        ),
     )
 
 
@@ -93,7 +95,7 @@ def test_series_of_a_target_are_the_hosts_with_one_label_more() -> None:
         for sample in family.samples
     }
     alone = {"vmad_events_total", "vmad_event_overruns_total", "vmad_event_source_up"}
-    alone |= {name for name in BY_NAME if "config_last_reload" in name}
+    alone |= {name for name in BY_NAME if "config_last_reload" in name or "_web_" in name}
     assert of_target == {
         (name, labels | {("target", "web-1")}): value
         for (name, labels), value in series(snapshot).items()

@@ -248,11 +248,26 @@ CASES = (
         'vmad_source_up{source="kernel"}': "0x15"}),
     Case(
         "VmadOverBudget", "3 % of a core", True, 65,
-        {"vmad_cpu_seconds_total": "0+1.8x70", "vmad_cpu_budget_ratio": "0.01x70"},
+        {"vmad_cpu_seconds_total": "0+1.8x70", "vmad_web_cpu_seconds_total": "0x70",
+         "vmad_cpu_budget_ratio": "0.01x70"},
+    ),
+    Case(
+        "VmadOverBudget", "most of it for clients", False, 65,
+        {"vmad_cpu_seconds_total": "0+1.8x70", "vmad_web_cpu_seconds_total": "0+1.2x70",
+         "vmad_cpu_budget_ratio": "0.01x70"},
     ),
     Case(
         "VmadOverBudget", "0.9 % of a core", False, 65,
-        {"vmad_cpu_seconds_total": "0+0.54x70", "vmad_cpu_budget_ratio": "0.01x70"},
+        {"vmad_cpu_seconds_total": "0+0.54x70", "vmad_web_cpu_seconds_total": "0x70",
+         "vmad_cpu_budget_ratio": "0.01x70"},
+    ),
+    Case(
+        "VmadRefusesClients", "wrong passwords, one a second", True, 35,
+        {'vmad_web_requests_refused_total{reason="login"}': "0+60x40"},
+    ),
+    Case(
+        "VmadRefusesClients", "one now and then", False, 35,
+        {'vmad_web_requests_refused_total{reason="login"}': "0+1x40"},
     ),
     Case("VmadSlowedDown", "five times", True, 62, {_EFFECTIVE: "75x70", _CONFIGURED: "15x70"}),
     Case("VmadSlowedDown", "as configured", False, 62, {_EFFECTIVE: "15x70", _CONFIGURED: "15x70"}),

@@ -6,9 +6,10 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from tests.unit.sample import NOW, sample_snapshot, self_stats
 from vmad.errors import CannotRead, ProcessGone
@@ -16,6 +17,7 @@ from vmad.export.metrics import Exposition
 from vmad.scan.snapshot import HostSnapshot
 from vmad.web.page import render_page
 from vmad.web.server import WebServer
+from vmad.web.viewer import Viewer
 
 
 class SampleContent:
@@ -25,6 +27,9 @@ class SampleContent:
         self.snapshot = snapshot
         self.exposition = Exposition(self_stats(), snapshot)
         self.explaining: Callable[[], None] = lambda: None
+        self.edition = 0
+        #: what follows an explanation, to make it large
+        self.more: Iterable[str] = ()
 
     def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
         return self.exposition.render(openmetrics, gzip)
@@ -32,10 +37,10 @@ class SampleContent:
     def page(self) -> bytes:
         return render_page(self.snapshot, self_stats(), NOW + 4)
 
-    def scan_json(self) -> bytes | None:
-        return b'{"schema": "vmad.scan/1"}\n' if self.snapshot else None
+    def scan_json(self) -> Iterator[str] | None:
+        return iter(('{"schema": "vmad.scan/1"}\n',)) if self.snapshot else None
 
-    def explain_json(self, pid: int) -> bytes:
+    def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         self.explaining()
         if pid == 404:
             raise ProcessGone("process 404 is gone")
@@ -43,7 +48,9 @@ class SampleContent:
             raise CannotRead("/proc/403/maps: permission denied", "give vmad CAP_PERFMON")
         if pid == 500:
             raise ZeroDivisionError("a bug")
-        return b'{"schema": "vmad.explain/1", "pid": %d}\n' % pid
+        if pairs and not viewer.trusted:
+            raise CannotRead("pairs of process 7: its addresses are for others")
+        return chain(('{"schema": "vmad.explain/1", ', f'"pid": {pid}}}\n'), self.more)
 
     def ready(self) -> str | None:
         return None if self.snapshot else "the first scan is not complete yet"
@@ -66,10 +73,31 @@ def parse_reply(raw: bytes) -> Reply:
     first, *lines = head.decode("latin-1").split("\r\n")
     assert first.startswith("HTTP/1.1 "), raw[:100]
     pairs = (line.split(": ", 1) for line in lines)
-    return Reply(int(first.split()[1]), {name.lower(): value for name, value in pairs}, body)
+    headers = {name.lower(): value for name, value in pairs}
+    if headers.get("transfer-encoding") == "chunked":
+        body = dechunked(body)
+    return Reply(int(first.split()[1]), headers, body)
+
+
+def dechunked(raw: bytes) -> bytes:
+    """The body of RFC 9112, 7.1; an answer that broke off has no last chunk."""
+    parts = []
+    while True:
+        size, _, raw = raw.partition(b"\r\n")
+        number = int(size, 16)
+        assert raw[number : number + 2] == b"\r\n"
+        if not number:
+            return b"".join(parts)
+        parts.append(raw[:number])
+        raw = raw[number + 2 :]
 
 
 def connect(address: str) -> socket.socket:
+    if address.startswith("unix:"):
+        one = socket.socket(socket.AF_UNIX)
+        one.settimeout(20)
+        one.connect(address.removeprefix("unix:"))
+        return one
     host, _, port = address.rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), timeout=20)
 
@@ -111,15 +139,20 @@ def serving(
     max_connections: int = 32,
     timeout: float = 10.0,
     web_config: str | None = None,
+    budget: float = 1.0,
+    hosts: Sequence[str] = (),
+    listen: str = "127.0.0.1:0",
 ) -> Iterator[str]:
     """The address of a server that runs during the block and must be gone after it."""
     before = set(threading.enumerate())
     server = WebServer(
-        ["127.0.0.1:0"],
+        [listen],
         content or SampleContent(sample_snapshot()),
         max_connections=max_connections,
         timeout=timeout,
         web_config=web_config,
+        budget=budget,
+        hosts=hosts,
     )
     server.start()
     started = set(threading.enumerate()) - before

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What clients may cost: a share of a core, averaged, with a burst after a quiet time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.unit.sample import crowded_snapshot
+from tests.unit.web.serving import SampleContent, get, serving
+from vmad.web.budget import WINDOW, Budget
+from vmad.web.kept import FRESH, Format, KeptExpositions
+
+PLAIN = Format(None, False, False)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_minutes_share_may_be_spent_at_once_and_then_it_is_earned() -> None:
+    clock = Clock()
+    budget = Budget(0.1, clock)
+    budget.spend(0.1 * WINDOW)
+    assert budget.wait() == 0
+
+    budget.spend(0.5)
+    assert budget.wait() == pytest.approx(5)
+    clock.now += 2
+    assert budget.wait() == pytest.approx(3)
+    assert budget.spent == pytest.approx(0.1 * WINDOW + 0.5)
+
+
+def test_no_debt_lasts_longer_than_a_minute_and_no_rest_saves_more() -> None:
+    clock = Clock()
+    budget = Budget(0.1, clock)
+    budget.spend(1_000)
+    assert budget.wait() == pytest.approx(WINDOW)
+
+    clock.now += 86_400
+    budget.spend(0.1 * WINDOW + 0.1)
+    assert budget.wait() == pytest.approx(1)
+
+
+def test_pages_and_json_beyond_the_budget_are_put_off_and_scrapes_are_not() -> None:
+    content = SampleContent(crowded_snapshot(400))
+    with serving(content, budget=0.001) as address:
+        statuses = [get(address, "/").status for _ in range(20)]
+        late = get(address, "/api/v1/scan")
+        others = [get(address, path).status for path in ("/metrics", "/-/healthy", "/-/ready")]
+
+    assert statuses[0] == 200
+    assert 503 in statuses
+    assert (late.status, int(late.headers["retry-after"]) >= 1) == (503, True)
+    assert others == [200, 200, 200]
+
+
+def test_many_scrapes_share_one_rendering_and_a_change_makes_another() -> None:
+    content = SampleContent(crowded_snapshot(40))
+    rendered = []
+    plain = content.exposition.render
+
+    def render(openmetrics: bool = False, compressed: bool = False) -> bytes:
+        rendered.append(content.edition)
+        return plain(openmetrics, compressed)
+
+    content.exposition.render = render  # type: ignore[method-assign]
+    with serving(content) as address:
+        for _ in range(50):
+            assert get(address, "/metrics").status == 200
+        before = len(rendered)
+        content.edition += 1
+        assert get(address, "/metrics").status == 200
+
+    assert before < 50
+    assert rendered[-1] == 1
+
+
+def test_a_rendering_is_made_once_for_all_who_wait_and_again_when_it_is_old() -> None:
+    clock, made = Clock(), []
+
+    async def make() -> bytes:
+        await asyncio.sleep(0)
+        made.append(clock.now)
+        return b"metrics"
+
+    async def several() -> None:
+        kept = KeptExpositions(clock)
+        assert kept.find(PLAIN, 0) is None
+        assert (
+            await asyncio.gather(*(kept.get(PLAIN, 0, make) for _ in range(9))) == [b"metrics"] * 9
+        )
+        assert (len(made), kept.find(PLAIN, 0), kept.find(PLAIN, 1)) == (1, b"metrics", None)
+        clock.now += FRESH / 2
+        await kept.get(PLAIN, 0, make)
+        assert len(made) == 1
+        clock.now += FRESH
+        await kept.get(PLAIN, 0, make)
+        assert len(made) == 2
+
+    asyncio.run(several())
