@@ -153,3 +153,4 @@ def test_in_a_network_namespace_of_its_own_the_reason_is_named() -> None:
 
     assert asked.stdout.startswith("process events: ")
     assert "needs CONFIG_PROC_EVENTS and the initial network namespace" in asked.stdout
+    assert asked.stderr == ""

@@ -18,6 +18,7 @@ from typing import Any
 
 NETLINK_CONNECTOR = 11
 _CN_IDX_PROC, _CN_VAL_PROC = 1, 1
+_CN_IDX_NOBODY = 0xFFFF_FFFF
 _LISTEN = 1
 _NLMSG_DONE = 3
 
@@ -35,6 +36,18 @@ _NONE, _FORK, _EXEC, _EXIT = 0, 1, 2, 0x8000_0000
 _NAMES = {_FORK: "PROC_EVENT_FORK", _EXEC: "PROC_EVENT_EXEC", _EXIT: "PROC_EVENT_EXIT"}
 #: netlink messages to one read: more than one socket buffer of the kernel's holds
 _MOST = 1 << 16
+
+
+def check_that_somebody_is_there() -> None:
+    """Send what nobody asked for to the connector: the kernel passes over it.
+
+    Raises ConnectionRefusedError where there is no connector to send to, as in every network
+    namespace but the initial one, and OSError where there are no such sockets at all.
+    """
+    message = _HEADER.pack(_HEADER.size + _MESSAGE.size, _NLMSG_DONE, 0, 0, os.getpid())
+    message += _MESSAGE.pack(_CN_IDX_NOBODY, 0, 0, 0, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR) as asking:
+        asking.sendto(message, (0, 0))
 
 
 class PlainConnector:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vmad.errors import EvidenceUnavailable
-from vmad.sources.connector import PlainConnector
+from vmad.sources.connector import PlainConnector, check_that_somebody_is_there
 from vmad.sources.event_filter import attach
 
 log = logging.getLogger("vmad")
@@ -204,6 +204,8 @@ def open_connector() -> Any:
         kind = ProcEventSocket
     opened: Any = None
     try:
+        # pyroute2 0.9.7 leaves tracebacks in the log where its first message is refused
+        check_that_somebody_is_there()
         opened = kind()
         # before bind: what is queued in between counts too
         _enlarge(opened)
