@@ -152,8 +152,11 @@ if [ -n "$lacks" ]; then
 	new=build/new-tools
 	rm -rf $new build/tools
 	mkdir -p $new/usr/bin $new/usr/share/prometheus $new/unpacked
+	# promtool is a package of its own since Debian 13
 	fetch() {
-		quietly sh -c "cd $new && apt-get download prometheus prometheus-alertmanager"
+		packages='prometheus prometheus-alertmanager'
+		! apt-cache show promtool >/dev/null 2>&1 || packages="$packages promtool"
+		quietly sh -c "cd $new && apt-get download $packages"
 	}
 	fetch || { apt_refresh && fetch; } ||
 		fail "apt-get could not download prometheus and prometheus-alertmanager: ${apt_error:-$why}"

@@ -32,9 +32,11 @@ def test_hanging_guest_is_killed_and_its_files_are_here(kernel: str, tmp_path: P
 
 
 def test_panic_ends_the_run_with_its_text(kernel: str) -> None:
+    script = "echo said before >/dev/console; echo c >/proc/sysrq-trigger"
     with pytest.raises(LabError, match="Kernel panic - not syncing: sysrq triggered") as caught:
-        run_in_guest(kernel, ["sh", "-c", "echo c >/proc/sysrq-trigger"], timeout=120)
+        run_in_guest(kernel, ["sh", "-c", script], timeout=120)
     assert "Call Trace" in caught.value.console
+    assert "said before" in caught.value.console
 
 
 def test_guest_that_does_not_boot_shows_its_console(kernel: str) -> None:

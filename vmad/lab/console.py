@@ -44,6 +44,9 @@ def last_lines(lines: list[str], count: int = 20) -> str:
     return "\n".join(lines[-count:])
 
 
-def report_from(lines: list[str], start: int, count: int = 60) -> str:
-    """A report's text, from its first line on."""
-    return "\n".join(lines[start : start + count])
+def report_from(lines: list[str], start: int, before: int = 12, count: int = 60) -> str:
+    """A report's text, with some lines from before its first one.
+
+    A panic for the end of PID 1 tells nothing of the cause; what PID 1 said before does.
+    """
+    return "\n".join(lines[max(0, start - before) : start + count])

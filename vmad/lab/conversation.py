@@ -220,7 +220,7 @@ class Conversation:
         if alarm is not None:
             raise LabError(
                 f"the kernel of {self._what} reported a fault ({lines[alarm]})",
-                "its report follows",
+                "its report follows, after what the console said before",
                 console=report_from(lines, alarm),
             )
 

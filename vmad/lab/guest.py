@@ -18,7 +18,7 @@ from pathlib import Path
 from vmad.lab.cache import no_space_explained
 from vmad.lab.initramfs import Request, run_archive
 from vmad.lab.machine import PORTS, Machine, qemu_command
-from vmad.lab.programs import qemu, virtiofsd
+from vmad.lab.programs import qemu, shares_mounts_as_one_tree, virtiofsd
 from vmad.lab.run_directory import run_directory
 from vmad.lab.store import Kernel
 
@@ -117,7 +117,9 @@ def _share(directory: Path, name: str, source: Path, *, readonly: bool) -> subpr
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(directory / name))
         listening.listen(1)
-        argv = [virtiofsd(), f"--fd={listening.fileno()}", "-o", f"source={source}"]
+        program = virtiofsd()
+        argv = [program, *shares_mounts_as_one_tree(program), f"--fd={listening.fileno()}"]
+        argv += ["-o", f"source={source}"]
         # The host's tree is taken as it is for the length of a run; what comes back is not cached.
         argv += ["-o", f"cache={'always' if readonly else 'auto'}", "-o", "sandbox=chroot"]
         mode = "readonly" if readonly else "plain"

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 from vmad.lab.errors import LabError
@@ -31,6 +33,19 @@ def virtiofsd() -> str:
             return place
     package = "qemu-system-common" if _debian_release() == 12 else "virtiofsd"
     raise LabError("no virtiofsd on this machine", f"apt-get install {package}")
+
+
+@functools.cache
+def shares_mounts_as_one_tree(program: str) -> tuple[str, ...]:
+    """The option that makes a virtiofsd show what is mounted below its source as plain directories.
+
+    virtiofsd 1.11 and later (Debian 13 has 1.13) tell the guest by default where a mount begins.
+    The guest then mounts it too, and overlayfs refuses what lies in it ("Object is remote",
+    EREMOTE): Python does not start. Debian 12's, of QEMU 7.2, does so only when asked to.
+    """
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    option = "--no-announce-submounts"
+    return (option,) if option in done.stdout + done.stderr else ()
 
 
 def _debian_release() -> int:

@@ -49,7 +49,13 @@ def test_control_sequences_and_empty_lines_vanish() -> None:
     assert lines_of(console) == ["[    1.0] one", "[    2.0] two \ufffd"]
 
 
-def test_report_starts_at_its_first_line_and_has_an_end() -> None:
-    lines = ["before", "BUG: x", "trace"]
-    assert report_from(lines, 1) == "BUG: x\ntrace"
+def test_report_begins_with_what_was_said_before_it_and_has_an_end() -> None:
+    """The panic for the end of PID 1 does not name the cause; PID 1 does, a few lines above."""
+    lines = [*map(str, range(20)), "can't open agent.py", "Kernel panic", *["trace"] * 99]
+    shown = report_from(lines, 21, before=3, count=2).splitlines()
+    assert shown == ["18", "19", "can't open agent.py", "Kernel panic", "trace"]
+    assert report_from(["BUG: x", "trace"], 0) == "BUG: x\ntrace"
+
+
+def test_last_lines_are_the_end_of_the_console() -> None:
     assert last_lines([str(n) for n in range(100)], 2) == "98\n99"
