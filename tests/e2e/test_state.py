@@ -42,6 +42,21 @@ def test_marks_and_growth_outlive_a_restart(
         assert daemon.value(GROWTH, group=GROUP) is not None
 
 
+def test_a_damaged_state_is_set_aside_and_the_daemon_starts(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    environment = {"STATE_DIRECTORY": str(state)}
+    with Daemon(tmp_path, QUICK, environment=environment).ready() as daemon:
+        daemon.stop()
+    first = (state / "history").read_bytes().partition(b"\n")[0]
+    (state / "history").write_bytes(first + b"\nPK\x03\x04 and no more")
+
+    with Daemon(tmp_path, QUICK, environment=environment).ready() as daemon:
+        daemon.logged(r"is damaged, starting afresh \(kept as history.damaged\): not an array")
+        daemon.stop()
+    assert {path.name for path in state.iterdir()} == {"history", "history.damaged", "marks"}
+
+
 def test_without_a_state_directory_nothing_is_written(tmp_path: Path, victim: Target) -> None:
     with Daemon(tmp_path, QUICK, environment={"STATE_DIRECTORY": ""}).ready() as daemon:
         daemon.stop()

@@ -108,7 +108,8 @@ class Share(Form[float]):
 
 
 _SIZES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_SIZE = re.compile(rf"({_NUMBER}) ?(|KiB|MiB|GiB)")
+# 16 digits: 1,048,576 GiB in bytes
+_SIZE = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,24})?) ?(|KiB|MiB|GiB)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vmad.daemon.kept_file import KeptFile
 from vmad.scan.marks import MOST_GROUPS, MOST_STEPS, Mark
 
 log = logging.getLogger("vmad")
@@ -41,23 +42,17 @@ class MarksFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._complained = False
+        self._file = KeptFile(path, _LARGEST)
 
     def read(self) -> dict[str, tuple[Mark, ...]]:
         """What was written last; nothing without, or when it makes no sense."""
-        try:
-            with self._path.open("rb") as file:
-                text = file.read(_LARGEST)
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            log.warning("state %s cannot be read: %s", self._path, error.strerror)
+        text = self._file.read()
+        if text is None:
             return {}
         try:
             document = json.loads(text)
             if document["schema"] != SCHEMA:
-                log.info("state %s is of another version: starting afresh", self._path)
+                log.info("state %s is of another version: starting afresh", self._file.path)
                 return {}
             return {
                 str(group): tuple(_mark(*step) for step in steps)
@@ -71,7 +66,7 @@ class MarksFile:
             OverflowError,
             RecursionError,
         ) as error:
-            log.warning("state %s is damaged, starting afresh: %s", self._path, error)
+            self._file.set_aside(error)
             return {}
 
     def write(self, marks: Mapping[str, Sequence[Mark]]) -> None:
@@ -80,16 +75,7 @@ class MarksFile:
             group: [[step.count, round(step.at, 3)] for step in steps]
             for group, steps in marks.items()
         }
-        partial = self._path.with_name(f"{NAME}.new")
-        try:
-            partial.write_text(json.dumps({"schema": SCHEMA, "groups": groups}), encoding="ascii")
-            partial.replace(self._path)
-        except OSError as error:
-            if not self._complained:
-                log.warning("state %s cannot be written: %s", self._path, error.strerror)
-            self._complained = True
-        else:
-            self._complained = False
+        self._file.write(json.dumps({"schema": SCHEMA, "groups": groups}).encode("ascii"))
 
 
 def _mark(count: Any, at: Any) -> Mark:

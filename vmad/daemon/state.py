@@ -8,14 +8,13 @@ processes are known by when they started, and monotonic time goes on.
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from pathlib import Path
 
-import numpy as np
-
+from vmad.daemon.kept_file import KeptFile
 from vmad.scan.inheritance import INHERITED, Inherited
+from vmad.sources.npy import pack_array, unpack_array
 
 log = logging.getLogger("vmad")
 
@@ -23,6 +22,8 @@ NAME = "history"
 _FIRST_LINE = "vmad.history/1 "
 #: bytes: a million processes are less
 _LARGEST = 1 << 28
+#: mm->map_count is an int
+_LARGEST_COUNT = (1 << 31) - 1
 
 
 def state_file(proc: str = "/proc") -> StateFile | None:
@@ -43,50 +44,40 @@ class StateFile:
     """One file. A state that cannot be read or written costs what was learned, no more."""
 
     def __init__(self, path: Path, boot: str) -> None:
-        self._path = path
+        self._file = KeptFile(path, _LARGEST)
         self._boot = boot
-        self._complained = False
 
     def read(self) -> Inherited | None:
         """What was written last on this boot; None without, or when it makes no sense."""
-        try:
-            with self._path.open("rb") as file:
-                text = file.read(_LARGEST)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            log.warning("state %s cannot be read: %s", self._path, error.strerror)
+        text = self._file.read()
+        if text is None:
             return None
         first, _, rest = text.partition(b"\n")
         if first != self._first_line():
-            log.info("state %s is of another boot or version: starting afresh", self._path)
+            log.info("state %s is of another boot or version: starting afresh", self._file.path)
             return None
         try:
-            rows = np.load(io.BytesIO(rest), allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            log.warning("state %s is damaged, starting afresh: %s", self._path, error)
+            rows: Inherited = unpack_array(rest, INHERITED)
+            _check(rows)
+        except ValueError as error:
+            self._file.set_aside(error)
             return None
-        if rows.dtype != INHERITED or rows.ndim != 1:
-            log.info("state %s is of another version: starting afresh", self._path)
-            return None
-        found: Inherited = rows
-        return found
+        return rows
 
     def write(self, inherited: Inherited) -> None:
-        """Replace it in one step. Not synced: after a crash of the machine it is worth nothing."""
-        text = io.BytesIO()
-        text.write(self._first_line() + b"\n")
-        np.save(text, inherited, allow_pickle=False)
-        partial = self._path.with_name(f"{NAME}.new")
-        try:
-            partial.write_bytes(text.getvalue())
-            partial.replace(self._path)
-        except OSError as error:
-            if not self._complained:
-                log.warning("state %s cannot be written: %s", self._path, error.strerror)
-            self._complained = True
-        else:
-            self._complained = False
+        """Replace it in one step."""
+        self._file.write(self._first_line() + b"\n" + pack_array(inherited))
 
     def _first_line(self) -> bytes:
         return f"{_FIRST_LINE}{self._boot}".encode()
+
+
+def _check(rows: Inherited) -> None:
+    """Raises ValueError unless a history could have left the rows; its counts are an int."""
+    counts = rows["anchor_count"]
+    if not (
+        (rows["pid"] > 0).all()
+        and ((rows["high_water"] >= -1) & (rows["high_water"] <= _LARGEST_COUNT)).all()
+        and ((counts >= -1) & (counts <= _LARGEST_COUNT)).all()
+    ):
+        raise ValueError("it says of a process what cannot be")

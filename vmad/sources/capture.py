@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -17,6 +20,7 @@ from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unre
 from vmad.model.table import VMA_ROW, VmaTable
 from vmad.sources import capture_format as form
 from vmad.sources.counting import Counting
+from vmad.sources.npy import Array, unpack_array
 from vmad.sources.source import CENSUS_ROW, Census, SourceHealth
 
 
@@ -36,14 +40,15 @@ class CaptureSource:
         self._file: IO[bytes] | None = None
         self._walked = 0
         try:
-            self._file = open(path, "rb")  # noqa: SIM115  close() closes it
+            self._file = open(path, "rb", opener=_opened)  # noqa: SIM115  close() closes it
             self._archive = zipfile.ZipFile(self._file)
             self._check_size()
             self.meta = self._read_meta()
         except OSError as error:
             self.close()
             raise CannotRead(f"{path}: {error.strerror or error}") from error
-        except (zipfile.BadZipFile, NotImplementedError) as error:
+        # ValueError: a member's name that is not UTF-8
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             self.close()
             raise BadCapture(f"{path}: not a capture, or a damaged one: {error}") from error
         except BadCapture as error:
@@ -163,8 +168,12 @@ class CaptureSource:
         pointed = zip(named.tolist(), name_of[named].tolist(), strict=True)
         return {row: names[index] for row, index in pointed}
 
-    def _array(self, member: str, dtype: np.dtype[Any]) -> form.Array:
-        return form.unpack_array(self._member(member), dtype, member)
+    def _array(self, member: str, dtype: np.dtype[Any]) -> Array:
+        packed = self._member(member)
+        try:
+            return unpack_array(packed, dtype)
+        except ValueError as error:
+            raise BadCapture(f"{member}: {error}") from error
 
     def _member(self, name: str) -> bytes:
         try:
@@ -178,6 +187,15 @@ class CaptureSource:
             raise BadCapture(f"{name} is missing") from error
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
             raise BadCapture(f"{name}: damaged: {error}") from error
+
+
+def _opened(path: str, flags: int) -> int:
+    """A file, and nothing that could keep us waiting. Raises OSError."""
+    found = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise OSError(errno.EINVAL, "not a file")
+    return found
 
 
 def _unreadable_of(thing: object) -> Unreadable:

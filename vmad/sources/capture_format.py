@@ -15,7 +15,6 @@ exactly these dtypes and never unpickled, and rows must be possible.
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -136,33 +135,6 @@ def evidence_of(name: str) -> Evidence:
         raise BadCapture(f"{META}: unknown evidence {name!r}") from error
 
 
-def pack_array(array: Array) -> bytes:
-    """One array in numpy's .npy format (NEP 1), never pickled."""
-    out = io.BytesIO()
-    np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
-    return out.getvalue()
-
-
-def unpack_array(packed: bytes, dtype: np.dtype[Any], member: str) -> Array:
-    """The inverse of :func:`pack_array`; read-only. Raises BadCapture on anything else.
-
-    The header is checked before anything is made of it: ``np.load`` would reserve whatever
-    size the header claims.
-    """
-    stream = io.BytesIO(packed)
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
-            raise BadCapture(f"{member}: npy version {version}, not (1, 0)")
-        shape, _, found = np.lib.format.read_array_header_1_0(stream, max_header_size=4096)
-    except ValueError as error:
-        raise BadCapture(f"{member}: not an array: {error}") from error
-    size = len(packed) - stream.tell()
-    if found != dtype or len(shape) != 1 or shape[0] * dtype.itemsize != size:
-        raise BadCapture(f"{member}: not a row of {dtype.itemsize}-byte records as vmad writes it")
-    return np.frombuffer(packed, dtype, offset=stream.tell())
-
-
 def check_rows(rows: Rows, member: str) -> None:
     """Raises BadCapture unless the rows could be an address space."""
     first = np.uint64(facts.AV_MASK << facts.A_AV_SHIFT)
@@ -174,6 +146,7 @@ def check_rows(rows: Rows, member: str) -> None:
         ("an unknown kind", rows["kind"] >= KIND_COUNT),
         ("unknown permissions", rows["perms"] > 15),
         ("an unknown anon_vma state", rows["chain"] > 2),
+        ("an exclusivity that is neither 0 nor 1", rows["exclusive"] > 1),
         ("a pair that is neither 0 nor 1", rows["pair"] > 1),
         ("a pair without a VMA before it", rows["pair"][:1] != 0),
         ("a pair across a gap", (rows["pair"][1:] == 1) & (rows["start"][1:] != rows["end"][:-1])),

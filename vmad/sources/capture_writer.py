@@ -22,6 +22,7 @@ from vmad.errors import UsageError, VmadError
 from vmad.model.process import Unreadable
 from vmad.model.table import VmaTable
 from vmad.sources import capture_format as form
+from vmad.sources.npy import Array, pack_array
 from vmad.sources.redaction import Redaction
 
 #: the archive's own dates are fixed: the same content gives the same bytes
@@ -108,10 +109,10 @@ class CaptureWriter:
             bool(names),
         )
         self._processes.append(form.process_object(process))
-        self._member(form.rows_member(pid), form.pack_array(table.rows))
+        self._member(form.rows_member(pid), pack_array(table.rows))
         if names:
             self._member(form.names_member(pid), json.dumps(names).encode("ascii"))
-            self._member(form.name_of_member(pid), form.pack_array(name_of))
+            self._member(form.name_of_member(pid), pack_array(name_of))
 
     def add_unreadable(self, process: Unreadable) -> None:
         """Record that a process was there and could not be read."""
@@ -145,7 +146,7 @@ class CaptureWriter:
         except OSError as error:
             raise self._cannot(error) from error
 
-    def _names(self, table: VmaTable) -> tuple[list[str], form.Array]:
+    def _names(self, table: VmaTable) -> tuple[list[str], Array]:
         name_of = np.full(len(table.rows), -1, form.NAME_INDEX)
         number: dict[str, int] = {}
         for row, path in table.paths.items():

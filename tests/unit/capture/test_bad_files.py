@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,21 @@ def test_a_member_that_is_missing_is_named(good: Path) -> None:
     assert "10/rows.npy is missing" in refused(moved)
 
 
+def test_a_name_of_a_member_that_is_no_utf_8_is_refused(good: Path) -> None:
+    with zipfile.ZipFile(good, "a") as archive:
+        archive.writestr("né", b"")
+    content = good.read_bytes()
+    good.write_bytes(content.replace("né".encode(), b"n\xff\xff"))
+
+    assert "damaged" in refused(good)
+
+
+def test_what_would_keep_us_waiting_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CannotRead, match="not a file"):
+        CaptureSource(str(tmp_path / "pipe"))
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_damage_ends_in_anything_but_one_line(good: Path, data: st.DataObject) -> None:
@@ -150,6 +166,11 @@ def broken(**columns: int) -> bytes:
         (broken(kind=200), "unknown kind"),
         (broken(perms=16), "unknown permissions"),
         (broken(chain=3), "unknown anon_vma"),
+        (broken(exclusive=16), "an exclusivity that is neither"),
+        (packed(TABLE.rows).replace(b"), }", b"  , "), "not a row of"),
+        (b"\x93NUMPY\x01\x00\xff\xff{", "not a row of"),
+        (b"\x93NUMPY\x03\x00", "not an array"),
+        (b"\x93NUMPY\x03\x00\x01\x00", "npy version (3, 0)"),
         (broken(pair=2), "neither 0 nor 1"),
         (broken(facts=3 << 8), "impossible facts"),
     ],

@@ -65,7 +65,7 @@ def test_what_makes_no_sense_starts_afresh_and_says_so(
     with caplog.at_level(logging.WARNING):
         assert MarksFile(path).read() == {}
 
-    assert f"state {path} is damaged, starting afresh" in caplog.text
+    assert f"state {path} is damaged, starting afresh (kept as marks.damaged)" in caplog.text
 
 
 @pytest.mark.parametrize("text", [b"[]", b"5", b"\xff\xfe", b"[" * 100_000, b'{"groups": {}}'])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from vmad.daemon.state import StateFile, boot_id, state_file
 from vmad.scan.inheritance import INHERITED
+from vmad.sources.npy import pack_array
 
 ROWS = np.zeros(3, dtype=INHERITED)
 ROWS["pid"] = (1, 20, 300)
@@ -38,6 +40,79 @@ def test_a_file_that_was_cut_short_starts_afresh(tmp_path: Path, keep: int) -> N
     path.write_bytes(path.read_bytes()[:keep])
 
     assert StateFile(path, "boot").read() is None
+
+
+def body(descr: str, shape: str = "(3,)", rest: bytes = bytes(200)) -> bytes:
+    """A file of numpy's with such a header."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + rest
+
+
+def rows_with(column: str, value: int) -> bytes:
+    rows = ROWS.copy()
+    rows[column][1] = value
+    return pack_array(rows)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(b"PK\x03\x04" + bytes(100), id="a zip's beginning"),
+        pytest.param(b"\x80\x04K\x01.", id="a pickle"),
+        pytest.param(body("'<i8'", "(3,"), id="an unclosed header"),
+        pytest.param(body("'<i8'", "(100000000000000,)"), id="a shape of 10^14"),
+        pytest.param(body("[('a', '<i8'), ('a', '<i8')]"), id="a column that occurs twice"),
+        pytest.param(body("'O'"), id="objects"),
+        pytest.param(body("__import__('os').abort()"), id="no literal"),
+        pytest.param(body("-" * 3000 + "1"), id="deep nesting"),
+        pytest.param(b"\x93NUMPY\x01\x00\xff\xff", id="a header beyond the end"),
+        pytest.param(pack_array(ROWS)[:-1], id="a byte short"),
+        pytest.param(rows_with("pid", -1), id="no pid"),
+        pytest.param(rows_with("high_water", 1 << 60), id="more VMAs than an int"),
+        pytest.param(rows_with("anchor_count", -7), id="fewer than none"),
+    ],
+)
+def test_a_damaged_file_is_set_aside_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damaged: bytes
+) -> None:
+    path = tmp_path / "history"
+    state = StateFile(path, "boot")
+    state.write(ROWS)
+    first = path.read_bytes().partition(b"\n")[0] + b"\n"
+    path.write_bytes(first + damaged)
+    with caplog.at_level(logging.WARNING):
+        assert state.read() is None
+
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"state {path} is damaged, starting afresh (kept as history.damaged): ")
+    assert "\n" not in line
+    assert (tmp_path / "history.damaged").read_bytes() == first + damaged
+    state.write(ROWS)
+    assert state.read() is not None
+
+
+def test_what_would_keep_a_start_waiting_or_leads_elsewhere_is_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"keep me")
+    path = tmp_path / "history"
+    for make in (lambda: os.mkfifo(path), lambda: path.symlink_to(tmp_path / "elsewhere")):
+        make()
+        with caplog.at_level(logging.WARNING):
+            assert StateFile(path, "boot").read() is None
+        assert "cannot be read" in caplog.records[-1].getMessage()
+        path.unlink()
+
+
+def test_a_link_in_the_way_of_writing_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"keep me")
+    (tmp_path / "history.new").symlink_to(elsewhere)
+    (tmp_path / "history").symlink_to(elsewhere)
+    StateFile(tmp_path / "history", "boot").write(ROWS)
+
+    assert elsewhere.read_bytes() == b"keep me"
+    assert StateFile(tmp_path / "history", "boot").read() is not None
 
 
 def test_rows_of_another_shape_start_afresh(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A file in the service's state directory: what is wrong with it costs what it held, no more.
+
+No link is followed, nothing is opened that could keep a start waiting, a damaged file is set
+aside, and a new one takes its place in one step.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+from pathlib import Path
+
+log = logging.getLogger("vmad")
+
+
+class KeptFile:
+    """``path`` and at most ``largest`` bytes of it."""
+
+    def __init__(self, path: Path, largest: int) -> None:
+        self.path = path
+        self._largest = largest
+        self._complained = False
+
+    def read(self) -> bytes | None:
+        """All of it; None where there is none, or none that can be read, which is logged."""
+        try:
+            with open(self.path, "rb", opener=_opened) as file:
+                return file.read(self._largest)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.warning("state %s cannot be read: %s", self.path, error.strerror)
+            return None
+
+    def set_aside(self, error: Exception) -> None:
+        """Rename a damaged file to NAME.damaged, for whoever wants to know what did it."""
+        aside = self.path.with_name(f"{self.path.name}.damaged")
+        try:
+            self.path.replace(aside)
+        except OSError as refused:
+            kept = f"it cannot be set aside: {refused.strerror}"
+        else:
+            kept = f"kept as {aside.name}"
+        why = " ".join(str(error).split()) or type(error).__name__
+        log.warning("state %s is damaged, starting afresh (%s): %s", self.path, kept, why)
+
+    def write(self, content: bytes) -> None:
+        """Replace it in one step. Not synced: after a crash of the machine it may be the old one.
+
+        A failure is logged once, until it works again.
+        """
+        partial = self.path.with_name(f"{self.path.name}.new")
+        try:
+            # what lies there is of a daemon that was killed, or a link that somebody laid
+            partial.unlink(missing_ok=True)
+            with open(partial, "xb") as file:
+                file.write(content)
+            partial.replace(self.path)
+        except OSError as error:
+            if not self._complained:
+                log.warning("state %s cannot be written: %s", self.path, error.strerror)
+            self._complained = True
+        else:
+            self._complained = False
+
+
+def _opened(path: str, flags: int) -> int:
+    """A file and no link. Raises OSError."""
+    found = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise OSError(errno.EINVAL, "not a file")
+    return found
