@@ -33,7 +33,9 @@ from vmad.export.printable import printable
 from vmad.model.process import ProcessId, Unread, Unreadable
 from vmad.scan.explain import explain
 from vmad.scan.growth import Growth
+from vmad.scan.host_limits import HostLimits
 from vmad.sources.counting import page_shift_of
+from vmad.sources.host_limits import vma_cost_of
 from vmad.sources.identity import identities_of
 from vmad.sources.names import named_or_not
 from vmad.sources.source import Source
@@ -109,6 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress.step(f"vmad: reading the pages of {arguments.pid}")
         if arguments.pages:
             pages = pair_pages(explanation, None if as_json else arguments.limit)
+        limits = HostLimits(vma_cost_of(source))
         identity = seen = None
         if arguments.daemon and not as_json:
             try:
@@ -124,10 +127,10 @@ def run(arguments: argparse.Namespace) -> int:
                 # nobody asked for pages: the rest of the answer stands without them
                 notes.append(f"Pages were not read: {error}.")
     if as_json:
-        sys.stdout.writelines(explain_json(explanation, pages, growth))
+        sys.stdout.writelines(explain_json(explanation, pages, growth, limits))
         return 0
     style = style_of(sys.stdout)
-    context = Context(growth, seen, samples, identity, arguments.advice)
+    context = Context(growth, seen, samples, identity, arguments.advice, limits)
     lines = explain_text(explanation, style, context)
     lines += [printable(note) for note in notes if note is not None]
     if arguments.pairs or arguments.pages:

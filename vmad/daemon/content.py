@@ -111,6 +111,8 @@ class DaemonContent:
         from vmad.cli.target import find_process  # noqa: PLC0415
         from vmad.export.explain_json import explain_json  # noqa: PLC0415
         from vmad.scan.explain import explain  # noqa: PLC0415
+        from vmad.scan.host_limits import HostLimits  # noqa: PLC0415
+        from vmad.sources.host_limits import vma_cost_of  # noqa: PLC0415
 
         source = self._source()
         process = find_process(source, pid, self._proc)
@@ -121,7 +123,8 @@ class DaemonContent:
             raise ProcessGone(f"process {pid} is gone")
         if pairs:  # it may have executed a setuid program in between
             self._check(viewer, pid)
-        return explain_json(explain(table, source.kernel, source.max_map_count), pairs=pairs)
+        explanation = explain(table, source.kernel, source.max_map_count)
+        return explain_json(explanation, limits=HostLimits(vma_cost_of(source)), pairs=pairs)
 
     def _check(self, viewer: Viewer, pid: int) -> None:
         """Raises CannotRead where ``viewer`` may not see the addresses of this process."""

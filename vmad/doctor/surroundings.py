@@ -17,6 +17,7 @@ from vmad.rules.eras import era_of
 from vmad.sources.bpf.libbpf import BTF_PATH
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.rights import effective_capabilities
+from vmad.sources.vma_cost import read_vma_cost
 
 #: DEFAULT_MAX_MAP_COUNT of include/linux/mm.h; Debian 12 and 13 leave it, Fedora 39, Arch and
 #: Ubuntu 24.04 set 1,048,576
@@ -42,6 +43,7 @@ def surroundings(kernel: KernelInfo, proc: str = "/proc") -> Iterator[Setting]:
     since = ".".join(map(str, era.since))
     yield Setting("stock rules", f"those of {since} and later", f"{era.change} ({era.source})")
     yield _limit(proc)
+    yield _vma_cost(proc)
     held = effective_capabilities(proc)
     names = ", ".join(name for name in RELEVANT if name in held) or "none that matters"
     yield Setting("rights", f"uid {os.geteuid()}; {names}", "what may be read, see above")
@@ -82,6 +84,16 @@ def _limit(proc: str) -> Setting:
     else:
         text = "set on this machine; the kernel's default is 65,530"
     return Setting(name, f"{limit:,}", text)
+
+
+def _vma_cost(proc: str) -> Setting:
+    cost, name = read_vma_cost(proc), "cost of a VMA"
+    if cost is None:
+        return Setting(name, "unknown", "this kernel shows neither its slabs nor BTF")
+    value = f"{cost.each} bytes of kernel memory"
+    if cost.written is not None:
+        value += f", {cost.written} when written to on its own"
+    return Setting(name, value, f"a million of them: {cost.each * 10**6 / 2**20:,.0f} MiB")
 
 
 def _sysctls(proc: str) -> Iterator[Setting]:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from vmad.export.printable import utf8
-from vmad.export.scan_json import kernel_object, kinds_object
+from vmad.export.scan_json import kernel_object, kinds_object, vma_cost_object
 from vmad.model.facts import flags_differing
 from vmad.model.flags import CANONICAL_CODES
 from vmad.model.table import perms_text
 from vmad.model.verdict import Judgement, Verdict
 from vmad.scan.explain import Explanation, cause_counts
 from vmad.scan.growth import Growth
+from vmad.scan.host_limits import HostLimits, advice_on_limit
 from vmad.scan.judged_pairs import PairCase
 
 SCHEMA = "vmad.explain/1"
@@ -33,6 +35,7 @@ def explain_json(
     explanation: Explanation,
     pages: PairPages | None = None,
     growth: Growth | None = None,
+    limits: HostLimits | None = None,
     *,
     pairs: bool = True,
 ) -> Iterator[str]:
@@ -41,6 +44,8 @@ def explain_json(
     Addresses stand in "pairs" alone, which is absent without ``pairs``.
     """
     things = explain_head(explanation)
+    if limits is not None:
+        things |= limits_object(explanation, limits)
     if growth is not None:
         things["growth"] = {
             "seconds": round(growth.seconds, 6),
@@ -75,6 +80,17 @@ def explain_head(explanation: Explanation) -> dict[str, Any]:
         "max_map_count": explanation.max_map_count,
         "kinds": kinds_object(explanation.kinds),
         "causes": dict(cause_counts(explanation.causes)),
+    }
+
+
+def limits_object(explanation: Explanation, limits: HostLimits) -> dict[str, Any]:
+    """What to set the limit to, and what is known of limits beside the address space."""
+    advice = advice_on_limit(
+        explanation.map_count, explanation.max_map_count, explanation.kernel, limits.cost
+    )
+    return {
+        "vma_cost": vma_cost_object(limits.cost),
+        "limit_advice": None if advice is None else asdict(advice),
     }
 
 

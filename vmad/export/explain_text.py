@@ -16,10 +16,10 @@ from vmad.model.identity import ProcessIdentity
 from vmad.model.kinds import KIND_TEXT, Kind
 from vmad.model.verdict import Verdict
 from vmad.rules.advice import RAISE_LIMIT
-from vmad.rules.limit import sysctl_advice
 from vmad.scan.explain import Explanation, main_causes
 from vmad.scan.growth import Growth, Watched
 from vmad.scan.headroom import thresholds
+from vmad.scan.host_limits import HostLimits, advice_on_limit
 from vmad.scan.page_sample import PageSample
 
 #: from so many VMAs, or from this share of the limit, causes come with advice unasked
@@ -48,6 +48,7 @@ class Context:
     samples: Mapping[str, PageSample] = field(default_factory=dict)
     identity: ProcessIdentity | None = None
     advise: bool = False
+    limits: HostLimits = field(default_factory=HostLimits)
 
 
 def explain_text(explanation: Explanation, style: Style, context: Context) -> list[str]:
@@ -75,7 +76,7 @@ def explain_text(explanation: Explanation, style: Style, context: Context) -> li
         if not advise:
             lines.append("  So few VMAs need no change (--advice says what could be changed).")
         lines.append("")
-    lines += [*_recoverable(explanation, style), "", *_limit(explanation, style)]
+    lines += [*_recoverable(explanation, style), "", *_limit(explanation, style, context)]
     return lines + _evidence(explanation)
 
 
@@ -204,11 +205,16 @@ def _recoverable(explanation: Explanation, style: Style) -> list[str]:
     return lines + aligned(rows, "lrl", "  ")
 
 
-def _limit(explanation: Explanation, style: Style) -> list[str]:
-    number, limit, ratio = explanation.map_count, explanation.max_map_count, explanation.ratio
-    if number is None or limit is None or ratio is None or ratio < LIMIT_ADVICE_FROM:
+def _limit(explanation: Explanation, style: Style, context: Context) -> list[str]:
+    limit, ratio = explanation.max_map_count, explanation.ratio
+    mark = None if context.watched is None else context.watched.high_water
+    advice = advice_on_limit(
+        explanation.map_count, limit, explanation.kernel, context.limits.cost, mark
+    )
+    if advice is None or ratio is None or limit is None:
         return []
-    advice = sysctl_advice(number, limit)
+    if max(ratio, (mark or 0) / limit) < LIMIT_ADVICE_FROM:
+        return []
     source = style.wrapped(f"[{RAISE_LIMIT.source}]", "  ")
     text = style.wrapped(advice.text, "  ")
     return [style.bold("The limit"), *text, *map(style.dim, source), ""]

@@ -13,6 +13,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_NAMES, Kind
 from vmad.model.process import Evidence, Unreadable
 from vmad.model.verdict import PairKey, Verdict
+from vmad.rules.vma_cost import VmaCost
 from vmad.scan.snapshot import GroupStats, JudgedProcess
 
 SCHEMA = "vmad.scan/1"
@@ -36,6 +37,13 @@ def kernel_object(kernel: KernelInfo, judged_as: KernelInfo | None = None) -> di
 def kinds_object(kinds: tuple[int, ...]) -> dict[str, int]:
     """VMAs by kind; every kind is there."""
     return {KIND_NAMES[kind]: kinds[kind] for kind in Kind}
+
+
+def vma_cost_object(cost: VmaCost | None) -> dict[str, int | None] | None:
+    """Bytes of kernel memory by VMA; None where the kernel does not tell."""
+    if cost is None:
+        return None
+    return {"each": cost.each, "written": cost.written}
 
 
 def pairs_object(pairs: Mapping[PairKey, int]) -> dict[str, dict[str, dict[str, int]]]:

@@ -84,9 +84,10 @@ def _operator(text: str, source: str) -> Advice:
 
 
 RAISE_LIMIT = _operator(
-    "Raise vm.max_map_count with head-room, to 1.5 times the highest count seen. A VMA costs some "
-    "230 bytes of kernel memory, and some tools cannot read a core file of more than 65,535 "
-    "segments.",
+    "Raise vm.max_map_count with head-room, to 1.5 times the highest count seen. Where the count "
+    "stands at the limit the need is unknown: take 262,144, then 1,048,576. A VMA costs some 220 "
+    "bytes of kernel memory, 390 when it is written to on its own, and some tools cannot read a "
+    "core file of more than 65,535 segments.",
     "Documentation/admin-guide/sysctl/vm.rst; include/linux/mm.h, DEFAULT_MAX_MAP_COUNT",
 )
 PATCHED_KERNEL = _operator(

@@ -185,6 +185,12 @@ def calls_at_limit(version: tuple[int, ...]) -> dict[str, Fails | None]:
     return {name: fails[name] for name, call in CALLS.items() if version[:2] >= call.since}
 
 
+def is_cut_off(map_count: int, limit: int, version: tuple[int, ...]) -> bool:
+    """Whether some call fails at this count, so that it says nothing of how many were wanted."""
+    rows = calls_at_limit(version).values()
+    return map_count >= limit + min(fails.offset for fails in rows if fails is not None)
+
+
 def syscalls_at_limit(version: tuple[int, ...]) -> dict[str, Fails]:
     """System call -> the lowest offset at which one of its uses fails, and its own error.
 

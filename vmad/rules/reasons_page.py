@@ -14,13 +14,8 @@ from vmad.rules.advice import Advice
 from vmad.rules.catalogue import CATALOGUE, Reason
 from vmad.rules.composition import COMPOSITIONS
 from vmad.rules.eras import ERAS, Era
-from vmad.rules.limit import (
-    BYTES_ANON_VMA,
-    BYTES_MAPLE_SHARE,
-    BYTES_PER_STRUCT,
-    ELF_SEGMENTS,
-    ROUND_TO,
-)
+from vmad.rules.limit import ELF_SEGMENTS, FIRST_STEP, ROUND_TO, STEP_FACTOR
+from vmad.rules.vma_cost import TYPICAL
 
 HEADER = """\
 <!-- SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only -->
@@ -39,10 +34,13 @@ LIMIT_TEXT = f"""\
 
 `sysctl -w vm.max_map_count=N`, and a file in `/etc/sysctl.d` so that it survives a reboot. It is
 one value for the host, containers included. Take 1.5 times the highest count seen, rounded up to
-{ROUND_TO:,}, and nothing from 65,531 to 65,535. Each VMA costs about {BYTES_PER_STRUCT} bytes for
-its vm_area_struct and {BYTES_MAPLE_SHARE} for its share of a maple node, and {BYTES_ANON_VMA} more
-once it is written to on its own. A core file of a process with more than {ELF_SEGMENTS:,} VMAs uses
-ELF's extended numbering, which some tools cannot read (include/linux/mm.h, DEFAULT_MAX_MAP_COUNT).
+{ROUND_TO:,}, and nothing from 65,531 to 65,535. A count that stands at the limit says nothing of
+the need: take {FIRST_STEP:,} and look again, then {FIRST_STEP * STEP_FACTOR:,}. On Linux 6.18 a
+VMA costs {TYPICAL.vma} bytes for its vm_area_struct and some {TYPICAL.maple} for its share of a
+maple node, and {TYPICAL.anon} more once it is written to on its own; `vmad doctor` and
+`vmad explain` ask the running kernel. A core file of a process with more than {ELF_SEGMENTS:,}
+VMAs uses ELF's extended numbering, which some tools cannot read (include/linux/mm.h,
+DEFAULT_MAX_MAP_COUNT).
 """
 
 ERAS_TEXT = """\

@@ -101,10 +101,10 @@ def same_objects(one: Sequence[object], other: Sequence[object]) -> bool:
     return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
-def group_of(name: str, members: Sequence[Member], vma_bytes: int) -> GroupStats:
+def group_of(name: str, members: Sequence[Member], vma_bytes: int | None) -> GroupStats:
     """A group from its members; there is none where only its mark is left.
 
-    ``vma_bytes`` of kernel memory is what each VMA takes.
+    ``vma_bytes`` of kernel memory is what each VMA takes, None where that cannot be told.
     """
     sums = add_up(members)
     singles = once(members)
@@ -125,7 +125,7 @@ def group_of(name: str, members: Sequence[Member], vma_bytes: int) -> GroupStats
         pairs=sums.pairs if walked else None,
         recoverable=sums.recoverable if walked else None,
         size_sum=sum(sizes) if sizes else None,
-        kernel_bytes=sum(counts) * vma_bytes if counts else None,
+        kernel_bytes=sum(counts) * vma_bytes if counts and vma_bytes is not None else None,
     )
 
 

@@ -43,10 +43,10 @@ class Whole:
 class Grouping:
     """The groups of one host under a cap of ``max_groups``.
 
-    ``vma_bytes`` of kernel memory is what each VMA takes there.
+    ``vma_bytes`` of kernel memory is what each VMA takes there, None where it cannot be told.
     """
 
-    def __init__(self, max_groups: int, vma_bytes: int) -> None:
+    def __init__(self, max_groups: int, vma_bytes: int | None) -> None:
         self._max_groups = max_groups
         self._vma_bytes = vma_bytes
         self._kept: frozenset[str] = frozenset()

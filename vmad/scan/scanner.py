@@ -21,7 +21,6 @@ from vmad.model.verdict import PairKey
 from vmad.rules.histogram import count_verdicts_by
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
-from vmad.rules.vma_cost import vma_kernel_bytes
 from vmad.scan.aggregate import Member, same_objects
 from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
@@ -32,6 +31,7 @@ from vmad.scan.marked_groups import RECENT, with_marks
 from vmad.scan.marks import Mark, Marks, marked_from
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.counting import page_shift_of
+from vmad.sources.host_limits import vma_cost_of
 from vmad.sources.identity import identities_of
 from vmad.sources.procfs.merge_counters import MergeAttempts, read_merge_attempts
 from vmad.sources.source import Census, Source, is_here, missed_by
@@ -113,6 +113,8 @@ class Scanner:
         self._rules = (StockRules(source.kernel), RelaxedRules(source.kernel))
         # processes that look alike, such as workers of one program, share one mapping
         self._judged = lru_cache(maxsize=JUDGED_REMEMBERED)(self._judge)
+        cost = vma_cost_of(source)
+        self._vma_bytes = None if cost is None else cost.each
         self._wanted_config: Config | None = None
         self._take_over(config)
 
@@ -122,7 +124,7 @@ class Scanner:
 
     def _take_over(self, config: Config) -> None:
         self._config = config
-        self._grouping = Grouping(config.export.max_groups, vma_kernel_bytes(self.source.kernel))
+        self._grouping = Grouping(config.export.max_groups, self._vma_bytes)
         self._group_rules = GroupRules(config.groups, config.default_groups)
         needs_exe = self._group_rules.needs_exe
         self._identities = identities_of(self.source, self._proc, with_exe=needs_exe)

@@ -16,7 +16,7 @@ from vmad.operations.rules import Alert
 from vmad.operations.runbook import MARKER, whole
 from vmad.rules.catalogue import CATALOGUE
 from vmad.rules.composition import COMPOSITIONS
-from vmad.rules.limit import BYTES_ANON_VMA, BYTES_MAPLE_SHARE, BYTES_PER_STRUCT
+from vmad.rules.vma_cost import TYPICAL
 
 DOCS = Path(__file__).parents[3] / "docs"
 TEXT = (DOCS / "runbook.md").read_text()
@@ -97,9 +97,8 @@ def test_the_cost_of_a_higher_limit_is_what_explain_says() -> None:
     assert len(rows) == 3
     for limit, filled, written in rows:
         number = int(limit.replace(",", ""))
-        each = BYTES_PER_STRUCT + BYTES_MAPLE_SHARE
-        assert f"{number * each / 2**20:.0f}" == filled
-        assert f"{number * (each + BYTES_ANON_VMA) / 2**20:.0f}" == written
+        assert f"{number * TYPICAL.each / 2**20:.0f}" == filled
+        assert f"{number * (TYPICAL.written or 0) / 2**20:.0f}" == written
 
 
 def test_metrics_and_commands_exist() -> None:

@@ -12,6 +12,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
+from vmad.rules.vma_cost import TYPICAL, VmaCost
 from vmad.sources.source import CENSUS_ROW, Census, SourceHealth
 
 #: two neighbours of which nothing differs: mergeable by both rules
@@ -66,6 +67,7 @@ class ImaginedHost:
     max_map_count: int | None = 65_530
     before_summaries: Callable[[], None] = lambda: None
     kernel: KernelInfo = KERNEL
+    vma_cost: VmaCost | None = TYPICAL
 
     @property
     def evidence(self) -> Evidence:

@@ -12,7 +12,7 @@ from tests.unit.scan.hosts import ALIKE, Imagined, ImaginedHost
 from vmad.config.load import parse_config
 from vmad.config.schema import Config, ExportConfig, ThresholdsConfig
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
-from vmad.rules.vma_cost import vma_kernel_bytes
+from vmad.rules.vma_cost import TYPICAL
 from vmad.scan.marks import MOST_GROUPS
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
@@ -208,7 +208,14 @@ def test_kernel_memory_counts_an_address_space_once() -> None:
     host = ImaginedHost([Imagined(1, 1_000, mm=7), Imagined(2, 1_000, mm=7), Imagined(3, 500)])
     (group,) = scan(scanner_of(host), full=True).groups
 
-    assert group.kernel_bytes == 1_500 * vma_kernel_bytes(host.kernel)
+    assert group.kernel_bytes == 1_500 * TYPICAL.each
+
+
+def test_kernel_memory_is_unknown_where_the_kernel_does_not_tell() -> None:
+    host = ImaginedHost([Imagined(1, 1_000)], vma_cost=None)
+    (group,) = scan(scanner_of(host), full=True).groups
+
+    assert group.kernel_bytes is None
 
 
 def test_thresholds_are_those_of_the_newest_configuration() -> None:

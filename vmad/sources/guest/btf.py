@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,6 +48,11 @@ class Btf:
             raise BadBtf("cut off")
         self._types = raw[24 : 24 + type_length]
         self._strings = raw[24 + string_offset : self.size]
+
+    @property
+    def sections(self) -> tuple[bytes, bytes]:
+        """(types, strings)."""
+        return self._types, self._strings
 
     @cached_property
     def _places(self) -> list[int]:
@@ -162,3 +168,28 @@ class Btf:
             element, _, count = struct.unpack_from("<III", self._types, at)
             return self._size(element) * int(count)
         return last if kind in (INT, STRUCT, UNION, ENUM, ENUM64, FLOAT) else 0
+
+
+def structure_sizes(raw: bytes, names: Collection[str]) -> dict[str, int]:
+    """Bytes of these structures; those that are not there are left out. Raises BadBtf.
+
+    One pass that keeps nothing, for who wants no more than that.
+    """
+    types, strings = Btf(raw).sections
+    wanted = {}
+    for name in names:
+        for match in re.finditer(b"(?<=\0)" + re.escape(name.encode()) + b"\0", strings):
+            wanted[match.start()] = name
+    sizes: dict[str, int] = {}
+    at, end = 0, len(types)
+    unpack = struct.Struct("<III").unpack_from
+    try:
+        while at < end:
+            name, head, size = unpack(types, at)
+            kind = head >> 24 & 0x1F
+            if kind == STRUCT and name in wanted:
+                sizes.setdefault(wanted[name], size)
+            at += 12 + _FIXED.get(kind, 0) + _EACH.get(kind, 0) * (head & 0xFFFF)
+    except struct.error as error:
+        raise BadBtf("cut off") from error
+    return sizes

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vmad.rules.vma_cost import STRUCTURES
 from vmad.sources.guest.btf import Btf, Field
 
 #: what every kernel since 5.10 has; a kernel without one of these cannot be read
@@ -109,7 +110,7 @@ OPTIONAL = (
     "uts_namespace.name.nodename",
     "uts_namespace.name.release",
 )
-SIZES = ("vm_area_struct", "xa_node", "maple_range_64", "upid", "file", "mempolicy")
+SIZES = (*STRUCTURES, "xa_node", "maple_range_64", "upid", "file", "mempolicy")
 
 
 class WrongTypes(Exception):

@@ -21,6 +21,7 @@ from vmad.model.flags import high_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
+from vmad.rules.vma_cost import VmaCost, cost_of
 from vmad.sources.counting import Counting
 from vmad.sources.guest.attach import Guest, attach
 from vmad.sources.guest.cache import AnchorCache
@@ -31,6 +32,7 @@ from vmad.sources.guest.names import cgroup_path, exe_path
 from vmad.sources.guest.types import Types
 from vmad.sources.guest.walk import Walked, walk
 from vmad.sources.source import Census, SourceHealth
+from vmad.sources.vma_cost import as_slabs
 
 #: readings of one address space, until it stands still
 ATTEMPTS = 5
@@ -89,6 +91,11 @@ class GuestSource:
         """vm.max_map_count of the guest now."""
         with self._lock:
             return self._guest.sysctl("max_map_count")
+
+    @property
+    def vma_cost(self) -> VmaCost | None:
+        """What a VMA costs by the types of the guest's kernel."""
+        return cost_of(as_slabs(self._guest.anchors.layout.sizes))
 
     @cached_property
     def hostname(self) -> str | None:
