@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vmad.model.kernel import KernelInfo
     from vmad.sources.source import Source
 
+#: seconds that a walk may wait for a process's mmap_lock
+DEADLINE = 5.0
 #: pid_max is at most 4 Mi on 64-bit kernels (proc(5)); C's int bounds what can be meant
 LARGEST_PID = 0x7FFF_FFFF
 
@@ -164,7 +166,12 @@ def _opened(arguments: Any) -> Source:
             raise UsageError(f"--{option} goes with --target", "give --target qemu:PATH")
     from vmad.sources.choose import open_source  # noqa: PLC0415
 
-    return open_source(arguments.evidence, arguments.capture)
+    source = open_source(arguments.evidence, arguments.capture)
+    if arguments.capture is not None:
+        return source
+    from vmad.sources.deadline import bounded  # noqa: PLC0415  as above
+
+    return bounded(source, DEADLINE)
 
 
 def _tell_of_guest(source: Source) -> None:

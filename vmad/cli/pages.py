@@ -10,6 +10,7 @@ from vmad.model.table import Rows
 from vmad.scan.explain import Explanation, main_causes
 from vmad.scan.page_sample import PageSample, spread
 from vmad.scan.repeats import Indices
+from vmad.sources.bounded import BY_HAND, Stuck, no_answer
 from vmad.sources.procfs.pagemap import PAGE_COUNTS, PAGE_SHIFT, page_counts
 
 #: pairs of one cause whose pages are looked at unasked
@@ -74,7 +75,12 @@ def _counted(explanation: Explanation, rows: Indices, largest: int) -> Rows:
     counts = np.full(len(rows), -1, PAGE_COUNTS)
     few = end - start <= largest
     ranges = np.stack([start[few], end[few]], axis=1)
-    counts[few] = page_counts(table.id, ranges, kernel=explanation.kernel)
+    try:
+        counts[few] = BY_HAND.run(
+            lambda tick: page_counts(table.id, ranges, kernel=explanation.kernel, tick=tick)
+        )
+    except Stuck as stuck:
+        raise no_answer(f"/proc/{table.id.pid}/pagemap", stuck, BY_HAND.deadline) from stuck
     return counts
 
 

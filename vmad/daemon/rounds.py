@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from vmad.config.schema import Config
-from vmad.daemon.evidence import DeadlineSource, Hung, Opened, procfs_source
+from vmad.daemon.evidence import Opened, procfs_source
 from vmad.daemon.notify import Watchdog
 from vmad.errors import VmadError
 from vmad.model.process import Evidence
@@ -26,6 +26,7 @@ from vmad.scan.planner import (
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.cpu_time import cpu_seconds
+from vmad.sources.deadline import DeadlineSource, Hung
 from vmad.sources.events import ProcessEvents
 from vmad.sources.source import Source
 

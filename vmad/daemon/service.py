@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from vmad.config import load_config
 from vmad.config.schema import Config
 from vmad.daemon.content import DaemonContent
-from vmad.daemon.evidence import DeadlineSource, open_evidence
+from vmad.daemon.evidence import open_evidence
 from vmad.daemon.marks_file import marks_file
 from vmad.daemon.merge_attempts import merge_attempts_counter
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
@@ -34,6 +34,7 @@ from vmad.export.quantities import counted
 from vmad.model.process import Unread
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.sources.deadline import DeadlineSource
 from vmad.sources.events import ProcessEvents
 from vmad.web.server import WebServer
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from vmad.lab.errors import LabError
+
 
 @dataclass(frozen=True)
 class Package:
@@ -41,7 +43,7 @@ _SOURCE_PACKAGE = re.compile(r"linux-source-(?P<series>\d+\.\d+)")
 
 
 def packages_named(lines: Iterable[str], wanted: re.Pattern[str]) -> Iterator[Package]:
-    """The packages of an index whose whole name matches ``wanted``."""
+    """The packages of an index whose whole name matches ``wanted``. Raises LabError."""
     fields: dict[str, str] = {}
     name = ""
     for line in lines:
@@ -61,7 +63,23 @@ def packages_named(lines: Iterable[str], wanted: re.Pattern[str]) -> Iterator[Pa
         yield _package(name, fields)
 
 
+#: field -> what it must look like: deb-version(7), bytes, hex digits
+_FIELDS = {
+    "Version": re.compile(r"[0-9A-Za-z.+:~-]{1,200}"),
+    "Size": re.compile(r"[0-9]{1,15}"),
+    "SHA256": re.compile(r"[0-9a-f]{64}"),
+}
+
+
 def _package(name: str, fields: dict[str, str]) -> Package:
+    """Raises LabError for a paragraph without what a download needs."""
+    for field, form in _FIELDS.items():
+        if not form.fullmatch(fields.get(field, "")):
+            said = f"{field}: {fields[field]!r}" if field in fields else f"no {field}"
+            raise LabError(
+                f"the package index is damaged: {name} has {said}",
+                "try another mirror, or again later with `vmad lab kernels --refresh`",
+            )
     return Package(name, fields["Version"], int(fields["Size"]), fields["SHA256"])
 
 

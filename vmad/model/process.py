@@ -19,6 +19,10 @@ class ProcessId(NamedTuple):
     pid: int
     start_time: int
 
+    def __str__(self) -> str:
+        """For a person."""
+        return f"process {self.pid}"
+
 
 class Evidence(StrEnum):
     """How facts were got; the value is what a person and the JSON see."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from vmad.errors import CannotRead
 from vmad.sources.cpu_time import charge
 
 T = TypeVar("T")
@@ -33,6 +34,12 @@ class Stuck(Exception):
     def __init__(self, key: Hashable | None) -> None:
         super().__init__("all workers are stuck" if key is None else f"stuck reading {key}")
         self.key = key
+
+
+def no_answer(path: str, stuck: Stuck, deadline: float) -> CannotRead:
+    """The error for a person who asked for a file of /proc that is not given out."""
+    why = f"no answer for {deadline:g} s" if stuck.key is not None else str(stuck)
+    return CannotRead(f"{path}: {why}", "its mmap_lock may be held: try again")
 
 
 class _Job(Generic[T]):
@@ -136,3 +143,7 @@ class BoundedReads:
                         del self._stuck[job.abandoned_in]
             job.done.set()
             del job
+
+
+#: for what a person asks for beside a source: at most four lost threads, whatever is asked
+BY_HAND = BoundedReads()

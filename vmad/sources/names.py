@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from vmad.errors import CannotRead, ProcessGone
 from vmad.model.kernel import running_kernel
+from vmad.model.process import ProcessId
 from vmad.model.table import VmaTable
+from vmad.sources.bounded import BY_HAND, Stuck, Tick, no_answer
 from vmad.sources.procfs.living import place_of
 from vmad.sources.procfs.rights import explained
 from vmad.sources.procfs.stat import read_stat
@@ -22,15 +24,29 @@ def with_names(table: VmaTable, proc: str = "/proc") -> VmaTable:
     """
     pid = table.id.pid
     try:
-        with open(f"{proc}/{place_of(pid, proc)}/maps", "rb") as file:
-            names = named_ranges(file)
+        names = BY_HAND.run(lambda tick: _names(table.id, proc, tick))
         if read_stat(pid, proc).start_time != table.id.start_time:
             raise ProcessGone(f"process {pid} is gone")
     except OSError as error:
         raise explained(error, pid, "maps", running_kernel(proc)) from error
+    except Stuck as stuck:
+        raise no_answer(f"{proc}/{pid}/maps", stuck, BY_HAND.deadline) from stuck
     ranges = zip(table.rows["start"].tolist(), table.rows["end"].tolist(), strict=True)
     paths = {row: names[found] for row, found in enumerate(ranges) if found in names}
     return replace(table, paths=paths)
+
+
+def _names(process: ProcessId, proc: str, tick: Tick) -> dict[tuple[int, int], str]:
+    """Read in a bounded worker: maps takes the mmap_lock (fs/proc/task_mmu.c)."""
+    tick(process)
+    with open(f"{proc}/{place_of(process.pid, proc)}/maps", "rb") as file:
+        return named_ranges(_ticking(file, process, tick))
+
+
+def _ticking(lines: Iterable[bytes], process: ProcessId, tick: Tick) -> Iterator[bytes]:
+    for line in lines:
+        tick(process)
+        yield line
 
 
 def named_or_not(table: VmaTable, proc: str = "/proc") -> VmaTable:

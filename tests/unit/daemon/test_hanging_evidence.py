@@ -15,7 +15,7 @@ from tests.unit.sample import self_stats
 from tests.unit.scan.hosts import Imagined, ImaginedHost
 from vmad.config.schema import Config, ScanConfig
 from vmad.daemon import rounds
-from vmad.daemon.evidence import DeadlineSource, Hung, Opened
+from vmad.daemon.evidence import Opened
 from vmad.daemon.notify import Notify, Watchdog
 from vmad.daemon.rounds import Rounds
 from vmad.errors import CannotRead
@@ -23,6 +23,7 @@ from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
 from vmad.model.table import VmaTable
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
+from vmad.sources.deadline import DeadlineSource, Hung
 from vmad.sources.events import ProcessEvents
 from vmad.sources.source import SourceHealth
 

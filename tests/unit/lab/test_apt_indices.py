@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from vmad.lab.apt_indices import bootable, lab_packages, newest_of_each_series, version_key
+from vmad.lab.errors import LabError
 
 
 def paragraph(name: str, version: str) -> str:
@@ -18,6 +19,23 @@ def paragraph(name: str, version: str) -> str:
 def kernels_of(*paragraphs: str) -> list[str]:
     lines = "".join(paragraphs).splitlines(keepends=True)
     return [kernel.release for kernel in newest_of_each_series(bootable(lab_packages(lines)))]
+
+
+@pytest.mark.parametrize(
+    ("field", "instead"),
+    [
+        ("Version: 1", ""),
+        ("Version: 1", "Version: ../../etc\n"),
+        ("Size: 1000", ""),
+        ("Size: 1000", "Size: many\n"),
+        ("Size: 1000", "Size: -1\n"),
+        ("SHA256: " + "ab" * 32, "SHA256: ab\n"),
+    ],
+)
+def test_a_paragraph_without_what_a_download_needs_is_one_line(field: str, instead: str) -> None:
+    damaged = paragraph("linux-image-6.1.0-56-cloud-amd64", "1").replace(f"{field}\n", instead)
+    with pytest.raises(LabError, match=r"index is damaged: linux-image-6\.1\.0-56-cloud-amd64 has"):
+        kernels_of(damaged)
 
 
 def test_one_package_is_enough_up_to_6_18() -> None:

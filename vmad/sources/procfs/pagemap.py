@@ -152,6 +152,7 @@ def page_counts(
     """
     kernel = kernel or running_kernel(proc)
     counts = np.zeros(len(ranges), PAGE_COUNTS)
+    tick(process)
     try:
         fd = os.open(f"{proc}/{place_of(process.pid, proc)}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         try:

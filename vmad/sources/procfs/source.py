@@ -12,12 +12,12 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from vmad.errors import CannotRead, EvidenceUnavailable, ProcessGone
+from vmad.errors import EvidenceUnavailable, ProcessGone
 from vmad.model import facts as f
 from vmad.model.kernel import running_kernel
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
-from vmad.sources.bounded import BoundedReads, Stuck, Tick
+from vmad.sources.bounded import BoundedReads, Stuck, Tick, no_answer
 from vmad.sources.procfs import devices, hints, process_files
 from vmad.sources.procfs.allocator import keep_freed_memory
 from vmad.sources.procfs.anon_names import anon_names_exist
@@ -238,8 +238,7 @@ class ProcfsSource:
         except OSError as error:
             raise explained(error, process.pid, "maps", self.kernel) from error
         except Stuck as stuck:
-            what = f"/proc/{process.pid}/maps: {stuck}"
-            raise CannotRead(what, "its mmap_lock may be held: try again") from stuck
+            raise no_answer(f"/proc/{process.pid}/maps", stuck, self._reads.deadline) from stuck
         if not read.lines:
             raise ProcessGone(f"process {process.pid} has no address space (any more)")
 

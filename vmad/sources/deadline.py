@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A source whose reads may block, each bounded in time.
+
+The open-coded BPF walk only ever tries for mmap_lock. The task_vma iterator waits for it, as long
+as its holder likes, and holds up everything behind it: so it runs under a deadline.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from vmad.errors import CannotRead
+from vmad.model.kernel import KernelInfo
+from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
+from vmad.model.table import VmaTable
+from vmad.sources.bounded import BoundedReads, Stuck
+from vmad.sources.source import Census, Source, SourceHealth, missed_by
+
+T = TypeVar("T")
+
+#: seconds of walking that are granted per VMA of the host: 30 times what a slow machine takes
+PER_VMA = 20e-6
+
+
+def bounded(source: Source, deadline: float) -> Source:
+    """``source``, its walks bounded to ``deadline`` seconds where they may wait for a lock."""
+    return DeadlineSource(source, deadline) if source.health().walk == "task_vma" else source
+
+
+class Hung(CannotRead):
+    """The source does not answer; another one has to serve meanwhile."""
+
+
+class DeadlineSource:
+    """A source whose reads may block, each bounded in time.
+
+    A walk that hangs hangs for everybody: so summarise then raises Hung, table CannotRead, and
+    both go on doing so, without another try, until the kernel lets go (``stuck`` is False again).
+    """
+
+    def __init__(self, source: Source, deadline: float) -> None:
+        self._source = source
+        self._deadline = deadline
+        self._reads = BoundedReads(1, deadline)
+        self._turn = threading.Lock()
+
+    @property
+    def evidence(self) -> Evidence:
+        """As the source behind it."""
+        return self._source.evidence
+
+    @property
+    def kernel(self) -> KernelInfo:
+        """As the source behind it."""
+        return self._source.kernel
+
+    @property
+    def max_map_count(self) -> int | None:
+        """As the source behind it."""
+        return self._source.max_map_count
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """As the source behind it: no lock of a target is taken."""
+        return missed_by(self._source)
+
+    @property
+    def direct(self) -> Source:
+        """The source behind it, whose reads are not bounded."""
+        return self._source
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a walk that was given up has not come back yet."""
+        return self._reads.stuck > 0
+
+    def census(self) -> Census:
+        """As the source behind it: takes no lock of a target."""
+        return self._source.census()
+
+    def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
+        """As the source behind it. Raises Hung."""
+        asked = list(processes)
+        try:
+            found = self._bounded(lambda: list(self._source.summarise(asked)))
+        except Stuck as error:
+            raise Hung(self._complaint()) from error
+        yield from found
+
+    def table(self, process: ProcessId) -> VmaTable:
+        """As the source behind it."""
+        try:
+            return self._bounded(lambda: self._source.table(process))
+        except Stuck as error:
+            raise CannotRead(
+                f"process {process.pid}: {self._complaint()}", "try again later"
+            ) from error
+
+    def _complaint(self) -> str:
+        return f"the {self._source.health().walk} walk hangs: some process's mmap_lock is held"
+
+    def _bounded(self, read: Callable[[], T]) -> T:
+        """Raises Stuck when the read, or the one before it, does not come back."""
+        total = int(self.census()["map_count"].sum())
+        deadline = self._deadline + total * PER_VMA
+        with self._my_turn(deadline):
+            self._reads.deadline = deadline
+            return self._reads.run(lambda _: read())
+
+    @contextmanager
+    def _my_turn(self, deadline: float) -> Iterator[None]:
+        # the one worker is busy with another thread's read, or lost: only the latter is Stuck
+        if not self._turn.acquire(timeout=deadline):
+            raise Stuck(None)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def health(self) -> SourceHealth:
+        """As the source behind it."""
+        return self._source.health()
+
+    def close(self) -> None:
+        """Close what can be closed; a walk that hangs keeps its programs until it ends."""
+        self._reads.close()
+        if not self.stuck:
+            self._source.close()
