@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.other_users import vmad_for_all
+
 T = TypeVar("T")
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -56,7 +58,7 @@ class Daemon:
         self.config = tmp_path / "vmad.yml"
         self.configure(config)
         self._lines: list[str] = []
-        command = [VMAD, "serve", "--config", str(self.config)]
+        command = [vmad_for_all() if prefix else VMAD, "serve", "--config", str(self.config)]
         command += ["--web.listen-address", "127.0.0.1:0", *words]
         self.process = subprocess.Popen(
             [*prefix, *command],
@@ -96,8 +98,15 @@ class Daemon:
         return "".join(self._lines)
 
     def logged(self, pattern: str) -> re.Match[str]:
-        """Wait for a line of the log."""
-        return wait_for(f"{pattern!r} in the log", lambda: re.search(pattern, self.log))
+        """Wait for a line of the log, as long as there can be another one."""
+
+        def found() -> re.Match[str] | None:
+            no_more = not self._reader.is_alive()
+            line = re.search(pattern, self.log)
+            assert line or not no_more, f"it ended without {pattern!r} in its log: {self.log}"
+            return line
+
+        return wait_for(f"{pattern!r} in the log", found)
 
     @property
     def address(self) -> str:

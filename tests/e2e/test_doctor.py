@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 
 from tests.e2e.daemons import VMAD
-from tests.e2e.rights import as_nobody
+from tests.other_users import as_nobody, vmad_for_all
 from vmad.model.kernel import running_kernel
 
 
 def doctor(*prefix: str) -> tuple[int, dict[str, Any], dict[str, dict[str, Any]]]:
     """(exit status, report, findings by name)"""
     ran = subprocess.run(
-        [*prefix, VMAD, "doctor", "--format", "json"], capture_output=True, text=True, check=False
+        [*prefix, vmad_for_all() if prefix else VMAD, "doctor", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.stderr == ""
     report: dict[str, Any] = json.loads(ran.stdout)

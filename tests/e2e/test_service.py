@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemons import VMAD, Daemon, Manager, wait_for
-from tests.e2e.rights import as_nobody
 from tests.live.targets import Target
+from tests.other_users import as_nobody, open_to_everybody, vmad_for_all
 
 QUICK = "scan:\n  interval: 1s\n  budget: 50%\n"
 #: every scan full and one after the other: most of its time the daemon is in a scan
@@ -23,17 +23,14 @@ EVIDENCES = [pytest.param("kernel", marks=pytest.mark.bpf), "procfs"]
 def refused(*words: str, prefix: tuple[str, ...] = ()) -> tuple[int, list[str]]:
     """Exit status and stderr of a daemon that does not start."""
     ran = subprocess.run(
-        [*prefix, VMAD, "serve", *words], capture_output=True, text=True, timeout=60, check=False
+        [*prefix, vmad_for_all() if prefix else VMAD, "serve", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert ran.stdout == ""
     return ran.returncode, ran.stderr.splitlines()
-
-
-def open_to_everybody(tmp_path: Path) -> None:
-    """pytest keeps its directories to their owner."""
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_mode & 0o005 != 0o005:
-            directory.chmod(0o755)
 
 
 # --- stopping

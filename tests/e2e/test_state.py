@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemons import Daemon
-from tests.e2e.rights import as_nobody
-from tests.e2e.test_service import QUICK, open_to_everybody
+from tests.e2e.test_service import QUICK
 from tests.live.targets import Target
+from tests.other_users import as_nobody, open_to_everybody
 
 MARK = "vmad_group_memory_map_areas_highwater"
 GROWTH = "vmad_group_memory_map_areas_growth_per_second"

@@ -71,7 +71,8 @@ def test_the_rest_is_seen_without(
     with ForkedTarget() as target:
         made = [target.build(name) for name in ("moved_beside_faulted", "access_differs")]
         process = ProcessId(target.pid, target.start_time)
-        (row,) = here.census()[here.census()["pid"] == target.pid]
+        rows = here.census()
+        (row,) = rows[rows["pid"] == target.pid]
         (counted,) = here.summarise([process])
         table = here.table(process)
     here.close()

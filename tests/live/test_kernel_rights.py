@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from kernel_walks import WALKS
 
+from tests import other_users
+
 pytestmark = pytest.mark.bpf
 
 ROOT = Path(__file__).parents[2]
@@ -33,17 +35,15 @@ READ_ROOTS_PROCESS = (
 
 def as_nobody(script: str, *rights: str, **variables: str) -> str:
     """What a script prints as uid 65534 with these capabilities and no others."""
-    allowed = ",".join(f"+{right}" for right in rights)
-    ambient = ["--inh-caps", allowed, "--ambient-caps", allowed] if rights else []
+    packages = str(other_users.packages())
     ran = subprocess.run(
-        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *ambient,
-         "--bounding-set", ",".join(["-all", *([allowed] if rights else [])]), "--no-new-privs",
-         sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **variables},
+        [*other_users.as_nobody(*rights), "--no-new-privs", other_users.python(), "-c", script],
+        env={**os.environ, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1", **variables},
+        cwd="/",
         capture_output=True,
         text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert ran.stderr == ""
     return ran.stdout
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +12,10 @@ import numpy as np
 import pytest
 from targets import Made, Target
 
-from vmad.errors import CannotRead, ProcessGone
-from vmad.model.process import ProcessId, Unread, Unreadable
+from tests import other_users
+from vmad.errors import ProcessGone
+from vmad.model.process import ProcessId, Unread
 from vmad.sources.procfs.pagemap import PAGE_COUNTS, page_counts, zero_frame
-from vmad.sources.procfs.source import ProcfsSource
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -69,32 +67,36 @@ def test_the_zero_page_has_one_frame_for_whoever_may_see_frames() -> None:
     assert zero_frame() != 0
 
 
-def as_nobody(pid: int) -> tuple[str, str]:
-    """In a fork of ourselves without any right: (why maps was unread, pagemap's error)."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-        ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: /proc/self is ours again
-        source = ProcfsSource()
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-        start = int(stat[stat.rindex(b")") + 2 :].split()[19])
-        (result,) = source.summarise([ProcessId(pid, start)])
-        assert isinstance(result, Unreadable)
-        try:
-            page_counts(ProcessId(pid, start), np.array([[0, 4096]], np.uint64))
-            pages = "read"
-        except CannotRead as error:
-            pages = str(error)
-        os.write(write, f"{result.why.value}: {result.detail}\n{pages}".encode())
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read) as answers:
-        first, second = answers.read().split("\n")
-    os.waitpid(child, 0)
-    return first, second
+READ_ANOTHERS = """
+import sys
+import numpy as np
+from vmad.errors import CannotRead
+from vmad.model.process import ProcessId
+from vmad.sources.procfs.pagemap import page_counts
+from vmad.sources.procfs.source import ProcfsSource
+process = ProcessId(int(sys.argv[1]), int(sys.argv[2]))
+(result,) = ProcfsSource().summarise([process])
+print(f"{result.why.value}: {result.detail}")
+try:
+    print(page_counts(process, np.array([[0, 4096]], np.uint64)))
+except CannotRead as error:
+    print(error)
+"""
+
+
+def as_nobody(pid: int) -> list[str]:
+    """Without any right: why maps was unread, pagemap's error."""
+    stat = Path(f"/proc/{pid}/stat").read_bytes()
+    start = stat[stat.rindex(b")") + 2 :].split()[19].decode()
+    ran = subprocess.run(
+        [*other_users.as_nobody(), other_users.python(), "-c", READ_ANOTHERS, str(pid), start],
+        env=os.environ | {"PYTHONPATH": str(other_users.packages())},
+        cwd="/",
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return ran.stdout.splitlines()
 
 
 def test_another_users_process_is_unreadable_with_its_remedy(target: Target) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from targets import Target
 
+from tests import other_users
+
 STACK_OF_FILTER = """
 import ctypes, struct
 program = struct.pack('HBBI', 0x20, 0, 0, 0) + struct.pack('HBBI', 0x15, 0, 1, 28)
@@ -133,14 +135,16 @@ def test_a_pid_that_is_gone_is_said_so() -> None:
 
 def test_the_right_that_is_missing_is_named(target: Target) -> None:
     made = target.build("faulted_apart")
-    command = [
-        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
-        sys.executable, "-m", "vmad.probe",
-    ]  # fmt: skip
+    command = [*other_users.as_nobody(), other_users.python(), "-m", "vmad.probe"]
     request = json.dumps({"pid": made.pid, "boundaries": [made.boundary], "max_stop": 0.05})
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(
-        command, input=request + "\n", capture_output=True, text=True, check=False, env=environment
+        command,
+        input=request + "\n",
+        env=os.environ | {"PYTHONPATH": str(other_users.packages())},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert ran.returncode == 3
