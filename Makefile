@@ -84,6 +84,7 @@ clean:
 	rm -rf .venv build bench/out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) --silent -C vmad/sources/bpf clean
+	$(MAKE) --silent -C vmad/probe/payload clean
 
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-e2e lint docs bench
 .PHONY: deb clean fuzz fuzz-relaxed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Builds the BPF objects before they are packaged; all else is in pyproject.toml."""
+"""Builds what runs outside Python before it is packaged; all else is in pyproject.toml."""
 
 import shutil
 import subprocess
@@ -11,18 +11,22 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 from setuptools.errors import ExecError
 
-BPF = Path(__file__).parent / "vmad" / "sources" / "bpf"
+VMAD = Path(__file__).parent / "vmad"
+#: the BPF objects, and the code that a rebuild lets its target run
+BUILT = (VMAD / "sources" / "bpf", VMAD / "probe" / "payload")
 
 
-class BuildWithBpf(build_py):
+class BuildAll(build_py):
     """`make` knows what is out of date; it wants clang, llvm-strip and libbpf's headers."""
 
     def run(self) -> None:
         try:
-            subprocess.run(["make", "--silent", "-C", str(BPF)], check=True)
+            for folder in BUILT:
+                subprocess.run(["make", "--silent", "-C", str(folder)], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise ExecError(
-                f"the BPF objects do not build ({error}); install clang, llvm, libbpf-dev and make"
+                f"the BPF objects and the payload do not build ({error}); "
+                "install clang, llvm, libbpf-dev and make"
             ) from error
         if not self.editable_mode:
             # what an earlier build left there would be packaged, too
@@ -38,4 +42,4 @@ class WheelOfOneMachine(bdist_wheel):
         self.plat_name = get_platform()
 
 
-setup(cmdclass={"bdist_wheel": WheelOfOneMachine, "build_py": BuildWithBpf})
+setup(cmdclass={"bdist_wheel": WheelOfOneMachine, "build_py": BuildAll})

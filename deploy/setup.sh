@@ -132,9 +132,11 @@ fi
 
 # --- the BPF objects
 
-if ! make --silent --question -C vmad/sources/bpf 2>/dev/null; then
-	say "building the BPF objects"
+if ! make --silent --question -C vmad/sources/bpf 2>/dev/null ||
+	! make --silent --question -C vmad/probe/payload 2>/dev/null; then
+	say "building the BPF objects and the payload of a rebuild"
 	quietly make --silent -C vmad/sources/bpf || fail "the BPF objects do not build: $why"
+	quietly make --silent -C vmad/probe/payload || fail "the payload does not build: $why"
 fi
 
 # --- Prometheus and Alertmanager, unpacked rather than installed: the packages would start servers

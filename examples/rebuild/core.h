@@ -24,10 +24,11 @@ struct plan {
 	uint64_t run, end, page, seed;
 	/* where VMAs of the run begin, but for the first */
 	const uint64_t *cuts;
+	const char *pagemap; /* "/proc/self/pagemap" */
 	uint32_t n_cuts, prot, map_flags, n_advice;
 	uint32_t advice[8]; /* of madvise, for the fresh area */
 	uint32_t lock, spare; /* 0: not locked, 1: mlock, 2: mlock2(MLOCK_ONFAULT) */
-	/* pages that may stop being the zero page: a write gives each a frame of its own */
+	/* pages that may stop being the zero page, a frame for each; afterwards those still left */
 	uint64_t zero_pages;
 	/* what came of it: errno or 0, where, the page that was refused, bytes moved */
 	int32_t error;
@@ -163,7 +164,7 @@ static long plan_unregister(long uffd, uint64_t start, uint64_t length)
 static long plan_own_zero_pages(struct plan *plan, long pagemap)
 {
 	struct page_region regions[16];
-	uint64_t from = plan->run, owned = 0, at;
+	uint64_t from = plan->run, at;
 	long found, i;
 
 	do {
@@ -178,8 +179,9 @@ static long plan_own_zero_pages(struct plan *plan, long pagemap)
 			return plan_fail(plan, PLAN_ZERO, found);
 		for (i = 0; i < found; i++)
 			for (at = regions[i].start; at < regions[i].end; at += plan->page) {
-				if (owned++ >= plan->zero_pages)
+				if (!plan->zero_pages)
 					return plan_fail(plan, PLAN_ZERO, -CALL_EBUSY);
+				plan->zero_pages--;
 				plan_touch(at);
 			}
 		from = scan.walk_end;
@@ -311,7 +313,7 @@ static long plan_run(struct plan *plan)
 	uffd = call(__NR_userfaultfd, CALL_O_CLOEXEC, 0, 0);
 	if (uffd < 0)
 		return plan_fail(plan, PLAN_REGISTER, uffd);
-	pagemap = call6(__NR_openat, -100, (long)"/proc/self/pagemap", CALL_O_CLOEXEC, 0, 0, 0);
+	pagemap = call6(__NR_openat, -100, (long)plan->pagemap, CALL_O_CLOEXEC, 0, 0, 0);
 	if (pagemap < 0) {
 		plan_fail(plan, PLAN_ZERO, pagemap);
 		goto close_uffd;

@@ -131,6 +131,7 @@ int rebuild_areas(void *start, size_t length, struct rebuilt *result)
 	if (result->before == 1)
 		goto out;
 	plan.cuts = cuts;
+	plan.pagemap = "/proc/self/pagemap";
 	plan.n_cuts = result->before - 1;
 	plan.prot = PROT_READ | PROT_WRITE;
 	plan.zero_pages = length / page;

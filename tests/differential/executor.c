@@ -241,7 +241,7 @@ static long rebuild(const struct op *op, uint64_t from, uint64_t to)
 	struct plan plan = {
 		.run = from, .end = to, .page = page_size, .seed = seed, .cuts = starts + 1,
 		.n_cuts = count - 1, .prot = op->arg & 255, .map_flags = op->extra,
-		.lock = op->arg >> 8, .zero_pages = ~0ULL,
+		.lock = op->arg >> 8, .zero_pages = ~0ULL, .pagemap = "/proc/self/pagemap",
 	};
 
 	if (count < 2)

@@ -15,48 +15,33 @@ import numpy as np
 from tests.differential.executor import Executor, Variant
 from tests.differential.program import ARENA, ARENA_PAGES, PAGE, Kind, Op, Program, listing
 from tests.differential.trial import NotReproduced, start_time
-from vmad.model import flags as f
 from vmad.model.process import ProcessId
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
+from vmad.rules.carried import Carried, carried
 from vmad.rules.rebuild import RebuildRules
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.runs import recoverable
 from vmad.sources.source import Source
 
-_RW = f.VM_READ | f.VM_WRITE
-_LOCKED, _LOCKED_ON_FAULT = 1 << 13, 1 << 19
-#: flags that mmap gives by itself, or that do not matter to a merge
-_PLAIN = _RW | f.VM_EXEC | 0x70 | f.ACCOUNT | f.SOFTDIRTY | f.GUARD
-#: flag -> flag of mmap (include/uapi/asm-generic/mman-common.h)
-_BY_MMAP = {1 << 21: 0x4000}
-#: flag -> advice of madvise
-_BY_ADVICE = {
-    1 << 16: 1, 1 << 15: 2, 1 << 17: 10, 1 << 31: 12, 1 << 29: 14, 1 << 30: 15, 1 << 26: 16,
-    1 << 25: 18,
-}  # fmt: skip
-_KNOWN = _PLAIN | _LOCKED | _LOCKED_ON_FAULT | sum(_BY_MMAP) | sum(_BY_ADVICE)
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """VMAs that a rebuild would join; ``rows`` of the table, ``flags`` raw, of the first."""
+    """VMAs that a rebuild would join; ``rows`` of the table."""
 
     start: int
     end: int
     vmas: int
-    flags: int
+    carried: Carried
     rows: slice
 
     @property
     def op(self) -> Op:
         """What makes the executor rebuild it."""
-        lock = 0 if not self.flags & _LOCKED else 2 if self.flags & _LOCKED_ON_FAULT else 1
-        protection = 3 | (4 if self.flags & f.VM_EXEC else 0)
-        advice = sum(1 << a for flag, a in _BY_ADVICE.items() if self.flags & flag)
-        mapping = sum(m for flag, m in _BY_MMAP.items() if self.flags & flag)
+        advice = sum(1 << number for number in self.carried.advice)
         size = self.end - self.start
-        return Op(Kind.REBUILD, protection | lock << 8, self.start, size, advice, mapping)
+        how = self.carried.protection | self.carried.lock << 8
+        return Op(Kind.REBUILD, how, self.start, size, advice, self.carried.mapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +78,11 @@ def runs_of(table: VmaTable, rules: RebuildRules) -> list[Run]:
             judgement = rules.judge(int(rows["facts"][index]))
             if judgement.verdict is Verdict.MERGEABLE:
                 continue
-        raw = int(rows["flags"][begin])
-        alike = raw & _RW == _RW and not raw & ~_KNOWN
+        flags = carried(int(rows["flags"][begin]))
         # private mappings of /dev/zero are anonymous to the kernel, but have a file
-        if index - begin > 1 and alike and not rows["file"][begin]:
+        if index - begin > 1 and isinstance(flags, Carried) and not rows["file"][begin]:
             start, end = int(rows["start"][begin]), int(rows["end"][index - 1])
-            found.append(Run(start, end, index - begin, raw, slice(begin, index)))
+            found.append(Run(start, end, index - begin, flags, slice(begin, index)))
         begin = index
     return found
 

@@ -8,8 +8,16 @@ import json
 import sys
 from dataclasses import dataclass
 
+from vmad.cli import heal_rebuild
+from vmad.cli.heal_rebuild import DEFAULT_MAX_STOP as REBUILD_MAX_STOP
 from vmad.cli.options import add_format_option, pid, source_of
-from vmad.cli.probe_options import add_stop_option, expected_stop, run_probe, stop_text
+from vmad.cli.probe_options import (
+    DEFAULT_MAX_STOP,
+    add_stop_option,
+    expected_stop,
+    run_probe,
+    stop_text,
+)
 from vmad.cli.target import find_process
 from vmad.cli.terminal import Progress
 from vmad.errors import VmadError
@@ -19,8 +27,11 @@ from vmad.model.process import Evidence
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
 from vmad.probe.client import ProbeRun
+from vmad.rules.rebuild import RebuildRules
+from vmad.rules.rebuild_runs import rebuild_runs
 from vmad.rules.runs import recoverable
 from vmad.rules.stock import StockRules
+from vmad.sources.source import Source
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,7 +40,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "heal",
         help="merge what the kernel would merge at its next attempt",
         description="Merge the latent pairs of a process: set a hint on one VMA and take it "
-        "back, in stops of bounded length. Relief without a restart for a process near "
+        "back, in stops of bounded length. With --rebuild also what the kernel would not merge "
+        "by itself: runs that only anon_vma or page offset keep apart become one VMA, their pages "
+        "moved and not copied (Linux 6.8 and later). Relief without a restart for a process near "
         "vm.max_map_count. Without --apply it only says what it would do.",
     )
     parser.add_argument("pid", type=pid, metavar="PID")
@@ -37,10 +50,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     how.add_argument("--dry-run", action="store_true", help="only say what it would do (default)")
     how.add_argument("--apply", action="store_true", help="do it")
     parser.add_argument(
+        "--rebuild", action="store_true",
+        help="join runs that only anon_vma or page offset keep apart (docs/rebuild.md)",
+    )  # fmt: skip
+    parser.add_argument(
         "--evidence", choices=("auto", "kernel", "procfs"), default="auto",
         help="how the latent pairs are found; by procfs only candidates are known",
     )  # fmt: skip
-    add_stop_option(parser)
+    add_stop_option(parser, f"{DEFAULT_MAX_STOP:.0f} ms, {REBUILD_MAX_STOP:.0f} with --rebuild")
     add_format_option(parser)
     parser.set_defaults(run=run, capture=None)
 
@@ -54,14 +71,19 @@ class Plan:
     map_count: int | None
     certain: bool
     stop: float  #: seconds that the process would stand still, all stops together
+    rebuild: int  #: VMAs that a rebuild would save
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, and with --apply do it. Returns 1 when the count did not drop as predicted."""
     with source_of(arguments) as source, Progress(f"vmad: reading {arguments.pid}") as progress:
+        if arguments.rebuild:
+            arguments.max_stop = arguments.max_stop or REBUILD_MAX_STOP
+            return heal_rebuild.run(arguments, source, progress)
+        arguments.max_stop = arguments.max_stop or DEFAULT_MAX_STOP
         process = find_process(source, arguments.pid)
         table = source.table(process)
-        plan = _plan(table, StockRules(source.kernel))
+        plan = _plan(table, source)
         limit = source.max_map_count
         if not arguments.apply or not plan.boundaries:
             return _tell_plan(arguments, table.comm, plan, limit)
@@ -74,13 +96,15 @@ def run(arguments: argparse.Namespace) -> int:
     return _tell_result(arguments, table.comm, plan, result, after)
 
 
-def _plan(table: VmaTable, rules: StockRules) -> Plan:
+def _plan(table: VmaTable, source: Source) -> Plan:
+    rules, rebuild = StockRules(source.kernel), RebuildRules(source.kernel)
     certain = table.evidence is Evidence.KERNEL
     wanted = Verdict.MERGEABLE if certain else Verdict.UNKNOWN
     upper = table.rows[table.rows["pair"] == 1][["start", "facts"]].tolist()
     boundaries = [start for start, facts in upper if rules.judge(facts).verdict is wanted]
     stop = expected_stop(len(boundaries), table.map_count, table.evidence)
-    return Plan(boundaries, recoverable(table, rules), table.map_count, certain, stop)
+    saved = rebuild_runs(table, rebuild).saved if certain and rebuild.possible else 0
+    return Plan(boundaries, recoverable(table, rules), table.map_count, certain, stop, saved)
 
 
 def _tell_plan(arguments: argparse.Namespace, comm: str, plan: Plan, limit: int | None) -> int:
@@ -95,6 +119,7 @@ def _tell_plan(arguments: argparse.Namespace, comm: str, plan: Plan, limit: int 
                     "max_map_count": limit,
                     "latent_pairs": len(plan.boundaries),
                     "predicted": plan.predicted,
+                    "rebuild_saves": plan.rebuild,
                 }
             )
         )
@@ -104,6 +129,7 @@ def _tell_plan(arguments: argparse.Namespace, comm: str, plan: Plan, limit: int 
     )
     if not plan.boundaries:
         print("Nothing to heal: no pair of it would merge.")
+        _tell_rebuild(arguments, plan)
         return 0
     if not plan.certain:
         print(
@@ -119,7 +145,14 @@ def _tell_plan(arguments: argparse.Namespace, comm: str, plan: Plan, limit: int 
     gain = "an unknown number of VMAs" if plan.predicted is None else counted(plan.predicted, "VMA")
     pairs = counted(len(plan.boundaries), "latent pair")
     print(f"Would merge {pairs} and gain {gain}; --apply does.")
+    _tell_rebuild(arguments, plan)
     return 0
+
+
+def _tell_rebuild(arguments: argparse.Namespace, plan: Plan) -> None:
+    if plan.rebuild > len(plan.boundaries):
+        vmas = counted(plan.rebuild, "VMA")
+        print(f"A rebuild could join more, {vmas} in all: vmad heal {arguments.pid} --rebuild")
 
 
 def _tell_result(

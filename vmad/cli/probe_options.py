@@ -44,15 +44,15 @@ def address(text: str) -> int:
     return value
 
 
-def add_stop_option(parser: argparse.ArgumentParser) -> None:
-    """--max-stop."""
+def add_stop_option(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """--max-stop; with words about its ``default`` it is None where it is not given."""
     parser.add_argument(
         "--max-stop",
         type=milliseconds,
-        default=DEFAULT_MAX_STOP,
+        default=None if default else DEFAULT_MAX_STOP,
         metavar="MS",
         help="longest time that the process may stand still at once; a process that does not "
-        f"stop by then is let go (default {DEFAULT_MAX_STOP:.0f} ms)",
+        f"stop by then is let go (default {default or f'{DEFAULT_MAX_STOP:.0f} ms'})",
     )
 
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """``python -m vmad.probe``: the program that traces. One JSON request in, JSON lines out.
 
-Request: {"pid", "boundaries", "max_stop", "evidence", "latent_only", "room_needed"}. Events:
-{"event": "target"}, then {"event": "stop"} per stop, then {"event": "end"}; or {"event": "error",
-"kind", "what", "remedy"}. It ends when told by SIGINT or SIGTERM, or when nobody reads any more,
-after the stop in hand; a stop is bounded. When it is killed, the kernel frees the target, and the
-frames that lie on its stack restore it (vmad/probe/frames.py).
+Request: {"pid", "boundaries", "max_stop", "evidence", "latent_only", "room_needed"}, or {"pid",
+"runs", "max_stop"} for a rebuild. Events: {"event": "target"}, then {"event": "stop"} per stop,
+then {"event": "end"}; or {"event": "error", "kind", "what", "remedy"}. It ends when told by SIGINT
+or SIGTERM, or when nobody reads any more, after the stop in hand; a stop is bounded. When it is
+killed, the kernel frees the target, and the frames that lie on its stack restore it
+(vmad/probe/frames.py).
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from vmad.errors import VmadError
+from vmad.probe.rebuild import RebuildSession
 from vmad.probe.session import Answer, Session, Stop
 from vmad.probe.sight import Seen
 
@@ -45,8 +48,15 @@ def main() -> int:
     except ValueError as error:
         tell({"event": "error", "kind": "UsageError", "what": f"not a request: {error}"})
         return 2
-    session: Session | None = None
+    session: Session | RebuildSession | None = None
     try:
+        if "runs" in request:
+            session = RebuildSession(request["pid"], max_stop=request["max_stop"])
+            tell({"event": "target", "pid": session.target.pid, "evidence": "kernel"})
+            for rebuilt in session.rebuild([tuple(run) for run in request["runs"]], cancelled):
+                tell({"event": "stop", **asdict(rebuilt)})
+            tell({"event": "end", "cancelled": cancelled()})
+            return 0
         session = Session(
             request["pid"],
             max_stop=request["max_stop"],

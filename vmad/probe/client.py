@@ -39,6 +39,16 @@ class ProbeRun:
     cancelled: bool = False
 
 
+@dataclass(slots=True)
+class RebuildRun:
+    """What one rebuild said. ``parts`` are Rebuilt of vmad/probe/rebuild.py as dictionaries."""
+
+    stops: list[float] = field(default_factory=list)
+    threads: int = 0
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    cancelled: bool = False
+
+
 def probe(
     pid: int,
     boundaries: Sequence[int],
@@ -53,6 +63,42 @@ def probe(
     Raises what the program raises (see refusals). When the caller stops early, the program
     finishes the stop in hand and ends.
     """
+    run = ProbeRun()
+    request = {
+        "pid": pid, "boundaries": list(boundaries), "max_stop": max_stop,
+        "evidence": evidence, "latent_only": latent_only, "room_needed": room_needed,
+    }  # fmt: skip
+    for event in _events(request):
+        match event["event"]:
+            case "target":
+                run.evidence = event["evidence"]
+            case "stop":
+                run.stops.append(event["seconds"])
+                run.threads = max(run.threads, event["threads"])
+                run.answers += event["answers"]
+                yield run
+            case "end":
+                run.cancelled = event["cancelled"]
+    yield run
+
+
+def rebuild(pid: int, runs: Sequence[tuple[int, int]], *, max_stop: float) -> Iterator[RebuildRun]:
+    """Rebuild runs [start, end), in the same manner."""
+    run = RebuildRun()
+    for event in _events({"pid": pid, "runs": list(runs), "max_stop": max_stop}):
+        match event["event"]:
+            case "stop":
+                run.stops.append(event["seconds"])
+                run.threads = max(run.threads, event["threads"])
+                run.parts += event["rebuilt"]
+                yield run
+            case "end":
+                run.cancelled = event["cancelled"]
+    yield run
+
+
+def _events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the program says to a request, without its errors, which are raised."""
     program = subprocess.Popen(
         [sys.executable, "-P", "-m", "vmad.probe"],
         stdin=subprocess.PIPE,
@@ -61,34 +107,20 @@ def probe(
     )
     assert program.stdin is not None
     assert program.stdout is not None
-    run = ProbeRun()
     ended = False
     try:
-        request = {
-            "pid": pid, "boundaries": list(boundaries), "max_stop": max_stop,
-            "evidence": evidence, "latent_only": latent_only, "room_needed": room_needed,
-        }  # fmt: skip
         with suppress(BrokenPipeError):
             program.stdin.write(json.dumps(request).encode() + b"\n")
             program.stdin.close()
         for line in program.stdout:
             event = json.loads(line)
-            match event["event"]:
-                case "target":
-                    run.evidence = event["evidence"]
-                case "stop":
-                    run.stops.append(event["seconds"])
-                    run.threads = max(run.threads, event["threads"])
-                    run.answers += event["answers"]
-                    yield run
-                case "error":
-                    ended = True
-                    kind = _KINDS.get(event["kind"], VmadError)
-                    error = kind(event["what"], event["remedy"])
-                    error.exit_status = event["status"]
-                    raise error
-                case "end":
-                    ended, run.cancelled = True, event["cancelled"]
+            ended = event["event"] in ("error", "end")
+            if event["event"] == "error":
+                kind = _KINDS.get(event["kind"], VmadError)
+                error = kind(event["what"], event["remedy"])
+                error.exit_status = event["status"]
+                raise error
+            yield event
     finally:
         if not ended:
             with suppress(ProcessLookupError):
@@ -97,4 +129,3 @@ def probe(
         program.wait()
     if not ended:
         raise VmadError(f"the probe program ended without an answer (status {program.returncode})")
-    yield run

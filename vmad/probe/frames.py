@@ -7,6 +7,7 @@ the 128 bytes that its code may use there, System V ABI 3.2.2), as if signal han
 entered: the return after the injected call leads into rt_sigreturn, which takes the next frame:
 
     madvise(away) → frame 1: madvise(back) → frame 2: the original registers and signal mask
+    mmap, code of ours → frame 1: munmap → frame 2: the same
 
 On the ordinary way none of them is used: the tracer restores everything and puts back the bytes.
 Layout of a frame: struct rt_sigframe of arch/x86/include/asm/sigframe.h, ucontext and sigcontext
@@ -21,6 +22,9 @@ from typing import Protocol
 
 RED_ZONE = 128
 SYS_MADVISE = 28
+
+#: a system call: its number, and the first three arguments
+Call = tuple[int, int, int, int]
 
 #: ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK (include/linux/errno.h):
 #: the kernel's own word that a system call is to be begun again
@@ -92,13 +96,13 @@ def signed(value: int) -> int:
 
 
 def build_chain(
-    registers: Registers, mask: int, xstate: bytes, places: Places, back: tuple[int, int, int]
+    registers: Registers, mask: int, xstate: bytes, places: Places, back: Call
 ) -> Chain:
     """The two frames for a thread.
 
-    ``mask`` is its signal mask, ``xstate`` what NT_X86_XSTATE gives, ``back`` the arguments
-    (address, length, advice) of the second madvise. The chain also serves any later toggle of
-    the same thread when its first frame is laid anew.
+    ``mask`` is its signal mask, ``xstate`` what NT_X86_XSTATE gives, ``back`` the call
+    that takes back what is done. The chain also serves any later toggle of the same thread when
+    its first frame is laid anew.
     """
     (xfeatures,) = struct.unpack_from("<Q", xstate, _SW_RESERVED)
     if len(xstate) > _TILE_DATA_SIZE and not xfeatures & _TILE_DATA:
@@ -113,8 +117,8 @@ def build_chain(
     result, number = signed(registers.rax), signed(registers.orig_rax)
     if number >= 0 and result in RESTARTS:
         own["rax"], own["rip"] = registers.orig_rax, registers.rip - 2
-    again = dict(zip(("rdi", "rsi", "rdx"), back, strict=True))
-    again |= {"rax": SYS_MADVISE, "rsp": frame2, "rip": places.call}
+    again = dict(zip(("rax", "rdi", "rsi", "rdx"), back, strict=True))
+    again |= {"rsp": frame2, "rip": places.call}
     area = bytearray(xstate)
     struct.pack_into("<IIQI", area, _SW_RESERVED, _MAGIC1, fp_size, xfeatures, len(xstate))
     content = bytearray(total)

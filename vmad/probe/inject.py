@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Making a stopped thread call madvise with its own code, and putting it back exactly.
+"""Making a stopped thread make calls with its own code, and putting it back exactly.
 
 No text is written: the registers point at a ``syscall`` of the target's own. Signals are held
 back meanwhile by the thread's mask, so that no handler runs on borrowed registers. The thread is
@@ -14,6 +14,7 @@ import ctypes
 import os
 import signal
 import struct
+from typing import Self
 
 from ptrace.binding.func import (
     PTRACE_CONT,
@@ -25,7 +26,7 @@ from ptrace.binding.linux_struct import iovec_struct, user_regs_struct
 from ptrace.error import PtraceError
 
 from vmad.probe.calls import call, get_registers, set_registers
-from vmad.probe.frames import FRAME_SIZE, RED_ZONE, SYS_MADVISE, Chain, build_chain, signed
+from vmad.probe.frames import FRAME_SIZE, RED_ZONE, SYS_MADVISE, Call, Chain, build_chain, signed
 from vmad.probe.gadget import Gadgets, read_memory, write_memory
 from vmad.probe.refusals import LeftChanged, Refused, TargetGone
 from vmad.probe.toggle import Toggle
@@ -53,8 +54,8 @@ _GRACE = 5.0
 _TRIES = 100
 
 
-class Injection:
-    """One stopped thread that makes calls; a context. All raise TargetGone on SIGKILL."""
+class Borrowed:
+    """One stopped thread that makes calls; a context. All raise PtraceError on SIGKILL."""
 
     def __init__(
         self, thread: Stopped, gadgets: Gadgets, deadline: Deadline, seccomp: bool
@@ -68,45 +69,14 @@ class Injection:
         self._working = user_regs_struct()
         self._late_stop = False
 
-    def __enter__(self) -> Injection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.restore()
 
-    def toggle(self, toggle: Toggle, start: int, length: int) -> str | None:
-        """Set the hint away and back on a whole VMA.
-
-        Returns why the kernel refused the first call, which then has changed nothing. Raises
-        Refused (no way to inject), LeftChanged (the second call failed).
-        """
-        back = (start, length, toggle.back)
-        try:
-            if self._chain is None:
-                self._prepare(back)
-            else:
-                self._lay_again(back)
-            assert self._chain is not None
-            error = self._madvise(start, length, toggle.away, self._chain.address)
-            if error:
-                return f"madvise in the target failed: {os.strerror(error).lower()}"
-            # 6.12 and later may give EAGAIN for want of memory and leave the hint set
-            for _ in range(_TRIES):
-                error = self._madvise(start, length, toggle.back, self._chain.address + FRAME_SIZE)
-                if error not in (_EAGAIN, _ENOMEM):
-                    break
-            if error:
-                raise LeftChanged(
-                    f"the hint of {start:#x} could not be restored: {os.strerror(error)}"
-                )
-            return None
-        except (PtraceError, ProcessLookupError, ChildProcessError) as error:
-            if getattr(error, "errno", _ESRCH) in (None, _ESRCH):
-                raise TargetGone(f"thread {self.tid} was killed in the middle") from error
-            raise
-
-    def _prepare(self, back: tuple[int, int, int]) -> None:
-        """Lay the frames and hold signals back."""
+    def prepare(self, back: Call) -> None:
+        """Lay the frames, of which the first makes the call ``back`` if we die. Raises Refused."""
         if self._seccomp:
             suspend_seccomp(self.tid)
         call(_GETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
@@ -117,31 +87,39 @@ class Injection:
         write_memory(self.tid, chain.address, chain.content)
         self._chain = chain
 
-    def _lay_again(self, back: tuple[int, int, int]) -> None:
-        """Change the arguments in the first frame to those of the next toggle."""
-        assert self._chain is not None
-        address, length, advice = back
-        rdi_rsi = self._chain.address + 48 + 64  # pretcode, flags, link, stack; r8..r15
-        write_memory(self.tid, rdi_rsi, struct.pack("<QQ", address, length))
-        write_memory(self.tid, rdi_rsi + 32, struct.pack("<Q", advice))  # after rbp, rbx
+    def make(self, number: int, *arguments: int, last: bool = False) -> int:
+        """One system call; returns its result, or its error as a negative number.
 
-    def _madvise(self, start: int, length: int, advice: int, stack: int) -> int:
-        """One call; returns its errno or 0."""
+        If we die in it, the thread goes on with the call that :meth:`prepare` was given, or, where
+        this is that call (``last``), with its own business.
+        """
+        assert self._chain is not None
+        self.aim(self._gadgets.call, self._chain.address + (FRAME_SIZE if last else 0))
+        working = self._working
+        for name, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments, strict=False):
+            setattr(working, name, ctypes.c_ulong(value).value)
+        working.rax = number
+        self.release()
+        self._to_system_call_stop()  # its beginning
+        self._to_system_call_stop()  # its end
+        return signed(get_registers(self.tid).rax)
+
+    def aim(self, instruction: int, stack: int) -> user_regs_struct:
+        """Working registers that go on at an instruction; changed by the caller, then released."""
         working = self._working
         ctypes.memmove(
             ctypes.addressof(working), ctypes.addressof(self._registers), ctypes.sizeof(working)
         )
-        working.rip, working.rsp = self._gadgets.call, stack
-        working.rax, working.rdi, working.rsi, working.rdx = SYS_MADVISE, start, length, advice
+        working.rip, working.rsp = instruction, stack
         # not in a system call: the kernel begins none again on the way to ours
         working.orig_rax = ctypes.c_ulong(-1).value
-        set_registers(self.tid, working)
+        return working
+
+    def release(self) -> None:
+        """Give the thread the working registers, with all signals held back; it stays stopped."""
+        set_registers(self.tid, self._working)
         held_back = ctypes.c_uint64(_ALL_SIGNALS)
         call(_SETSIGMASK, self.tid, 8, ctypes.addressof(held_back))
-        self._to_system_call_stop()  # its beginning
-        self._to_system_call_stop()  # its end
-        result = signed(get_registers(self.tid).rax)
-        return -result if -4096 < result < 0 else 0
 
     def _to_system_call_stop(self) -> None:
         while True:
@@ -192,6 +170,51 @@ class Injection:
             if getattr(error, "errno", None) != _ESRCH:
                 raise
             # SIGKILL: nothing is left to restore
+
+
+class Injection(Borrowed):
+    """A borrowed thread that toggles hints. All raise TargetGone on SIGKILL."""
+
+    def toggle(self, toggle: Toggle, start: int, length: int) -> str | None:
+        """Set the hint away and back on a whole VMA.
+
+        Returns why the kernel refused the first call, which then has changed nothing. Raises
+        Refused (no way to inject), LeftChanged (the second call failed).
+        """
+        back = (SYS_MADVISE, start, length, toggle.back)
+        try:
+            if self._chain is None:
+                self.prepare(back)
+            else:
+                self._lay_again(start, length, toggle.back)
+            error = self._madvise(start, length, toggle.away)
+            if error:
+                return f"madvise in the target failed: {os.strerror(error).lower()}"
+            # 6.12 and later may give EAGAIN for want of memory and leave the hint set
+            for _ in range(_TRIES):
+                error = self._madvise(start, length, toggle.back, last=True)
+                if error not in (_EAGAIN, _ENOMEM):
+                    break
+            if error:
+                raise LeftChanged(
+                    f"the hint of {start:#x} could not be restored: {os.strerror(error)}"
+                )
+            return None
+        except (PtraceError, ProcessLookupError, ChildProcessError) as error:
+            if getattr(error, "errno", _ESRCH) in (None, _ESRCH):
+                raise TargetGone(f"thread {self.tid} was killed in the middle") from error
+            raise
+
+    def _madvise(self, start: int, length: int, advice: int, last: bool = False) -> int:
+        """Its errno or 0."""
+        return -min(self.make(SYS_MADVISE, start, length, advice, last=last), 0)
+
+    def _lay_again(self, address: int, length: int, advice: int) -> None:
+        """Change the arguments in the first frame to those of the next toggle."""
+        assert self._chain is not None
+        rdi_rsi = self._chain.address + 48 + 64  # pretcode, flags, link, stack; r8..r15
+        write_memory(self.tid, rdi_rsi, struct.pack("<QQ", address, length))
+        write_memory(self.tid, rdi_rsi + 32, struct.pack("<Q", advice))  # after rbp, rbx
 
 
 def suspend_seccomp(tid: int) -> None:

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vmad.model.flags import GUARD, SOFTDIRTY
@@ -16,10 +14,11 @@ from vmad.model.process import ProcessId
 from vmad.model.verdict import Verdict
 from vmad.probe.gadget import find_gadgets
 from vmad.probe.inject import Injection, choose_thread
+from vmad.probe.promptness import await_sleepers, come_first, move_near
 from vmad.probe.question import Question, merged, pose, unexpected
-from vmad.probe.refusals import DidNotStop, Refused, TargetGone
+from vmad.probe.refusals import DidNotStop, TargetGone
 from vmad.probe.sight import Seen, Sight, open_sight
-from vmad.probe.target import Target, examine, may_not_trace, uninterruptible
+from vmad.probe.target import Target, examine, may_not_trace
 from vmad.probe.tracing import Threads
 from vmad.rules.stock import StockRules
 from vmad.sources.maximum import read_max_map_count
@@ -30,8 +29,6 @@ _ENOUGH = 0.5
 _REST = 2.0
 #: stops in a row that may fail since a thread was not given a processor in time
 _LATE_AT_MOST = 10
-#: seconds to wait, without having stopped anything, for threads in uninterruptible sleeps
-_WAIT_FOR_SLEEPERS = 0.5
 
 
 @dataclass(slots=True)
@@ -99,10 +96,7 @@ class Session:
         self._max_map_count = read_max_map_count("/proc")
         self.gave_up = False
         self._joined = (0, 0)
-        with suppress(PermissionError):
-            # the target waits for us: a thread of it that we have let go must not run before the
-            # others are let go too. Every stop is bounded, and between stops we sleep.
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        come_first()
 
     def ask(self, boundaries: Sequence[int], cancelled: Callable[[], bool]) -> Iterator[Stop]:
         """Ask about each boundary; one Stop after the other, the target running in between."""
@@ -125,8 +119,8 @@ class Session:
     def _stop(self, boundaries: Sequence[int]) -> Stop:
         if not self.target.still_the_same():
             raise TargetGone(f"process {self.target.pid} is gone")
-        self._await_sleepers()
-        self._move_near()
+        await_sleepers(self.target)
+        move_near(self.target.pid)
         threads = Threads(self.target)
         answers: list[Answer] = []
         count = 0
@@ -212,36 +206,6 @@ class Session:
                 return answer
             before = after
         return answer
-
-    def _move_near(self) -> None:
-        """Run on the processor of the thread that will most likely be borrowed.
-
-        Each call in the target is a change from us to it and back: on one processor that takes
-        a few µs, between two of a virtual machine an interrupt each way (measured: 93 µs).
-        """
-        with suppress(OSError, ValueError, IndexError):
-            with open(f"/proc/{self.target.pid}/stat", "rb") as file:
-                text = file.read()
-            processor = int(text[text.rindex(b")") + 2 :].split()[36])
-            os.sched_setaffinity(0, {processor})
-
-    def _await_sleepers(self) -> None:
-        """Wait a little for threads in uninterruptible sleep, before anything is stopped."""
-        ends = time.monotonic() + _WAIT_FOR_SLEEPERS
-        while sleepers := self._sleepers():
-            if time.monotonic() > ends:
-                raise Refused(
-                    f"process {self.target.pid}: thread {sleepers[0]} is in an uninterruptible "
-                    "sleep and cannot be stopped",
-                    "try again later",
-                )
-            time.sleep(0.01)
-
-    def _sleepers(self) -> list[int]:
-        try:
-            return uninterruptible(self.target.pid)
-        except (FileNotFoundError, ProcessLookupError) as error:
-            raise TargetGone(f"process {self.target.pid} is gone") from error
 
     def close(self) -> None:
         """Give back what is held; nothing is attached between stops."""

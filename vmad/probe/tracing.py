@@ -85,9 +85,12 @@ class Deadline:
         """Status of the next stop or end of a thread. Raises TimeoutError, ChildProcessError."""
         self._waiting = True
         try:
-            return os.waitpid(tid, _WALL)[1]
+            # looked at first and taken afterwards: a ring between the kernel's answer and ours
+            # would lose the status, and with it the thread
+            os.waitid(os.P_PID, tid, os.WEXITED | os.WSTOPPED | os.WNOWAIT | _WALL)
         finally:
             self._waiting = False
+        return os.waitpid(tid, _WALL)[1]
 
     def extend(self, seconds: float) -> None:
         """Give more time, to put things back."""

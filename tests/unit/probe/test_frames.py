@@ -31,7 +31,7 @@ def registers(**changed: int) -> SimpleNamespace:
 
 
 def chain(thread: SimpleNamespace) -> Chain:
-    return build_chain(thread, 0xABCD, bytes(2696), Places(), (0x5000, 0x3000, 0))
+    return build_chain(thread, 0xABCD, bytes(2696), Places(), (SYS_MADVISE, 0x5000, 0x3000, 0))
 
 
 def restored(content: bytes, frame: int) -> dict[str, int]:

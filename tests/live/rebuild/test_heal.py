@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""``vmad heal --rebuild`` of a process that notices everything: nothing is lost, come what may."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from vmad.model.kernel import running_kernel
+from vmad.rules.rebuild import SINCE
+
+SOURCE = Path(__file__).with_name("mover.c")
+MOVES = running_kernel().version[:2] >= SINCE
+
+pytestmark = pytest.mark.bpf
+only_where_pages_move = pytest.mark.skipif(not MOVES, reason="UFFDIO_MOVE came with 6.8")
+
+
+class Report(NamedTuple):
+    """One answer of the target: rounds of its threads, VMAs of its row and in all, open files."""
+
+    reads: int
+    adds: int
+    receives: int
+    wrong: int
+    row: int
+    vmas: int
+    files: int
+
+
+class Mover:
+    """The running target."""
+
+    def __init__(self, binary: Path, pieces: int, **how: int) -> None:
+        self.process = subprocess.Popen(
+            [binary, str(pieces)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how
+        )
+        assert self.process.stdout is not None
+        self.pid = int(self.process.stdout.readline())
+
+    def ask(self, what: str = "look") -> Report:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{what}\n")
+        self.process.stdin.flush()
+        words = self.process.stdout.readline().split()
+        assert len(words) == 7, f"the target is gone: status {self.process.wait()}"
+        return Report(*map(int, words))
+
+    def after_more_work(self) -> Report:
+        """What it says once each thread has gone on: none is stuck."""
+        before = self.ask()
+        while True:
+            now = self.ask()
+            if all(new > old for old, new in zip(before[:3], now[:3], strict=True)):
+                return now
+
+    def stop(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mover") / "mover"
+    flags = ("-O1", "-Wall", "-Wextra", "-Werror", "-pthread")
+    subprocess.run(["gcc", *flags, "-o", path, SOURCE], check=True)
+    return path
+
+
+@pytest.fixture
+def mover(binary: Path) -> Iterator[Callable[..., Mover]]:
+    running: list[Mover] = []
+
+    def start(pieces: int, **how: int) -> Mover:
+        running.append(Mover(binary, pieces, **how))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+def heal(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vmad", "heal", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.skipif(MOVES, reason="for kernels that cannot")
+def test_a_kernel_that_cannot_says_so(mover: Callable[..., Mover]) -> None:
+    said = heal(mover(16).pid, "--rebuild")
+    assert said.returncode == 0
+    assert "cannot move pages between areas; UFFDIO_MOVE came with 6.8" in said.stdout
+
+
+@only_where_pages_move
+def test_what_was_predicted_is_reached_and_nothing_is_noticed(mover: Callable[..., Mover]) -> None:
+    target = mover(400)
+    before = target.ask()
+    plain = heal(target.pid)
+    planned = heal(target.pid, "--rebuild")
+    assert target.ask().row == before.row == 400
+    done = heal(target.pid, "--rebuild", "--apply", "--max-stop", "500")
+    after = target.after_more_work()
+
+    assert f"A rebuild could join more, 399 VMAs in all: vmad heal {target.pid}" in plain.stdout
+    assert "1 run of 400 VMAs would become 1 VMA: 399 VMAs fewer." in planned.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "399 VMAs fewer (399 predicted)" in done.stdout
+    assert (after.wrong, after.row, after.files) == (0, 1, before.files)
+    assert after.vmas == before.vmas - 399
+
+
+@only_where_pages_move
+def test_short_stops_leave_a_vma_for_each_piece(mover: Callable[..., Mover]) -> None:
+    target = mover(2000)
+    before = target.ask()
+    planned = json.loads(
+        heal(target.pid, "--rebuild", "--max-stop", "4", "--format", "json").stdout
+    )
+    done = json.loads(
+        heal(
+            target.pid, "--rebuild", "--apply", "--max-stop", "4", "--format", "json"
+        ).stdout
+    )  # fmt: skip
+    after = target.after_more_work()
+
+    assert 1900 < planned["predicted"] < 1999
+    assert done["map_count_before"] - done["map_count_after"] == 2000 - after.row
+    assert len(done["stops_seconds"]) > 1
+    assert 1 < after.row < 200
+    assert (after.wrong, after.files) == (0, before.files)
+
+
+@only_where_pages_move
+def test_pages_that_a_child_shares_stay_with_their_vmas(mover: Callable[..., Mover]) -> None:
+    target = mover(20)
+    target.ask("fork")
+    done = heal(target.pid, "--rebuild", "--apply")
+    after = target.after_more_work()
+
+    assert done.returncode == 0
+    assert "is shared with a child, pinned, or merged by KSM" in done.stdout
+    assert (after.wrong, after.row) == (0, 20)
+
+
+#: for each line on stdin: rebuilds in a child that dies by SIGKILL at the next ptrace call, then at
+#: the next look at the memory of the target, while its code runs; 0 when the child came to the end
+DIE_AT = """
+import os, signal, sys
+import vmad.probe.calls as calls, vmad.probe.tracing as tracing, vmad.probe.inject as inject
+import vmad.probe.visit as visit
+from vmad.probe.rebuild import RebuildSession
+pid, start, end, which = map(int, sys.argv[1:])
+session = RebuildSession(pid, max_stop=0.5)
+done, last = 0, 0
+def dying(real):
+    def wrapped(*arguments):
+        global done
+        done += 1
+        if done == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments)
+    return wrapped
+if which == 0:
+    calls.call = tracing.call = inject.call = visit.call = dying(calls.call)
+else:
+    visit.read_memory = dying(visit.read_memory)
+for line in sys.stdin:
+    last += 1
+    child = os.fork()
+    if child == 0:
+        for stop in session.rebuild([(start, end)], lambda: False):
+            pass
+        os._exit(0)
+    killed = os.waitpid(child, 0)[1] == signal.SIGKILL
+    print(last if killed else 0, flush=True)
+"""
+
+
+@only_where_pages_move
+@pytest.mark.parametrize("which", [0, 1], ids=["ptrace calls", "looks"])
+def test_the_death_of_the_tracer_at_any_step_loses_nothing(
+    mover: Callable[..., Mover], which: int
+) -> None:
+    """The process goes on, with the runs as they were or rebuilt, and nothing left behind."""
+    target = mover(24)
+    page = os.sysconf("SC_PAGESIZE")
+    start, end = 0x200000000000, 0x200000000000 + 24 * 8 * page
+    before = target.after_more_work()
+    command = [sys.executable, "-c", DIE_AT, *map(str, (target.pid, start, end, which))]
+    deaths, rebuilt = 0, 0
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as session:
+        assert session.stdin is not None
+        assert session.stdout is not None
+        while True:
+            assert target.ask("spoil").row > 20
+            session.stdin.write("\n")
+            session.stdin.flush()
+            step = int(session.stdout.readline())
+            if not step:
+                break
+            deaths += 1
+            now = target.after_more_work()
+            while now.vmas > before.vmas:  # the borrowed thread waits a second for its tracer
+                now = target.after_more_work()
+            assert (now.wrong, now.files) == (0, before.files), f"death at step {step}"
+            assert now.row in (1, 24), f"death at step {step}"
+            rebuilt += now.row == 1
+        session.stdin.close()
+
+    assert deaths > (30 if which == 0 else 1)
+    assert rebuilt > 0
+    assert target.after_more_work().row == 1
+
+
+@only_where_pages_move
+def test_a_target_that_is_killed_in_the_middle_ends_the_rebuild(
+    mover: Callable[..., Mover],
+) -> None:
+    target = mover(3000)
+    command = [sys.executable, "-m", "vmad", "heal", str(target.pid), "--rebuild", "--apply"]
+    command += ["--max-stop", "2"]  # many stops
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as healing:
+        while target.ask().row > 2900:
+            assert healing.poll() is None
+        target.process.send_signal(signal.SIGKILL)
+        _, errors = healing.communicate(timeout=60)
+
+    assert healing.returncode == 3
+    assert errors.count("\n") == 1
+    assert "is gone" in errors or "was killed" in errors
+
+
+@only_where_pages_move
+def test_without_the_right_to_a_userfaultfd_it_says_which(
+    binary: Path,
+) -> None:
+    with open("/proc/sys/vm/unprivileged_userfaultfd", encoding="ascii") as file:
+        if file.read().strip() == "1":
+            pytest.skip("here every process has that right")
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to other users
+        os.chmod(folder, 0o755)
+        target = Mover(Path(shutil.copy(binary, folder)), 16, user=65534, group=65534)
+        done = heal(target.pid, "--rebuild", "--apply")
+        after = target.after_more_work()
+        target.stop()
+
+    assert done.returncode == 1
+    assert "may not have a userfaultfd of the whole kernel; it needs CAP_SYS_PTRACE" in done.stderr
+    assert (after.wrong, after.row) == (0, 16)
