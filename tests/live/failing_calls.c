@@ -2,9 +2,10 @@
 /*
  * Makes one call of a process that has a given number of VMAs, and says what it returned.
  *
- * failing_calls CALL VMAS: prints "PID ERRNO" (brk and pthread_create: as libc would say it) once
+ * failing_calls CALL VMAS [WAIT]: prints "PID ERRNO" (brk and pthread_create: as libc would say it) once
  * the call was made, and waits for the end of standard input before it goes. VMAS 0: as few as it
- * has; the calls of the second half fail whatever the limit.
+ * has; the calls of the second half fail whatever the limit. With WAIT it prints a line once it has
+ * its VMAS and makes the call when a byte comes in.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -190,7 +191,7 @@ int main(int argc, char **argv)
 	char byte;
 	int result;
 
-	if (argc != 3)
+	if (argc < 3)
 		return 2;
 	page = sysconf(_SC_PAGESIZE);
 	area = mmap((char *)0x200000000000, 9 * page, WRITABLE, ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -206,6 +207,11 @@ int main(int argc, char **argv)
 			return 1;
 	}
 	fill(atoi(argv[2]));
+	if (argc > 3) {
+		dprintf(1, "ready\n");
+		if (read(0, &byte, 1) != 1)
+			return 1;
+	}
 	result = call(argv[1]);
 	dprintf(1, "%d %d\n", getpid(), result);
 	while (read(0, &byte, 1) > 0)

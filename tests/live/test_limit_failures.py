@@ -108,6 +108,24 @@ def test_process_that_fails_again_and_again_is_one_row_and_every_failure(
     assert (made.number, found.count) == (errno.ENOMEM, 1000)
 
 
+def test_on_demand_calls_are_watched_while_somebody_is_near(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = KernelFailures(KERNEL, LIMIT, ("sys_exit",), on_demand=True)
+    failures.most_is(LIMIT // 2 - 1)
+    assert not failures.attached
+    failures.most_is(LIMIT // 2 + 1)
+    assert failures.attached
+    with calling(program, "mmap", LIMIT + 1) as made:
+        assert len(of(made.pid, failures)) == 1
+    failures.most_is(100)
+    assert failures.attached, "it may come back"
+    monkeypatch.setattr("vmad.sources.bpf.failures.WATCH_ON_SECONDS", 0.0)
+    failures.most_is(100)
+    assert not failures.attached
+    failures.close()
+
+
 def test_what_finds_no_row_is_counted_as_lost() -> None:
     """A limit of one VMA makes every ENOMEM one of the limit."""
     failures = KernelFailures(KERNEL, 1)
@@ -115,9 +133,10 @@ def test_what_finds_no_row_is_counted_as_lost() -> None:
     script += "  try: mmap.mmap(-1, 1 << 60)\n  except OSError: os._exit(0)\n os.waitpid(pid, 0)\n"
     more = ROWS + 50
     subprocess.run([sys.executable, "-c", script % more], check=True)
-    found = [each for each in failures.read() if each.comm.startswith("python")]
-    assert ROWS - 50 <= len(found) <= ROWS
-    assert len(found) + failures.lost >= more
+    # others on this machine fail meanwhile, too
+    found = failures.read()
+    assert len(found) == ROWS
+    assert sum(each.comm.startswith("python") for each in found) + failures.lost >= more
     failures.close()
 
 

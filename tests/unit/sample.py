@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from vmad.model.failures import FailureTally, LimitFailure
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
@@ -148,6 +149,28 @@ def self_stats(**changes: object) -> SelfStats:
         **changes,
     }
     return SelfStats(**fields)  # type: ignore[arg-type]
+
+
+def failure_tally(**changes: object) -> FailureTally:
+    """Two groups that failed at the limit, one of them after its process had ended."""
+    java, job = ProcessId(1712, 17120), ProcessId(4000, 90210)
+    fields: dict[str, object] = {
+        "way": "fexit",
+        "since": NOW - 3600,
+        "totals": {
+            ("opensearch.service", "mmap", "ENOMEM"): 1_203,
+            ("opensearch.service", "munmap", "ENOMEM"): 0,
+            ("comm/job", "madvise", "EAGAIN"): 1,
+        },
+        "last": (
+            LimitFailure(java, "java", "opensearch.service", "mmap", "ENOMEM", 1_203, NOW - 2,
+                         65_531, 65_530),
+            LimitFailure(job, "job", "comm/job", "madvise", "EAGAIN", 1, NOW - 60, 65_530, 65_530),
+        ),
+        "lost": 0,
+        **changes,
+    }  # fmt: skip
+    return FailureTally(**fields)  # type: ignore[arg-type]
 
 
 def snapshot_of(

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a running daemon has seen of one process: its high-water mark and how fast it grows."""
+"""What a running daemon has seen: of one process its mark and growth; of all, failed calls."""
 
 from __future__ import annotations
 
 import http.client
 import json
+from typing import Any
 
 from vmad.errors import VmadError
+from vmad.export.failures_json import SCHEMA, tally_of
+from vmad.model.failures import FailureTally
 from vmad.model.process import ProcessId
 from vmad.scan.growth import Watched
 
@@ -24,21 +27,39 @@ def watched(process: ProcessId, address: str = DEFAULT_ADDRESS) -> Watched:
 
     Raises NoDaemon.
     """
-    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT)
     try:
-        connection.request("GET", "/api/v1/scan")
-        response = connection.getresponse()
-        if response.status != http.client.OK:
-            raise NoDaemon(f"{address} answers {response.status} {response.reason}")
-        processes = json.loads(response.read())["processes"]
+        processes = _asked(address, "/api/v1/scan")["processes"]
         for found in processes:
             if (found["pid"], found["start_time"]) == process:
                 return Watched(*(found.get(key) for key in ("high_water", "rate", "group")))
+    except (KeyError, TypeError) as error:
+        raise NoDaemon(f"{address} does not answer as a vmad daemon does") from error
+    raise NoDaemon(f"the daemon at {address} has not scanned process {process.pid}")
+
+
+def failed_at_limit(address: str = DEFAULT_ADDRESS) -> FailureTally:
+    """The failures at the limit that the daemon at ``address`` has counted. Raises NoDaemon."""
+    document = _asked(address, "/api/v1/failures")
+    try:
+        if document["schema"] == SCHEMA:
+            return tally_of(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NoDaemon(f"{address} does not answer as a vmad daemon does") from error
+    raise NoDaemon(f"the daemon at {address} is of another version")
+
+
+def _asked(address: str, path: str) -> Any:
+    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise NoDaemon(f"{address} answers {response.status} {response.reason}")
+        return json.loads(response.read())
     except OSError as error:
         text = error.strerror or str(error)
         raise NoDaemon(f"no daemon answers at {address}: {text}", "`vmad serve`") from error
-    except (http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+    except (http.client.HTTPException, ValueError) as error:
         raise NoDaemon(f"{address} does not answer as a vmad daemon does") from error
     finally:
         connection.close()
-    raise NoDaemon(f"the daemon at {address} has not scanned process {process.pid}")

@@ -7,17 +7,23 @@ import argparse
 import json
 import sys
 
+from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, failed_at_limit
 from vmad.cli.options import (
     add_format_option,
     add_kernel_option,
     add_source_options,
+    address,
     fallback_note,
+    is_here,
     judged_as,
     pid,
     positive,
     source_of,
 )
 from vmad.cli.terminal import Progress, style_of
+from vmad.errors import UsageError
+from vmad.export.failures_json import failures_object
+from vmad.export.failures_text import failures_text
 from vmad.export.printable import printable
 from vmad.export.scan_json import scan_document
 from vmad.export.scan_text import scan_text
@@ -39,6 +45,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_source_options(parser)
     add_kernel_option(parser)
     add_format_option(parser)
+    parser.add_argument(
+        "--daemon",
+        type=address,
+        metavar="HOST:PORT",
+        help="where the daemon of this host answers, which knows what has failed at the limit "
+        f"(default {DEFAULT_ADDRESS}, if one answers there)",
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(
         "--top",
@@ -60,14 +73,26 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.pids or None,
             lambda done, total: progress.step(f"vmad: reading {done} of {total} processes"),
         )
-        note = fallback_note(arguments, source)
+        notes = [fallback_note(arguments, source)]
+    failures = None
+    if is_here(arguments):
+        try:
+            failures = failed_at_limit(arguments.daemon or DEFAULT_ADDRESS)
+        except NoDaemon as error:
+            notes.append(f"{error}." if arguments.daemon else None)
+    elif arguments.daemon:
+        raise UsageError("--daemon is about processes of this host")
     if arguments.format == "json":
-        json.dump(_document(scan), sys.stdout)
+        known = {} if failures is None else {"limit_failures": failures_object(failures)}
+        json.dump(_document(scan) | known, sys.stdout)
         print()
     else:
         top = None if arguments.all or arguments.pids else arguments.top
-        lines = scan_text(scan, style_of(sys.stdout), top)
-        print("\n".join(lines if note is None else [*lines, printable(note)]))
+        style = style_of(sys.stdout)
+        lines = scan_text(scan, style, top)
+        if failures is not None:
+            lines += ["", *failures_text(failures, style)]
+        print("\n".join([*lines, *(printable(note) for note in notes if note is not None)]))
     blind = scan.unreadable and (arguments.pids or not scan.processes)
     return EXIT_UNREADABLE if blind else 0
 

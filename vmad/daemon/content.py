@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -104,7 +105,15 @@ class DaemonContent:
             processes=(one for one in snapshot.processes if one.walked_at is not None),
             unreadable=snapshot.unreadable,
             groups=snapshot.groups,
+            failures=self._stats().limit_failures,
         )
+
+    def failures_json(self) -> bytes | None:
+        """Failures at the limit, schema vmad.failures/1; None where they are not counted."""
+        from vmad.export.failures_json import failures_document  # noqa: PLC0415
+
+        tally = self._stats().limit_failures
+        return None if tally is None else json.dumps(failures_document(tally)).encode() + b"\n"
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process, walked now, in pieces; schema vmad.explain/1."""

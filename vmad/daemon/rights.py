@@ -65,13 +65,16 @@ def _checked(result: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def give_up_after_start(source: Source, patience: float) -> tuple[str, ...]:
+def give_up_after_start(
+    source: Source, patience: float, also: Callable[[], None] = lambda: None
+) -> tuple[str, ...]:
     """Drop what ``source`` does without; returns the capabilities that are still there.
 
-    For the main thread, before it starts others. ``patience``: seconds that a trial may take.
+    For the main thread, before it starts others. ``patience``: seconds that a trial may take;
+    ``also`` is tried in it, and raises a VmadError when it wants a right.
     """
     kept = LASTING if source.evidence is Evidence.KERNEL else _PROCFS
-    if not _works(lambda: _try_without(source, kept), patience):
+    if not _works(lambda: _try_without(source, kept, also), patience):
         kept = kept | {"CAP_BPF", "CAP_PERFMON", "CAP_SYS_ADMIN"}
     give_up_all_but(kept)
     return effective_capabilities()
@@ -93,9 +96,10 @@ def _works(trial: Callable[[], None], patience: float) -> bool:
     return succeeded.is_set()
 
 
-def _try_without(source: Source, kept: Iterable[str]) -> None:
+def _try_without(source: Source, kept: Iterable[str], also: Callable[[], None]) -> None:
     """Everything that the source is asked for later, of this very process."""
     give_up_all_but(kept)
+    also()
     census = source.census()
     ours = census[census["pid"] == os.getpid()]
     # in a PID namespace of its own it knows itself by another number: ask for the first that is

@@ -13,6 +13,7 @@ from vmad.daemon.evidence import Opened, procfs_source
 from vmad.daemon.notify import Watchdog
 from vmad.errors import VmadError
 from vmad.model.process import Evidence
+from vmad.scan.failures import LimitFailures
 from vmad.scan.planner import (
     BREATH,
     Ledger,
@@ -59,6 +60,7 @@ class Rounds:
         stats: Callable[[], SelfStats],
         show: Callable[[HostSnapshot], None],
         keep: Callable[[bool], None] = lambda full: None,
+        failures: LimitFailures | None = None,
         proc: str = "/proc",
     ) -> None:
         self.config = config
@@ -70,6 +72,7 @@ class Rounds:
         self._stats = stats
         self._show = show
         self._keep = keep
+        self._failures = failures
         self._sampling = 0.0  #: CPU seconds
         #: CPU seconds that making things ready for clients took
         self.showing_seconds = 0.0
@@ -116,6 +119,8 @@ class Rounds:
                     self._scanner.sample()
                 except (VmadError, OSError) as error:
                     log.warning("sample failed: %s", error)
+            if self._failures is not None:
+                self._failures.take(self._scanner.most)
             took = cpu_seconds() - spent
             self._sampling += took
             pause = next_sample_in(plan, took)

@@ -21,6 +21,7 @@ from vmad.config import load_config
 from vmad.config.schema import Config
 from vmad.daemon.content import DaemonContent
 from vmad.daemon.evidence import open_evidence
+from vmad.daemon.failures import FailureCounting
 from vmad.daemon.marks_file import marks_file
 from vmad.daemon.merge_attempts import merge_attempts_counter
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
@@ -44,7 +45,7 @@ log = logging.getLogger("vmad")
 EVENTS_SHARE = 0.25
 ENDING = frozenset((signal.SIGTERM, signal.SIGINT))
 #: keys that are read at the start alone
-AT_START = ("evidence", "deadline", "page_budget", "merge_attempts")
+AT_START = ("evidence", "deadline", "page_budget", "failures", "merge_attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Service:
         self._opened = open_evidence(self._config, proc)
         self._state = state_file(proc)
         self._marks = marks_file()
+        self._failures = FailureCounting(self._config, self._opened.source.kernel, proc)
         self._scanner = Scanner(
             self._opened.source,
             self._config,
@@ -111,6 +113,7 @@ class Service:
             watchdog=self._watchdog,
             stats=self.stats,
             show=self._shown,
+            failures=self._failures.failures,
             keep=self._keep,
             proc=proc,
         )
@@ -157,7 +160,9 @@ class Service:
         source = self._opened.source
         direct = source.direct if isinstance(source, DeadlineSource) else source
         try:
-            left = give_up_after_start(direct, self._config.scan.deadline)
+            left = give_up_after_start(
+                direct, self._config.scan.deadline, self._failures.try_reading
+            )
         except OSError as error:  # a filter on system calls
             log.warning("capabilities could not be given up: %s", error.strerror)
             return
@@ -216,6 +221,8 @@ class Service:
         if config.scan.events != before.scan.events:
             (self._events.start if config.scan.events else self._events.stop)()
         self._scanner.configure(config)
+        if self._failures.failures is not None:
+            self._failures.failures.configure(config)
         self._watches.go_by(config)
         self._rounds.config = config
         self._rounds.scan_now()
@@ -238,6 +245,8 @@ class Service:
 
     def _shown(self, snapshot: HostSnapshot) -> None:
         first = self._content.ready() is not None
+        if self._failures.failures is not None:
+            self._failures.failures.groups_are([group.name for group in snapshot.groups])
         self._content.show(snapshot)
         line = _status_line(snapshot)
         if first:
@@ -252,6 +261,7 @@ class Service:
         counts, scan = self._scanner.counts, self._config.scan
         news = self._events.peek()
         sources = dict(self._opened.problems)
+        sources["failures"] = self._failures.why_not
         sources["events"] = news.why_down if scan.events else "switched off (scan.events)"
         return SelfStats(
             started_at=self._started_at,
@@ -277,6 +287,9 @@ class Service:
             walk=self._scanner.source.health().walk,
             sources=sources,
             targets=self._watches.problems(),
+            limit_failures=(
+                self._failures.failures.tally() if self._failures.failures is not None else None
+            ),
         )
 
 

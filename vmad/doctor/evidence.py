@@ -7,7 +7,7 @@ import errno
 import os
 
 from vmad.doctor.findings import Cost, Finding
-from vmad.doctor.measure import best_of, many_vmas, ns_per_vma
+from vmad.doctor.measure import best_of, many_vmas, ns_per_call, ns_per_vma
 from vmad.doctor.rights import bpf_remedy, file_remedy, loads_other_programs
 from vmad.errors import EvidenceUnavailable
 from vmad.export.quantities import counted
@@ -16,6 +16,7 @@ from vmad.model.process import Unreadable
 from vmad.sources.bounded import BoundedReads, Stuck
 from vmad.sources.choose import kernel_source
 from vmad.sources.events import event_source_problem
+from vmad.sources.maximum import read_max_map_count
 from vmad.sources.procfs.source import ProcfsSource
 from vmad.sources.source import missed_by
 
@@ -31,6 +32,8 @@ FILES = {
     "smaps": ("procfs evidence of one process: the kernel's flags", "2,900–4,000"),
     "numa_maps": ("procfs evidence of one process: memory policies", None),
 }
+#: how failing calls are watched -> documented cost in ns per call that does not fail
+CALL_COSTS = {"fexit": None, "sys_exit": "20–80"}
 #: seconds that a walk may hang
 DEADLINE = 5.0
 
@@ -90,6 +93,28 @@ def merge_attempts_finding(kernel: KernelInfo, proc: str = "/proc") -> Finding:
         return Finding(title, gives, False, error.what.removeprefix("merge attempts: "), remedy)
     attempts.close()
     return Finding(title, gives, True, f"works by {attempts.way}{on}")
+
+
+def failures_finding(kernel: KernelInfo, proc: str = "/proc") -> Finding:
+    """Counting of calls that fail at the limit: attached for a moment, and what that costs."""
+    from vmad.sources.bpf.failures import KernelFailures, is_counting  # noqa: PLC0415  libbpf
+
+    title, gives = "BPF failures", "calls that fail at the limit, as they fail (scan.failures)"
+    try:
+        on = {True: ", and is on", False: ", and is off", None: ""}[is_counting()]
+        without = ns_per_call()
+        failures = KernelFailures(kernel, read_max_map_count(proc))
+    except EvidenceUnavailable as error:
+        return Finding(title, gives, False, error.what, bpf_remedy(error, proc))
+    here = max(ns_per_call() - without, 0.0)
+    failures.close()
+    who_pays = {
+        "fexit": "calls that map memory pay",
+        "sys_exit": "every call of the host pays, in auto while one is beyond half of the limit",
+    }[failures.way]
+    cost = Cost("ns per call", here, CALL_COSTS[failures.way])
+    detail = f"works by {failures.way}{on}"
+    return Finding(title, f"{gives}; {detail}: {who_pays}", True, detail, cost=cost)
 
 
 def file_finding(file: str, kernel: KernelInfo, proc: str = "/proc") -> Finding:

@@ -11,6 +11,7 @@ from vmad.doctor.evidence import (
     WALKS,
     census_finding,
     events_finding,
+    failures_finding,
     file_finding,
     merge_attempts_finding,
     walk_finding,
@@ -36,6 +37,8 @@ def examine(step: Callable[[str], None] = lambda what: None, proc: str = "/proc"
     findings = [*walks, census_finding(proc)]
     step("merge attempts")
     findings.append(merge_attempts_finding(kernel, proc))
+    step("failures at the limit")
+    findings.append(failures_finding(kernel, proc))
     files = {}
     for file in FILES:
         step(f"/proc/PID/{file}")

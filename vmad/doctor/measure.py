@@ -61,3 +61,18 @@ def best_of(times: int, work: Callable[[], object]) -> float:
         work()
         spent.append(time.process_time() - began)
     return min(spent)
+
+
+def ns_per_call() -> float:
+    """CPU nanoseconds of one of two calls, mmap and munmap of a page."""
+    library = ctypes.CDLL(None)
+    map_page, unmap = library.mmap, library.munmap
+    map_page.restype = ctypes.c_void_p
+    page = ctypes.c_size_t(mmap.PAGESIZE)
+    arguments = (None, page, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, ctypes.c_long(0))
+
+    def calls() -> None:
+        for _ in range(2000):
+            unmap(ctypes.c_void_p(map_page(*arguments)), page)
+
+    return best_of(15, calls) / 4000 * 1e9

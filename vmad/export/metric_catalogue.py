@@ -209,6 +209,25 @@ SCAN = Section(
     ),
 )  # fmt: skip
 
+FAILURES = Section(
+    "Failures at the limit",
+    "Calls that failed because of vm.max_map_count, counted by BPF as they return and up to the "
+    "moment of the scrape, also of processes that have ended since. Absent where they cannot be "
+    "counted or scan.failures is off ([what is seen](limit-failures.md)).",
+    (
+        Metric("vmad_limit_failures_total", "counter", ("group", "call", "error"), "calls",
+               "System calls of the group's processes that failed at the limit since vmad started, "
+               "by call and error. A call that has not failed has no sample, but for mmap of "
+               "every group that is shown: that is 0.",
+               "Above 0: programs have been refused memory, or could not give it back. "
+               "`vmad scan` and the page name the last ones."),
+        Metric("vmad_limit_failures_lost_total", "counter", (), "calls",
+               "Failures at the limit that are in no other sample, since more processes failed "
+               "within a second or two than there was room for (1,024).",
+               "Above 0: vmad_limit_failures_total is that much too low."),
+    ),
+)  # fmt: skip
+
 SELF = Section(
     "vmad itself",
     "Served from the start, before the first scan is complete.",
@@ -290,7 +309,7 @@ SELF = Section(
     ),
 )  # fmt: skip
 
-SECTIONS = (GROUPS, HOST, TOP, SCAN, SELF)
+SECTIONS = (GROUPS, HOST, TOP, SCAN, FAILURES, SELF)
 
 CATALOGUE: tuple[Metric, ...] = tuple(metric for section in SECTIONS for metric in section.metrics)
 
@@ -302,14 +321,16 @@ _INTRODUCTION = """\
 # Metrics
 
 Served at `/metrics` in the Prometheus text format 0.0.4 or OpenMetrics 1.0, whichever the client
-asks for. All values come from the last complete scan; a scrape never starts one.
+asks for. All values come from the last complete scan; a scrape never starts one. (What vmad says
+of itself, and failures at the limit, are as new as the scrape.)
 
 - **Absent is not zero.** What could not be read has no sample, and its failure is counted in
   `vmad_processes_unreadable` and `vmad_reads_failed_total`.
 - **VMA** here is what the kernel counts in `map_count` and other exporters call a memory map
   area; a **pair** is two adjacent private anonymous VMAs.
-- Until the first scan is complete only the last two sections' own series are served: those of
-  *vmad itself* and the usual `process_*` of prometheus_client (CPU, resident memory, open files).
+- Until the first scan is complete only the last sections' own series are served: *failures at the
+  limit*, *vmad itself* and the usual `process_*` of prometheus_client (CPU, resident memory, open
+  files).
 - A guest of the configuration's `targets` has the same series, each with the label `target`, at
   `/metrics?target=NAME`: to Prometheus it is a host of its own ([guests](guests.md)). The series of
   this host have no such label.

@@ -173,6 +173,10 @@ class VmadCollector(Collector):
         put("vmad_areas_skipped_total", stats.vmas_skipped_total)
         for reason in Unread:
             put("vmad_reads_failed_total", stats.reads_failed_total.get(reason, 0), reason.value)
+        if stats.limit_failures is not None:
+            for key, count in stats.limit_failures.totals.items():
+                put("vmad_limit_failures_total", count, *key)
+            put("vmad_limit_failures_lost_total", stats.limit_failures.lost)
         if self._target is None:
             self._put_daemon(stats)
         for source, why_not in stats.sources.items():

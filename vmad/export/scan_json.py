@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from vmad.export.failures_json import failures_object
 from vmad.export.printable import utf8
+from vmad.model.failures import FailureTally
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_NAMES, Kind
 from vmad.model.process import Evidence, Unreadable
@@ -138,6 +140,7 @@ def scan_pieces(
     processes: Iterable[JudgedProcess],
     unreadable: Iterable[Unreadable],
     groups: Iterable[GroupStats],
+    failures: FailureTally | None = None,
 ) -> Iterator[str]:
     """The same as JSON, in pieces: 20,000 processes are 30 MB that nobody needs at once."""
     head = json.dumps(_head(evidence, kernel, max_map_count, took_seconds, None))
@@ -147,7 +150,10 @@ def scan_pieces(
     yield from _items(map(unreadable_object, unreadable))
     yield '], "groups": ['
     yield from _items(map(group_object, groups))
-    yield "]}\n"
+    if failures is not None:
+        yield f'], "limit_failures": {json.dumps(failures_object(failures))}}}\n'
+    else:
+        yield "]}\n"
 
 
 def _items(things: Iterable[dict[str, Any]]) -> Iterator[str]:

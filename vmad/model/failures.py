@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A call that failed because of vm.max_map_count."""
+"""Calls that failed because of vm.max_map_count, as the kernel saw them and as they are told."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vmad.model.process import ProcessId
@@ -10,7 +11,7 @@ from vmad.model.process import ProcessId
 
 @dataclass(frozen=True, slots=True)
 class FailedCalls:
-    """Calls of one kind by which one process failed at the limit.
+    """Calls of one kind by which one process failed at the limit, since they were asked for last.
 
     ``call`` is the system call and ``error`` the name of its errno (brk, which has none: the
     ENOMEM that libc makes of it). Counts of VMAs are those at the last failure, which was at
@@ -26,3 +27,34 @@ class FailedCalls:
     last: float
     map_count: int
     max_map_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFailure:
+    """The same with a group, and ``count`` since vmad watches. The process may be gone."""
+
+    process: ProcessId
+    comm: str
+    group: str
+    call: str
+    error: str
+    count: int
+    last: float
+    map_count: int
+    max_map_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailureTally:
+    """All failures at the limit since ``since`` (Unix seconds), which is when counting began.
+
+    ``totals`` is by (group, call, error), with a 0 for mmap of groups that never failed;
+    ``last`` has the newest first, one entry for each process, call and error. ``lost`` failures
+    are in neither, as there was no room.
+    """
+
+    way: str  #: how they are watched
+    since: float
+    totals: Mapping[tuple[str, str, str], int]
+    last: tuple[LimitFailure, ...]
+    lost: int

@@ -10,6 +10,7 @@ _LIMIT = "vmad_memory_map_areas_limit"
 _TO_LIMIT = f"> on ({HOST}) group_left ()"
 _WORTH = Condition(_RATIO, ">", "0.5")
 
+_FAILURES = "vmad_limit_failures_total"
 _AREAS = "vmad_group_memory_map_areas"
 _SIZE = "vmad_group_address_space_bytes"
 _STOCK = 'vmad_group_recoverable_areas{rules="stock"}'
@@ -41,6 +42,25 @@ LIMIT = RuleGroup(
             "Within the last five minutes a process of this group has used "
             "{{ $value | humanizePercentage }} of vm.max_map_count. Its next thread may fail with "
             "EAGAIN, its next allocation with ENOMEM; it may have failed and ended already.",
+        ),
+        Alert(
+            "VmadLimitFailures",
+            "critical",
+            (
+                Condition(f"sum by ({GROUP}) (increase({_FAILURES}[10m]))", ">", "0"),
+                # a series begins with its first failure, which increase() does not see
+                Condition(
+                    f"sum by ({GROUP}) ({_FAILURES} unless {_FAILURES} offset 10m)",
+                    ">",
+                    "0",
+                    joined="or",
+                ),
+            ),
+            "0s",
+            "{{ $labels.group }} on {{ $labels.instance }} has failed at vm.max_map_count",
+            "System calls of its processes were refused because of vm.max_map_count in the last 10 "
+            "minutes, some {{ $value | humanize }} of them, while memory was free. `vmad scan` "
+            "there names the last ones.",
         ),
         Alert(
             "VmadLimitWithinAnHour",

@@ -176,6 +176,14 @@ class Scanner:
         if count >= marked_from(self._limit):
             self._tell_groups([(process, comm, count)])
 
+    @property
+    def most(self) -> int | None:
+        """The most VMAs that a process had in the newest sample; None unknown."""
+        with self._lock:
+            census = self._history.census
+            most = -1 if census is None or not len(census) else int(census["map_count"].max())
+        return most if most >= 0 else None
+
     def _name_of(self, process: ProcessId, comm: str, reread: bool = False) -> str:
         return self._group_rules.name_of(self._identities.identity(process, comm, reread=reread))
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vmad.config.schema import ThresholdsConfig
+from vmad.model.failures import FailureTally
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
 from vmad.model.verdict import PairKey as PairKey  # noqa: PLC0414  re-exported
@@ -105,6 +106,7 @@ class SelfStats:
     web_cpu_seconds_total: float = 0.0  #: the part that work for clients took
     web_refused_total: Mapping[str, int] = field(default_factory=dict)
     """Requests that were refused, by why."""
+    limit_failures: FailureTally | None = None  #: None: they are not counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from vmad.web.markup import (
     text,
 )
 from vmad.web.page_bursts import bursts_section
+from vmad.web.page_failures import failures_section
 from vmad.web.page_health import health_section
 from vmad.web.page_pairs import pairs_section
 
@@ -71,6 +72,7 @@ def render_page(
     main = join(
         (
             _summary(host),
+            failures_section((stats or host.self_stats).limit_failures),
             _groups_section(host),
             bursts_section(host),
             pairs_section(host),

@@ -28,6 +28,7 @@ def health_section(host: HostSnapshot | None, stats: SelfStats, now: float) -> H
         ("VMAs unchanged, not walked", text(f"{stats.vmas_skipped_total:,}")),
         ("Way of walking", text(stats.walk)),
         ("Process events", _events(stats)),
+        ("Failures at the limit", _failures(stats)),
         ("Groups folded into other", text(f"{stats.groups_folded:,}")),
         ("Configuration", _configuration(stats)),
         ("Running since", moment(stats.started_at)),
@@ -64,6 +65,14 @@ def _events(stats: SelfStats) -> Html:
     if not stats.event_source_up:
         return _warning("none arrive: new processes are found by scanning only")
     return text(f"{stats.events_total:,}, {counted(stats.event_overruns_total, 'overrun')}")
+
+
+def _failures(stats: SelfStats) -> Html:
+    tally = stats.limit_failures
+    if tally is None:
+        return not_known("not counted here")
+    lost = f", {tally.lost:,} lost" if tally.lost else ""
+    return text(f"{sum(tally.totals.values()):,}{lost}, watched by {tally.way}")
 
 
 def _configuration(stats: SelfStats) -> Html:

@@ -24,10 +24,11 @@ METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 METRICS_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 HEALTHY, READY, METRICS, SCAN = "/-/healthy", "/-/ready", "/metrics", "/api/v1/scan"
+FAILURES = "/api/v1/failures"
 #: bodies from this many bytes on are worth compressing
 _COMPRESS_FROM = 2048
 _EXPLAIN = re.compile(r"/api/v1/explain/([1-9][0-9]{0,9})")
-_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN))
+_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES))
 #: bytes of a large answer that are made at a time
 _PIECE = 1 << 16
 
@@ -49,6 +50,9 @@ class Content(Protocol):
 
     def scan_json(self) -> Iterator[str] | None:
         """The last complete scan under the schema vmad.scan/1; None before the first."""
+
+    def failures_json(self) -> bytes | None:
+        """Failures at the limit under the schema vmad.failures/1; None where nobody counts."""
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process under the schema vmad.explain/1; with its ``pairs`` for those who may see
@@ -136,6 +140,11 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
             why_not = content.ready() or "the first scan is not complete yet"
             return error(path, 503, why_not, Retry_After="1")
         return _streamed(request, scan)
+    if path == FAILURES:
+        failures = content.failures_json()
+        if failures is None:
+            return error(path, 404, "failures at the limit are not counted (see vmad doctor)")
+        return _compressed(request, Response(200, JSON, failures))
     return _explain(request, content, viewer)
 
 

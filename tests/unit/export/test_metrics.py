@@ -16,6 +16,7 @@ from tests.unit.sample import (
     HOSTILE,
     crowded_snapshot,
     empty_snapshot,
+    failure_tally,
     group_of,
     hostile_snapshot,
     process,
@@ -71,13 +72,31 @@ def complete_snapshot() -> HostSnapshot:
         sample_snapshot(),
         merge_attempts={("merged", "anon_vma"): 7},
         self_stats=self_stats(
-            targets={"web-1": None, "web-2": "no such socket"}, web_refused_total={"budget": 2}
+            targets={"web-1": None, "web-2": "no such socket"},
+            web_refused_total={"budget": 2},
+            limit_failures=failure_tally(),
         ),
     )
 
 
 def test_every_metric_of_the_catalogue_is_exported() -> None:
     assert {name for name, _ in series(complete_snapshot())} == set(BY_NAME)
+
+
+def test_failures_at_the_limit_are_counted_by_group_call_and_error() -> None:
+    found = series(complete_snapshot())
+    name, mmap = "vmad_limit_failures_total", {"call": "mmap", "error": "ENOMEM"}
+
+    assert values(found, name, group="opensearch.service", **mmap) == [1_203]
+    assert values(found, name, group="comm/job", call="madvise", error="EAGAIN") == [1]
+    assert values(found, name, group="opensearch.service", call="munmap") == [0]
+    assert values(found, "vmad_limit_failures_lost_total") == [0]
+
+
+def test_where_nobody_counts_failures_there_is_no_series_of_them() -> None:
+    found = series(sample_snapshot())
+
+    assert not [name for name, _ in found if name.startswith("vmad_limit_failures")]
 
 
 def test_guests_are_up_or_down_by_name() -> None:

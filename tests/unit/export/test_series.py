@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.sample import LIMIT, NOW, process, self_stats, snapshot_of
+from tests.unit.sample import LIMIT, NOW, failure_tally, process, self_stats, snapshot_of
 from vmad.config.schema import ExportConfig
 from vmad.export.metrics import Exposition
 from vmad.model.verdict import PairKey
 from vmad.rules.catalogue import CATALOGUE
 from vmad.scan.aggregate import Member
+from vmad.scan.failures import USUAL
 from vmad.scan.grouping import Grouping
 from vmad.scan.snapshot import HostSnapshot
 
@@ -42,7 +43,10 @@ def _many_groups(number: int) -> HostSnapshot:
         hostname="host", max_map_count=LIMIT, worst_ratio=whole.processes[0].ratio,
         processes=whole.processes, unreadable=(), groups=groups,
         top=whole.processes[: ExportConfig().top], kinds=whole.sums.kinds, pairs=whole.sums.pairs,
-        recoverable=whole.sums.recoverable, self_stats=self_stats(groups_folded=whole.folded),
+        recoverable=whole.sums.recoverable,
+        self_stats=self_stats(groups_folded=whole.folded, limit_failures=failure_tally(totals={
+            (group.name, call, "ENOMEM"): 0 for group in whole.groups for call in USUAL
+        })),
     )  # fmt: skip
 
 

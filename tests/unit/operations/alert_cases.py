@@ -59,6 +59,7 @@ def _recoverable(stock: int, relaxed: int, ratio: str, minutes: int) -> dict[str
 
 
 _DB = {"group": "db"}
+_FAILED = 'vmad_limit_failures_total{group="db", call="mmap", error="ENOMEM"}'
 _KERNEL = {"source": "kernel"}
 _CONFIGURED = 'vmad_scan_interval_seconds{kind="configured"}'
 _EFFECTIVE = 'vmad_scan_interval_seconds{kind="effective"}'
@@ -80,6 +81,16 @@ CASES = (
         _group("0.002x1 1.00001x1 0.002x8", "130x10", "130x1 65531x9"),
     ),
     Case("VmadAtLimit", "94 %", False, 9, _group("0.94x10")),
+    Case(
+        "VmadLimitFailures", "three failures at once", True, 6,
+        {_FAILED: "0x4 3x10"}, _DB,
+    ),
+    Case(
+        "VmadLimitFailures", "a group that was born, failed and died between two scrapes", True, 3,
+        {'vmad_limit_failures_total{group="db", call="brk", error="ENOMEM"}': "_x2 5x10"}, _DB,
+    ),
+    Case("VmadLimitFailures", "half an hour ago", False, 35, {_FAILED: "0x4 3x40"}),
+    Case("VmadLimitFailures", "vmad started anew since", False, 35, {_FAILED: "3x20 0x20"}),
     Case(
         "VmadLimitWithinAnHour", "400 VMAs a minute from 40,000", True, 20,
         _group("0.61+0.006x20", "40000+400x20", seconds="3829-60x20"), _DB,

@@ -40,6 +40,9 @@ class SampleContent:
     def scan_json(self) -> Iterator[str] | None:
         return iter(('{"schema": "vmad.scan/1"}\n',)) if self.snapshot else None
 
+    def failures_json(self) -> bytes | None:
+        return b'{"schema": "vmad.failures/1"}\n' if self.snapshot else None
+
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         self.explaining()
         if pid == 404:

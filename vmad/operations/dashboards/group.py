@@ -86,6 +86,13 @@ def _how_near(made: Dashboard) -> Dashboard:
                   from_zero=False)
         )
         .with_panel(
+            graph("Failures at the limit",
+                  "System calls that were refused because of vm.max_map_count, while memory was "
+                  "free. No line: none, or nobody counts (see vmad doctor).",
+                  [Query(f"increase(vmad_limit_failures_total{_GROUP}[$__rate_interval]) > 0",
+                         "{{call}}: {{error}}")], VMAS)
+        )
+        .with_panel(
             graph("All VMAs by kind", "All processes of the group together.",
                   [Query(f"vmad_group_areas{_GROUP}", "{{kind}}")], VMAS, stacked=True)
         )

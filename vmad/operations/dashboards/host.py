@@ -113,6 +113,21 @@ def _who(made: Dashboard) -> Dashboard:
         )
         .with_panel(
             graph(
+                "Failures at the limit, by group",
+                "System calls that were refused because of vm.max_map_count, while memory was "
+                "free. No line: none, or nobody counts (see vmad doctor).",
+                [
+                    Query(
+                        "sum by (group) "
+                        f"(increase(vmad_limit_failures_total{_HOST}[$__rate_interval])) > 0",
+                        "{{group}}",
+                    )
+                ],
+                VMAS,
+            )
+        )
+        .with_panel(
+            graph(
                 "The ten groups nearest to the limit",
                 "The worst process of each.",
                 [Query(f"topk(10, vmad_group_limit_ratio{_HOST})", "{{group}}")],

@@ -20,7 +20,7 @@ from vmad.model.failures import FailedCalls
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import ProcessId
 from vmad.rules.at_limit import limit_era_of
-from vmad.sources.bpf.libbpf import BTF_PATH, BpfObject
+from vmad.sources.bpf.libbpf import BTF_PATH, BpfObject, loaded_programs
 
 HERE = Path(__file__).parent
 
@@ -57,6 +57,11 @@ _ERRORS: Final = {11: "EAGAIN", 12: "ENOMEM"}
 ROWS: Final = 1024
 #: a row that nobody added to in so long is taken out, for others; what it said is known here
 IDLE_SECONDS: Final = 60.0
+
+#: on demand calls are watched from when some process has this share of the limit, until none has
+#: had it for so long
+WATCH_FROM: Final = 0.5
+WATCH_ON_SECONDS: Final = 60.0
 
 #: struct settings of failures.bpf.h
 SETTINGS: Final = np.dtype([("ns_per_tick", "<u8"), ("namespace_ino", "<u4"), ("unused", "<u4")])
@@ -104,20 +109,31 @@ _ENTRY: Final = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 class KernelFailures:
     """The attached programs, which count from now on.
 
-    ``way`` (of WAYS) is how calls are watched. Raises EvidenceUnavailable with what is missing.
+    ``way`` (of WAYS) is how calls are watched. ``on_demand``: sys_exit, which every system call of
+    the host pays for, only while some process is near the limit, as ``most_is`` is told.
+    Raises EvidenceUnavailable with what is missing.
     """
 
     def __init__(
-        self, kernel: KernelInfo, max_map_count: int | None, ways: Sequence[str] = tuple(WAYS)
+        self,
+        kernel: KernelInfo,
+        max_map_count: int | None,
+        ways: Sequence[str] = tuple(WAYS),
+        *,
+        on_demand: bool = False,
     ) -> None:
         self._offsets = _offsets(kernel)
         problems: list[str] = []
         remedy = None
         for way in ways:
             try:
-                self._object = _attached(way, _settings())
+                self._object, self._programs = _loaded(way, _settings())
+                self._on_demand = on_demand and way == "sys_exit"
+                if not self._on_demand:
+                    self._attach()
             except EvidenceUnavailable as error:
-                problems.append(f"{way}: {error.what}")
+                what = error.what.removeprefix(f"BPF: {WAYS[way]} ")
+                problems.append(f"{way}: {what}")
                 remedy = remedy or error.remedy
                 continue
             self.way = way
@@ -133,11 +149,38 @@ class KernelFailures:
         self._rows = self._object.hash_map("failures", KEY, FAILURE)
         self._seen: dict[bytes, tuple[int, float]] = {}  #: key -> its count, monotonic seconds
         self._recorded = 0
+        self._limit = 0
+        self._near_at = time.monotonic()
         self.limit_is(max_map_count)
+
+    def _attach(self) -> None:
+        try:
+            for program in self._programs:
+                self._object.attach(program)
+        except EvidenceUnavailable:
+            self._object.close()
+            raise
+
+    @property
+    def attached(self) -> bool:
+        """Whether calls are watched at this moment."""
+        return self._object.attached
+
+    def most_is(self, map_count: int | None) -> None:
+        """Some process has so many VMAs, and none has more. Raises EvidenceUnavailable."""
+        if not self._on_demand or map_count is None or not self._limit:
+            return
+        now = time.monotonic()
+        if map_count >= WATCH_FROM * self._limit:
+            self._near_at = now
+            if not self.attached:
+                self._attach()
+        elif self.attached and now - self._near_at > WATCH_ON_SECONDS:
+            self._object.detach()
 
     def limit_is(self, max_map_count: int | None) -> None:
         """Count against this vm.max_map_count; None: count nothing."""
-        limit = 0 if max_map_count is None else max_map_count
+        limit = self._limit = 0 if max_map_count is None else max_map_count
         self._control["from"][0, : len(FORMS)] = np.maximum(self._offsets + limit, 1)
         self._control["max_map_count"][0] = limit
 
@@ -145,6 +188,10 @@ class KernelFailures:
     def lost(self) -> int:
         """Failures of which nothing but their number is known, since there was no room."""
         return int(self._control["lost"][0])
+
+    def try_reading(self) -> None:
+        """Make the system call that ``read`` makes. Raises EvidenceUnavailable."""
+        self._rows.items(ROWS)
 
     def read(self) -> list[FailedCalls]:
         """What failed since the last time. Without news it makes no system call.
@@ -179,6 +226,12 @@ class KernelFailures:
         self._object.close()
 
 
+def is_counting() -> bool | None:
+    """Whether some process has these programs in the kernel; None where that cannot be told."""
+    names = loaded_programs()
+    return None if names is None else bool({"vmad_sys_exit", "vmad_munmap"} & set(names))
+
+
 def _failed_calls(key: np.void, row: np.void, count: int, boot: float) -> FailedCalls:
     who, error = row["who"], int(key["error"])
     steps = who["path"].tobytes()[: int(who["path_used"])].split(b"\0")[:-1]
@@ -210,25 +263,15 @@ def _settings() -> bytes:
     return np.array((ns_per_tick, namespace, 0), SETTINGS).tobytes()
 
 
-def _attached(way: str, settings: bytes) -> BpfObject:
+def _loaded(way: str, settings: bytes) -> tuple[BpfObject, list[str]]:
+    """And the programs in it, in the order of attaching."""
     path = HERE / WAYS[way]
     programs, without = ["vmad_sys_exit"], []
     if way == "fexit":
         there = _calls_of_this_kernel()
         programs = [f"vmad_{call}" for call in CALLS if call in there]
         without = [f"vmad_{call}" for call in CALLS if call not in there]
-    try:
-        loaded = BpfObject(path, settings, since="5.10", without=without)
-        try:
-            for program in programs:
-                loaded.attach(program)
-        except EvidenceUnavailable:
-            loaded.close()
-            raise
-    except EvidenceUnavailable as error:
-        what = error.what.removeprefix(f"BPF: {path.name} ")
-        raise EvidenceUnavailable(what, error.remedy) from error
-    return loaded
+    return BpfObject(path, settings, since="5.10", without=without), programs
 
 
 def _calls_of_this_kernel() -> frozenset[str]:

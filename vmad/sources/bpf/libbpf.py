@@ -350,10 +350,19 @@ class BpfObject:
             )
         self._links.append(link)
 
-    def close(self) -> None:
-        """Detach what ``attach`` attached, and unload."""
+    @property
+    def attached(self) -> bool:
+        """Whether something of it is attached."""
+        return bool(self._links)
+
+    def detach(self) -> None:
+        """Undo every ``attach``; what is loaded can be attached again."""
         while self._links:
             self._library.bpf_link__destroy(self._links.pop())
+
+    def close(self) -> None:
+        """Detach what ``attach`` attached, and unload."""
+        self.detach()
         if self._object:
             self._library.bpf_object__close(self._object)
             self._object = None

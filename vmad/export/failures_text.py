@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Failures at the limit for a person: the last ones, newest first."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from vmad.export.printable import printable
+from vmad.export.quantities import count, counted
+from vmad.export.style import Style
+from vmad.export.text_table import aligned
+from vmad.model.failures import FailureTally
+
+#: failures that are listed
+SHOWN = 10
+WIDEST_NAME = 32
+
+
+def failures_text(tally: FailureTally, style: Style) -> list[str]:
+    """Lines; one that says so where nothing failed. Times are local."""
+    total = sum(tally.totals.values())
+    since = f"{datetime.fromtimestamp(tally.since):%Y-%m-%d %H:%M}"
+    if not total:
+        return [f"No call has failed at the limit since {since}, when the daemon started."]
+    groups = len({group for (group, *_), number in tally.totals.items() if number})
+    many = counted(total, "call")
+    lines = [
+        style.bold(
+            f"{many} of {counted(groups, 'group')} failed at the limit since {since}, when the "
+            "daemon started; the last:"
+        )
+    ]
+    rows = [("TIME", "PID", "COMMAND", "GROUP", "CALL", "ERROR", "TIMES", "VMAS")]
+    rows += [
+        (
+            f"{datetime.fromtimestamp(failure.last):%m-%d %H:%M:%S}",
+            str(failure.process.pid),
+            printable(failure.comm)[:WIDEST_NAME],
+            printable(failure.group)[:WIDEST_NAME],
+            failure.call,
+            failure.error,
+            count(failure.count),
+            count(failure.map_count),
+        )
+        for failure in tally.last[:SHOWN]
+    ]
+    lines += aligned(rows, "lrllllrr")
+    if tally.lost:
+        lines.append(style.dim(f"{counted(tally.lost, 'failure')} more found no room."))
+    return lines

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The page's section on calls that failed at the limit: the last ones, newest first."""
+
+from __future__ import annotations
+
+from vmad.model.failures import FailureTally, LimitFailure
+from vmad.web.markup import Column, Html, Table, moment, name, number, section, text
+
+#: failures shown
+SHOWN = 20
+
+_FAILURES = Table(
+    "Failures at the limit, the last one first",
+    (
+        Column("Process"),
+        Column("Call"),
+        Column("Error"),
+        Column("Times", "number"),
+        Column("Last", "number"),
+        Column("VMAs then", "number wide"),
+        Column("Group", "wide"),
+    ),
+)
+
+
+def failures_section(tally: FailureTally | None) -> Html:
+    """Nothing where none failed or nobody counts."""
+    if tally is None or not tally.last:
+        return Html("")
+    return section(
+        "Failed at the limit",
+        "System calls that the kernel refused because of vm.max_map_count, while memory was free. "
+        "A process may be gone by now; one that is not may have leaked what it could not give "
+        "back.",
+        _FAILURES.html(_row(failure) for failure in tally.last[:SHOWN]),
+    )
+
+
+def _row(failure: LimitFailure) -> tuple[Html, ...]:
+    return (
+        Html(f'{name(failure.comm)} <span class="pid">{failure.process.pid}</span>'),
+        text(failure.call),
+        text(failure.error),
+        number(failure.count),
+        moment(failure.last),
+        number(failure.map_count),
+        name(failure.group),
+    )
