@@ -23,6 +23,10 @@ class CannotRead(VmadError):
     exit_status = 3
 
 
+class StillChanging(CannotRead):
+    """An address space changed during every reading of it: nothing exact can be told of it."""
+
+
 class ProcessGone(VmadError):
     """The process exited, or its pid now belongs to another process."""
 

@@ -41,6 +41,8 @@ def open_evidence(config: Config, proc: str = "/proc") -> Opened:
                 raise
         else:
             problems |= {"kernel": None, "procfs": None}
+            # later, the right to load is given up
+            getattr(source, "load_all", lambda: None)()
             return Opened(bounded(source, scan.deadline), problems)
     source = procfs_source(config, proc)
     problems["procfs"] = None

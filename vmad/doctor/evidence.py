@@ -22,7 +22,7 @@ from vmad.sources.source import missed_by
 
 #: name -> (what it gives, documented cost in ns per VMA)
 WALKS = {
-    "open-coded": ("exact verdicts, short holds of mmap_lock (6.10 and later)", "270–450"),
+    "open-coded": ("exact verdicts, waiting for no lock of a process (6.10 and later)", "270–450"),
     "task_vma": ("exact verdicts (5.12 to 6.9; 6.1 and later by process)", "310–430"),
 }
 #: file -> (what it gives, documented cost in ns per VMA)

@@ -199,7 +199,8 @@ SCAN = Section(
         Metric("vmad_processes_unreadable", "gauge", ("reason",), "processes",
                "Processes that could not be read in the last scan, by why; every reason always "
                "has a sample.",
-               "permission: see `vmad doctor`; stuck or busy: the target holds its mmap_lock."),
+               "permission: see `vmad doctor`; stuck or busy: the target holds its mmap_lock; "
+               "changing: it maps and unmaps all the time, and its last exact reading stands."),
         Metric("vmad_evidence_info", "info", ("evidence", "walk"), "",
                "How the facts were got: kernel (BPF) or procfs, and the way of walking.",
                "procfs leaves pairs unknown; `vmad doctor` says what is missing for kernel."),

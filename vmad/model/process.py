@@ -74,6 +74,7 @@ class Unread(StrEnum):
     GONE = "gone"  #: exited or exec'ed in the middle
     PERMISSION = "permission"
     BUSY = "busy"  #: its mmap_lock was contended until the deadline
+    CHANGING = "changing"  #: its address space changed during every reading of it
     STUCK = "stuck"  #: a read of it has not come back
     ERROR = "error"
 

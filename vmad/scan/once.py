@@ -21,7 +21,7 @@ from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
 from vmad.scan.snapshot import JudgedProcess, Recoverable
 from vmad.sources.counting import Counting, page_shift_of
-from vmad.sources.source import Source
+from vmad.sources.source import Source, why_unread
 
 #: told after each process: (processes done, processes in all)
 Step = Callable[[int, int], None]
@@ -120,9 +120,7 @@ def _walked(
         except ProcessGone as error:
             yield Unreadable(process, "", Unread.GONE, str(error))
         except CannotRead as error:
-            refused = isinstance(error.__cause__, PermissionError)
-            why = Unread.PERMISSION if refused else Unread.ERROR
-            yield Unreadable(process, "", why, str(error))
+            yield Unreadable(process, "", why_unread(error), str(error))
 
 
 def _judged(

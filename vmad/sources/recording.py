@@ -16,7 +16,7 @@ from vmad.sources.capture_writer import CaptureWriter
 from vmad.sources.counting import page_shift_of
 from vmad.sources.names import named_or_not
 from vmad.sources.rights import effective_capabilities
-from vmad.sources.source import Source, is_here
+from vmad.sources.source import Source, is_here, why_unread
 
 #: settings of the kernel that decide which VMAs there are and which conditions exist
 SETTINGS = (
@@ -58,9 +58,7 @@ def record(
         except ProcessGone as error:
             unreadable.append(Unreadable(process, comm, Unread.GONE, str(error)))
         except CannotRead as error:
-            refused = isinstance(error.__cause__, PermissionError)
-            why = Unread.PERMISSION if refused else Unread.ERROR
-            unreadable.append(Unreadable(process, comm, why, str(error)))
+            unreadable.append(Unreadable(process, comm, why_unread(error), str(error)))
         else:
             if source.evidence is Evidence.KERNEL and is_here(source) and not table.paths:
                 table = named_or_not(table)

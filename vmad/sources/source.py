@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vmad.errors import CannotRead, StillChanging
 from vmad.model.kernel import KernelInfo
-from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
+from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
 
 #: One row per process with an address space, ascending by pid.
@@ -69,7 +70,8 @@ class Source(Protocol):
     def table(self, process: ProcessId) -> VmaTable:
         """The columns of one process, with all the detail that this source can get.
 
-        Raises ProcessGone, CannotRead.
+        Exact, or with ``consistent`` False where the evidence cannot be. Raises ProcessGone,
+        StillChanging, CannotRead.
         """
 
     def health(self) -> SourceHealth:
@@ -86,6 +88,13 @@ def missed_by(source: Source) -> tuple[Unreadable, ...]:
     see, BPF compares with /proc.
     """
     return tuple(getattr(source, "unreadable", ()))
+
+
+def why_unread(error: CannotRead) -> Unread:
+    """Under which reason a table that cannot be had is counted."""
+    if isinstance(error, StillChanging):
+        return Unread.CHANGING
+    return Unread.PERMISSION if isinstance(error.__cause__, PermissionError) else Unread.ERROR
 
 
 def is_here(source: Source) -> bool:

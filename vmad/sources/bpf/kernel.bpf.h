@@ -111,8 +111,19 @@ struct mempolicy {
 	} w;
 };
 
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
+typedef atomic64_t atomic_long_t;
+
+struct rw_semaphore {
+	atomic_long_t count;
+};
+
 struct mm_struct {
 	int map_count;
+	struct rw_semaphore mmap_lock;
 	unsigned long total_vm;
 	unsigned long start_brk, brk, start_stack;
 };
@@ -195,7 +206,14 @@ struct task_struct {
 	char comm[16];
 };
 
-struct seq_file;
+struct seq_file {
+	void *private;
+};
+
+/* where the task_vma iterator stands; kernel/bpf/task_iter.c */
+struct bpf_iter_seq_task_vma_info {
+	unsigned long prev_vm_end;
+};
 
 struct bpf_iter_meta {
 	struct seq_file *seq;

@@ -29,11 +29,18 @@ enum status {
 	STATUS_FULL = 5, /* no room for output: take what there is and resume */
 };
 
-/* Whether the VMAs stood still from the first to the last, by mm_lock_seq. */
+/* Whether the VMAs stood still from the first to the last. */
 enum steady {
-	STEADY_UNKNOWN = 0, /* no mm_lock_seq: before 6.4, or without CONFIG_PER_VMA_LOCK */
+	STEADY_UNKNOWN = 0, /* mmap_lock was let go, and there is no mm_lock_seq (before 6.4) */
 	STEADY_YES = 1,
 	STEADY_NO = 2,
+};
+
+/* A process to walk. */
+struct wanted {
+	u32 task_pid; /* of the task to walk, in the initial pid namespace */
+	u32 seen_pid; /* of its process, in the reader's */
+	u64 start_boottime; /* ns; identity */
 };
 
 /* Set by user space before loading; a section of its own, so that nothing else is in it. */
@@ -59,18 +66,20 @@ struct entry {
 struct header {
 	u64 start_boottime; /* ns; of the task that was walked */
 	u64 mm;
+	u64 digest; /* of what was seen of every VMA; 0 unless asked for */
 	u32 task_pid; /* of that task, in the initial pid namespace */
 	u32 position; /* in the queue */
 	u32 status;
-	s32 map_count;
+	s32 map_count; /* looked at last */
 	u32 walked;
 	u32 first_entry;
 	u32 entries;
 	u32 lost;    /* pairs that found no room in the histogram */
-	u32 resumed; /* walks that found another VMA where they had left off */
+	u32 resumed; /* chunks that found another VMA where the one before had ended */
 	u32 steady;
 	u32 kinds[KIND_COUNT];
 	u32 recoverable[RULES];
+	s32 count_low, count_high; /* of map_count, as often as it was looked at */
 	u32 spare;
 };
 
@@ -83,7 +92,7 @@ struct control {
 	u32 queued;   /* in: processes to walk */
 	u32 position; /* in/out: the next one */
 	u32 budget;   /* in/out: VMAs that may still be walked in this run */
-	u32 chunk;    /* in: VMAs per hold of mmap_lock */
+	u32 chunk;    /* in: VMAs in one go: per hold, where mmap_lock is held */
 	u32 want_rows;
 	u32 headers; /* out: used */
 	u32 entries;
@@ -91,6 +100,8 @@ struct control {
 	u32 status;  /* out: why the run stopped */
 	u32 abandon; /* in: give up the process at `position` */
 	u32 restart; /* in: forget a process that an earlier queue left unfinished */
+	u32 want_digest;
+	u32 held_ns; /* out: how long the last chunk held mmap_lock (held.bpf.c) */
 };
 
 struct control control SEC(".data.control");
@@ -120,7 +131,8 @@ struct walk {
 	u8 run_open; /* `run` holds the run that the VMA before belongs to */
 	u64 session; /* of the seq_file that is being read (task_vma) */
 	s64 lock_seq;
-	u64 laundry, canonical;
+	u64 prev_end; /* task_vma: see let_go() */
+	u64 laundry, canonical, fence;
 	u64 last_facts; /* counted last, and its entry number + 1 */
 	u32 last_number;
 	u32 spare;

@@ -16,6 +16,7 @@ from vmad.model.kinds import KIND_COUNT
 MAX_HEADERS = 1024
 MAX_ENTRIES = 65536
 MAX_ROWS = 4096
+MAX_DISTINCT = 128
 RULES = 2
 HIGH_FLAGS = 8
 
@@ -34,7 +35,7 @@ class Status(IntEnum):
 class Steady(IntEnum):
     """enum steady: whether the VMAs stood still from the first to the last."""
 
-    UNKNOWN = 0  #: the kernel has no mm_lock_seq
+    UNKNOWN = 0  #: mmap_lock was let go meanwhile, and the kernel has no mm_lock_seq
     YES = 1
     NO = 2
 
@@ -44,6 +45,7 @@ HEADER = np.dtype(
     [
         ("start_boottime", "<u8"),
         ("mm", "<u8"),
+        ("digest", "<u8"),
         ("task_pid", "<u4"),
         ("position", "<u4"),
         ("status", "<u4"),
@@ -56,6 +58,8 @@ HEADER = np.dtype(
         ("steady", "<u4"),
         ("kinds", "<u4", (KIND_COUNT,)),
         ("recoverable", "<u4", (RULES,)),
+        ("count_low", "<i4"),
+        ("count_high", "<i4"),
         ("spare", "<u4"),
     ]
 )
@@ -63,7 +67,7 @@ HEADER = np.dtype(
 #: struct entry: one facts value of one process and its number of pairs
 ENTRY = np.dtype([("facts", "<u8"), ("count", "<u8")])
 
-#: struct wanted (open_coded.bpf.c)
+#: struct wanted: a process to walk
 WANTED = np.dtype([("task_pid", "<u4"), ("seen_pid", "<u4"), ("start_boottime", "<u8")])
 
 
@@ -74,7 +78,8 @@ class Control(ctypes.Structure):
         (name, ctypes.c_uint32)
         for name in (
             "queued", "position", "budget", "chunk", "want_rows", "headers", "entries", "rows",
-            "status", "abandon", "restart",
+            "status", "abandon", "restart", "want_digest",
+            "held_ns",
         )
     )  # fmt: skip
 
@@ -89,6 +94,8 @@ class Control(ctypes.Structure):
     status: int
     abandon: int
     restart: int
+    want_digest: int
+    held_ns: int
 
 
 def settings(

@@ -428,14 +428,28 @@ class IteratorLink:
         self._library = library
         self._link: int | None = link
 
+    def call_once(self) -> None:
+        """One read, for a program that writes nothing and ends the pass at its first call."""
+        fd = self._create()
+        try:
+            os.read(fd, 1)
+        except BlockingIOError:
+            pass  # what the kernel makes of "again"
+        finally:
+            os.close(fd)
+
+    def _create(self) -> int:
+        fd: int = self._library.bpf_iter_create(self._library.bpf_link__fd(self._link))
+        if fd < 0:
+            raise EvidenceUnavailable(f"BPF: iterator refused: {os.strerror(ctypes.get_errno())}")
+        return fd
+
     def read(self) -> bytes:
         """Everything that one pass writes.
 
         EAGAIN means that the kernel wants a rest after 1,000,000 objects (MAX_ITER_OBJECTS).
         """
-        fd = self._library.bpf_iter_create(self._library.bpf_link__fd(self._link))
-        if fd < 0:
-            raise EvidenceUnavailable(f"BPF: iterator refused: {os.strerror(ctypes.get_errno())}")
+        fd = self._create()
         parts: list[bytes] = []
         try:
             while True:

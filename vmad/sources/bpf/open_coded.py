@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The walk by open_coded.bpf.c: bounded holds of mmap_lock, results through shared memory."""
+"""The walk by open_coded.bpf.c: it waits for no lock of a target; results by shared memory."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from vmad.sources.bpf.libbpf import BpfObject
 
 HERE = Path(__file__).parent
 
-#: VMAs per hold of mmap_lock: about 0.2 ms at 400 ns each
+#: VMAs in one go: where the kernel's iterator holds mmap_lock, about 0.2 ms at 400 ns each
 CHUNK = 512
 #: VMAs per run of the program, that is per system call
 BUDGET = 8192
-#: seconds to keep trying for a contended mmap_lock
+#: seconds to keep trying for a lock that is contended
 BUSY_DEADLINE = 0.05
 #: the same for a process that a person asks for
 ROWS_DEADLINE = 1.0
@@ -60,16 +60,19 @@ class OpenCodedWalk:
         memory = self._object.map_memory(name, dtype.itemsize * length)
         return np.frombuffer(memory, dtype=dtype, count=length)
 
-    def count(self, wanted: npt.NDArray[np.void]) -> Iterator[tuple[Headers, Entries]]:
+    def count(
+        self, wanted: npt.NDArray[np.void], *, digest: bool = False
+    ) -> Iterator[tuple[Headers, Entries]]:
         """Walk each of up to MAX_HEADERS wanted processes (dtype WANTED) once and count.
 
         Yields headers and entries: ``headers["position"]`` is the number in ``wanted``; the
         arrays are valid until the next ones are asked for. A process whose mmap_lock stays
-        contended has status BUSY.
+        contended has status BUSY. ``digest`` asks for one of what was seen, to compare walks by.
+        Whether a walk is exact its header says: see waiting.py.
         """
         control = self._control
         self._enqueue(wanted)
-        control.want_rows = 0
+        control.want_rows, control.want_digest = 0, digest
         stuck_at, deadline = -1, 0.0
         while control.position < control.queued:
             control.budget, control.chunk = BUDGET, CHUNK
@@ -87,11 +90,11 @@ class OpenCodedWalk:
         if control.headers:
             yield self._results()
 
-    def rows(self, wanted: npt.NDArray[np.void]) -> tuple[Rows, np.void]:
+    def rows(self, wanted: npt.NDArray[np.void], *, digest: bool = False) -> tuple[Rows, np.void]:
         """Every VMA of one wanted process (shape (1,)) and its header."""
         control = self._control
         self._enqueue(wanted)
-        control.want_rows = 1
+        control.want_rows, control.want_digest = 1, digest
         parts = [np.empty(0, dtype=VMA_ROW)]
         deadline = time.monotonic() + ROWS_DEADLINE
         while control.position < control.queued:

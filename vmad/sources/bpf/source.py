@@ -5,23 +5,25 @@ from __future__ import annotations
 
 import mmap
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+import time
+from collections.abc import Generator, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from vmad.errors import CannotRead, EvidenceUnavailable, ProcessGone
+from vmad.errors import CannotRead, EvidenceUnavailable, ProcessGone, StillChanging
 from vmad.model.facts import UNKNOWN_EXCLUSIVE
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.model.table import Rows, VmaTable
+from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
 from vmad.rules.relaxed import RelaxedRules
+from vmad.sources.bounded import Stuck
 from vmad.sources.bpf.census import KERNEL_CENSUS_ROW, KernelCensus
-from vmad.sources.bpf.layout import MAX_HEADERS, WANTED, Status, Steady, settings
+from vmad.sources.bpf.layout import MAX_HEADERS, WANTED, Status, settings
 from vmad.sources.bpf.open_coded import Entries, Headers, OpenCodedWalk
 from vmad.sources.bpf.task_vma import TaskVmaWalk
+from vmad.sources.bpf.waiting import Reading, WaitingWalks, Walk, is_exact, is_over
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.source import Census, SourceHealth
 from vmad.sources.unseen import Unseen
@@ -29,28 +31,15 @@ from vmad.sources.unseen import Unseen
 #: walks, the best first: each is tried, since distributions backport and configure
 WALKS: tuple[type[OpenCodedWalk] | type[TaskVmaWalk], ...] = (OpenCodedWalk, TaskVmaWalk)
 
-COUNTS = ("status", "mm", "map_count", "walked", "first_entry", "entries", "lost")
+COUNTS = ("status", "mm", "walked", "first_entry", "entries", "lost")
 
-#: readings of one address space, until it stands still
-ATTEMPTS = 3
+#: up to so many VMAs what has changed meanwhile is walked once more by the best walk, before those
+#: that wait for mmap_lock: it takes a millisecond or two, and may well be still
+SECOND_LOOK = 8192
 
-WHY = {
-    Status.GONE: (Unread.GONE, "it exited or started another program in the middle"),
-    Status.NO_MM: (Unread.GONE, "it has no address space any more"),
-    Status.BUSY: (Unread.BUSY, "its mmap_lock stayed contended"),
-}
-
-
-class Walk(Protocol):
-    """Either way to walk an address space in the kernel."""
-
-    name: str
-
-    def count(self, wanted: npt.NDArray[np.void]) -> Iterator[tuple[Headers, Entries]]: ...
-
-    def rows(self, wanted: npt.NDArray[np.void]) -> tuple[Rows, np.void]: ...
-
-    def close(self) -> None: ...
+_GONE = Unread.GONE, "it exited or started another program in the middle"
+_CHANGING = Unread.CHANGING, "its address space changed during every reading of it"
+_BUSY = Unread.BUSY, "its mmap_lock stayed contended"
 
 
 class BpfSource:
@@ -77,7 +66,9 @@ class BpfSource:
         self._unseen = Unseen(proc)
         self._lock = threading.Lock()
         self._relaxed = RelaxedRules(kernel)
-        self._walk = _best_walk(settings(kernel, ignored_flags, merge_tables, mmap.PAGESIZE), walk)
+        text = settings(kernel, ignored_flags, merge_tables, mmap.PAGESIZE)
+        self._walk = _best_walk(text, walk)
+        self._waiting = WaitingWalks(self._walk, self._lock, text)
         try:
             self._census = KernelCensus()
         except EvidenceUnavailable:
@@ -104,20 +95,57 @@ class BpfSource:
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """Walk each once, in batches; results come in the order of the batches.
 
-        The source is free between two batches: other calls may come in between.
+        Those that changed meanwhile are walked again, then one by one by the walks that wait for
+        mmap_lock. The source is free between two batches: other calls may come in between.
         """
         census, numbers, gone = self._look_up(list(processes))
         for process in gone:
-            yield Unreadable(process, "", *WHY[Status.GONE])
-        for first in range(0, len(numbers), MAX_HEADERS):
-            members = census[numbers[first : first + MAX_HEADERS]]
+            yield Unreadable(process, "", *_GONE)
+        changed = yield from self._pass(census[numbers])
+        small = changed["map_count"] <= SECOND_LOOK
+        again = yield from self._pass(changed[small])
+        until = time.monotonic() + self._waiting.patience
+        for members in (again, changed[~small]):
+            for row in range(len(members)):
+                yield self._waited_for(members[row : row + 1], time.monotonic() < until)
+
+    def _pass(self, wanted: Census) -> Generator[ProcessSummary | Unreadable, None, Census]:
+        """Walk each once by the best walk; returns those that changed meanwhile."""
+        changed = [wanted[:0]]
+        for first in range(0, len(wanted), MAX_HEADERS):
+            members = wanted[first : first + MAX_HEADERS]
             with self._lock:
                 parts = [
                     (headers.copy(), entries.copy())
                     for headers, entries in self._walk.count(_wanted(members))
                 ]
             for headers, entries in parts:
-                yield from self._summaries(members[headers["position"]], headers, entries)
+                settled = is_exact(headers) | is_over(headers)
+                changed.append(members[headers["position"][~settled]])
+                exact = headers[settled]
+                yield from self._summaries(members[exact["position"]], exact, entries)
+        return np.concatenate(changed)
+
+    def _waited_for(self, member: Census, patient: bool) -> ProcessSummary | Unreadable:
+        """One process (shape (1,)) that does not hold still."""
+        wanted = _wanted(member)
+
+        def read(walk: Walk) -> Reading:
+            ((headers, entries),) = walk.count(wanted, digest=True)
+            return Reading(headers[0].copy(), entries.copy())
+
+        why = _CHANGING
+        try:
+            vmas = int(member["map_count"][0])
+            reading = self._waiting.read(vmas, read) if patient else None
+        except Stuck:
+            reading, why = None, _BUSY
+        if reading is None:
+            self._skipped += max(int(member["map_count"][0]), 0)
+            return Unreadable(_id(member[0]), _text(member["comm"][0]), *why)
+        headers = reading.header.reshape(1)
+        (found,) = self._summaries(member, headers, reading.content)
+        return found
 
     def _summaries(
         self, members: Census, headers: Headers, entries: Entries
@@ -135,10 +163,10 @@ class BpfSource:
             )
         ):
             process, name = ProcessId(pid, start), _text(comm)
-            status, mm, map_count, walked, first_entry, used, lost = header
+            status, mm, walked, first_entry, used, lost = header
             if status != Status.OK:
                 self._skipped += walked
-                yield Unreadable(process, name, *WHY[Status(status)])
+                yield Unreadable(process, name, *_GONE)
                 continue
             self._walked += walked
             facts = tuple(sorted(pairs[first_entry : first_entry + used]))
@@ -150,7 +178,7 @@ class BpfSource:
             yield ProcessSummary(
                 process,
                 name,
-                map_count,
+                walked,
                 tuple(kinds),
                 facts,
                 stock,
@@ -162,17 +190,22 @@ class BpfSource:
         self, process: ProcessId, name: str, member: Census
     ) -> ProcessSummary | Unreadable:
         """A summary made from the rows of one process (``member``: shape (1,))."""
-        rows, header = self._rows(member)
-        status = Status(int(header["status"]))
-        if status is not Status.OK:
-            return Unreadable(process, name, *WHY[status])
+        try:
+            reading = self._rows(member)
+        except Stuck:
+            return Unreadable(process, name, *_BUSY)
+        if reading is None:
+            return Unreadable(process, name, *_CHANGING)
+        header, rows = reading
+        if is_over(header):
+            return Unreadable(process, name, *_GONE)
         values, counts = np.unique(rows["facts"][rows["pair"] == 1], return_counts=True)
         facts = tuple(zip(values.tolist(), counts.tolist(), strict=True))
         stock, relaxed = header["recoverable"].tolist()
         return ProcessSummary(
             process,
             name,
-            int(header["map_count"]),
+            int(header["walked"]),
             tuple(header["kinds"].tolist()),
             facts,
             stock,
@@ -190,29 +223,21 @@ class BpfSource:
     def table(self, process: ProcessId) -> VmaTable:
         """The columns of one process; kernel addresses are replaced by small numbers.
 
-        Read up to three times, until the VMAs stood still meanwhile.
+        Raises ProcessGone, StillChanging, CannotRead.
         """
         census, numbers, _ = self._look_up([process])
         if len(numbers) == 0:
             raise self._unseen.why_absent(process)
         member = census[numbers]
-        before, steady = None, False
-        for _ in range(ATTEMPTS):
-            rows, header = self._rows(member)
-            steady = header["steady"] == Steady.YES or (
-                # without mm_lock_seq: two readings that say the same
-                header["steady"] == Steady.UNKNOWN
-                and before is not None
-                and before.tobytes() == rows.tobytes()
-            )
-            if steady or header["status"] != Status.OK:
-                break
-            before = rows
-        status = Status(int(header["status"]))
-        if status is Status.BUSY:
-            raise CannotRead(f"process {process.pid}: {WHY[status][1]}", "try again")
-        if status is not Status.OK or len(rows) == 0:
-            raise ProcessGone(f"process {process.pid}: {WHY[Status.GONE][1]}")
+        try:
+            reading = self._rows(member)
+        except Stuck as error:
+            raise CannotRead(f"process {process.pid}: {_BUSY[1]}", "try again") from error
+        if reading is None:
+            raise StillChanging(f"process {process.pid}: {_CHANGING[1]}", "try again")
+        header, rows = reading
+        if is_over(header) or len(rows) == 0:
+            raise ProcessGone(f"process {process.pid}: {_GONE[1]}")
         rows = rows.copy()
         for column in ("anon_vma", "file"):
             rows[column] = _small_numbers(rows[column])
@@ -221,15 +246,45 @@ class BpfSource:
             id=process,
             comm=_text(member["comm"][0]),
             evidence=self.evidence,
-            map_count=int(header["map_count"]),
+            map_count=len(rows),
             rows=rows,
-            consistent=bool(steady and not header["resumed"] and len(rows) == header["map_count"]),
             mm=int(header["mm"]),
         )
 
-    def _rows(self, member: Census) -> tuple[Rows, np.void]:
-        with self._lock:
-            return self._walk.rows(_wanted(member))
+    def _rows(self, member: Census) -> Reading | None:
+        """An exact reading; None where it changes all the time. Raises Stuck."""
+        wanted = _wanted(member)
+        for _ in range(2):
+            with self._lock:
+                rows, header = self._walk.rows(wanted)
+            if is_exact(header) or is_over(header):
+                return Reading(header, rows)
+
+        def read(walk: Walk) -> Reading:
+            rows, header = walk.rows(wanted, digest=True)
+            return Reading(header.copy(), rows)
+
+        return self._waiting.read(int(member["map_count"][0]), read)
+
+    def load_all(self, process: ProcessId | None = None) -> None:
+        """Load also the walks that few processes need, and try each with ``process``.
+
+        Raises EvidenceUnavailable, CannotRead, OSError where one that has loaded does not work.
+        """
+        self._waiting.load()
+        if process is None:
+            return
+        census, numbers, _ = self._look_up([process])
+        wanted = _wanted(census[numbers])
+
+        def read(walk: Walk) -> Reading:
+            rows, header = walk.rows(wanted)
+            return Reading(header.copy(), rows)
+
+        try:
+            self._waiting.each(read)
+        except Stuck as error:
+            raise CannotRead(f"process {process.pid}: {_BUSY[1]}") from error
 
     def _look_up(
         self, asked: list[ProcessId]
@@ -251,6 +306,7 @@ class BpfSource:
 
     def close(self) -> None:
         """Unload the programs."""
+        self._waiting.close()
         self._walk.close()
         self._census.close()
 
@@ -284,6 +340,10 @@ def _wanted(members: Census) -> npt.NDArray[np.void]:
     wanted["seen_pid"] = members["pid"]
     wanted["start_boottime"] = members["start_boottime"]
     return wanted
+
+
+def _id(row: np.void) -> ProcessId:
+    return ProcessId(int(row["pid"]), int(row["start_time"]))
 
 
 def _text(comm: bytes) -> str:

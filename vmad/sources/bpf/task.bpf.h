@@ -25,8 +25,9 @@ static __always_inline int map_count_of(struct mm_struct *mm)
 }
 
 /*
- * A number that changes whenever mmap_lock has been held for writing (vma_end_write_all(), in
- * mmap_write_unlock() and mmap_write_downgrade()); -1 where the kernel has none.
+ * A number that changes when mmap_lock, held for writing, is let go (vma_end_write_all(), in
+ * mmap_write_unlock() and mmap_write_downgrade()); -1 where the kernel has none. As a seqcount it
+ * changes when the lock is taken, too, and is odd until it is let go.
  */
 static __always_inline s64 lock_seq_of(struct mm_struct *mm)
 {
@@ -40,12 +41,27 @@ static __always_inline s64 lock_seq_of(struct mm_struct *mm)
 	return -1;
 }
 
-/* Whether a writer was at it when lock_seq_of() said so: only the seqcount of 6.14 tells. */
+/* Whether a writer was at it when lock_seq_of() said so: only the seqcount tells (6.14; 6.12.y). */
 static __always_inline int lock_seq_busy(s64 seq)
 {
 	struct mm_struct___seqcount *count = 0;
 
 	return bpf_core_field_exists(count->mm_lock_seq.sequence) && seq & 1;
+}
+
+/*
+ * Whether a writer is at it now. Where mm_lock_seq is an int, which moves only at the writer's
+ * end, it takes both to say that none was: RWSEM_WRITER_LOCKED, kernel/locking/rwsem.c.
+ */
+static __always_inline int write_locked(struct mm_struct *mm)
+{
+	struct mm_struct___seqcount *count = (void *)mm;
+
+	if (bpf_core_field_exists(count->mm_lock_seq.sequence))
+		return count->mm_lock_seq.sequence & 1;
+	if (bpf_core_field_exists(mm->mmap_lock.count.counter)) /* else PREEMPT_RT */
+		return mm->mmap_lock.count.counter & 1;
+	return 0;
 }
 
 /*

@@ -3,7 +3,8 @@
  * The walk for kernels without the open-coded iterator: the task_vma iterator (5.12).
  *
  * The kernel calls this for every VMA of every process, or of one process where link_info.task
- * is known (6.1), and drops mmap_lock between VMAs when somebody waits for it. When a process
+ * is known (6.1). It waits for mmap_lock, and drops it between two VMAs when somebody else waits,
+ * and when a buffer is full: see let_go(). When a process
  * ends, its header is written, then its entries; or, with want_rows, its rows as they come and
  * then the header. When the seq buffer is full, the kernel discards what this call has written
  * and calls again for the same VMA: so write first, and change state only when that went well.
@@ -13,6 +14,19 @@
 /* 0: every process; else only this task (initial pid namespace) */
 u32 only_task SEC(".data.only");
 
+/*
+ * The end of the VMA after which the kernel last dropped mmap_lock in the middle of a process, 0
+ * for never. When it is the same before and after, the lock was held all the time.
+ */
+static __always_inline u64 let_go(struct seq_file *seq)
+{
+	struct bpf_iter_seq_task_vma_info *info = seq->private;
+
+	if (!bpf_core_field_exists(info->prev_vm_end))
+		return bpf_ktime_get_ns(); /* not to be told: never the same */
+	return BPF_CORE_READ(info, prev_vm_end);
+}
+
 static __noinline int finish(struct seq_file *seq, struct walk *walk, struct header *header)
 {
 	u32 i;
@@ -20,6 +34,8 @@ static __noinline int finish(struct seq_file *seq, struct walk *walk, struct hea
 	if (!walk->open)
 		return 0;
 	header->status = STATUS_OK;
+	if (header->steady == STEADY_UNKNOWN && let_go(seq) == walk->prev_end)
+		header->steady = STEADY_YES;
 	if (bpf_seq_write(seq, header, sizeof(*header)))
 		return 1;
 	/* one by one: a length known only at run time is hard on old verifiers */
@@ -73,12 +89,14 @@ int run(struct bpf_iter__task_vma *ctx)
 		header->task_pid = task->pid;
 		header->start_boottime = task->start_boottime;
 		header->mm = number_of(walk, mm);
+		note_before(walk, header, mm);
+		if (header->steady == STEADY_UNKNOWN)
+			walk->prev_end = let_go(seq);
 	}
 	/* called again for the VMA whose row did not fit: it is accounted for already */
 	if (walk->first || !control.want_rows ||
 	    walk->seen[~walk->turn & 1].start != vma->vm_start) {
-		note_lock_seq(walk, header, mm);
-		header->map_count = map_count_of(mm);
+		note_after(walk, header, mm);
 		look_at(vma, walk);
 		control.rows = 0;
 		account(0);

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The walk by task_vma.bpf.c, for kernels without the open-coded iterator (5.12 to 6.9)."""
+"""The walk by task_vma.bpf.c: the one of kernels without the open-coded iterator (5.12 to 6.9).
+
+Later ones fall back on it for a process that does not hold still.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ class TaskVmaWalk:
     """The loaded program. Not safe for concurrent use.
 
     The kernel takes mmap_lock and waits for it, so a call may block as long as a target does:
-    the caller runs it where that is bounded.
+    the caller runs it where that is bounded. It lets go of the lock whenever somebody else waits.
     """
 
     name = "task_vma"
@@ -46,11 +49,13 @@ class TaskVmaWalk:
             self._links_name_processes = False
         self._everybody = self._object.attach_iterator("run")
 
-    def count(self, wanted: npt.NDArray[np.void]) -> Iterator[tuple[Headers, Entries]]:
+    def count(
+        self, wanted: npt.NDArray[np.void], *, digest: bool = False
+    ) -> Iterator[tuple[Headers, Entries]]:
         """As OpenCodedWalk.count."""
         if len(wanted) == 0:
             return
-        self._control.want_rows = 0
+        self._control.want_rows, self._control.want_digest = 0, digest
         if self._links_name_processes and len(wanted) <= LINKS_WORTH_MAKING:
             text = b"".join(map(self._read_one, wanted))
         else:
@@ -70,9 +75,9 @@ class TaskVmaWalk:
         result["status"][_cut_short(result)] = Status.GONE
         yield result, entries
 
-    def rows(self, wanted: npt.NDArray[np.void]) -> tuple[Rows, np.void]:
+    def rows(self, wanted: npt.NDArray[np.void], *, digest: bool = False) -> tuple[Rows, np.void]:
         """As OpenCodedWalk.rows."""
-        self._control.want_rows = 1
+        self._control.want_rows, self._control.want_digest = 1, digest
         text = self._read_one(wanted[0])
         end = len(text) - HEADER.itemsize  # the header comes last
         if end >= 0:
@@ -110,7 +115,7 @@ class TaskVmaWalk:
 def _cut_short(headers: Headers | np.void) -> npt.NDArray[np.bool_]:
     """Which walks ended before their address space did: the kernel leaves one that exits or execs.
 
-    Not to be told where the VMAs changed meanwhile, or without mm_lock_seq.
+    Not to be told where the VMAs may have changed meanwhile.
     """
     still = headers["steady"] == Steady.YES
     return np.asarray(still & (headers["walked"] != headers["map_count"]))

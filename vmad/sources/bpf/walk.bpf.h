@@ -173,6 +173,21 @@ static __noinline int write_row(struct seen *b, u64 facts, int pair)
 	return 0;
 }
 
+/* Two walks with the same digest have seen the same VMAs. */
+static __noinline int digest(struct header *header, struct seen *seen, u64 facts)
+{
+	u64 mixed = header->digest;
+
+	mixed = (mixed ^ seen->start) * 0x9e3779b97f4a7c15ULL;
+	mixed = (mixed ^ mixed >> 32 ^ seen->end) * 0x9e3779b97f4a7c15ULL;
+	mixed = (mixed ^ mixed >> 32 ^ seen->flags) * 0x9e3779b97f4a7c15ULL;
+	mixed = (mixed ^ mixed >> 32 ^ seen->pgoff) * 0x9e3779b97f4a7c15ULL;
+	mixed = (mixed ^ mixed >> 32 ^ seen->anon_vma ^ seen->kind) * 0x9e3779b97f4a7c15ULL;
+	mixed = (mixed ^ mixed >> 32 ^ facts) * 0x9e3779b97f4a7c15ULL;
+	header->digest = mixed ^ mixed >> 32;
+	return 0;
+}
+
 /*
  * What look_at() has seen is complete: its pair with the VMA before, its kind; then it becomes
  * the one before.
@@ -185,7 +200,7 @@ __noinline int account(u32 header_number)
 	struct walk *walk = bpf_map_lookup_elem(&walks, &zero);
 	struct header *header = bpf_map_lookup_elem(&headers, &header_number);
 	struct seen *a, *b;
-	u64 facts = 0;
+	u64 facts = 0, kind;
 	int pair;
 
 	if (!walk || !header)
@@ -196,6 +211,8 @@ __noinline int account(u32 header_number)
 	if (walk->seeding) {
 		walk->seeding = 0;
 		if (a->start == b->start && a->end == b->end) {
+			if (a->flags != b->flags || a->pgoff != b->pgoff)
+				header->resumed++; /* the pair to come is of another VMA */
 			walk->turn = turn + 1; /* pointers may have changed while unlocked */
 			return 0;
 		}
@@ -212,8 +229,12 @@ __noinline int account(u32 header_number)
 		walk->run_open = 0;
 	if (control.want_rows)
 		write_row(b, facts, pair);
-	if (b->kind < KIND_COUNT)
-		header->kinds[b->kind]++;
+	if (control.want_digest)
+		digest(header, b, facts);
+	kind = b->kind;
+	asm volatile("" : "+r"(kind)); /* one register is both compared and used */
+	if (kind < KIND_COUNT)
+		header->kinds[kind]++;
 	header->walked++;
 	walk->first = 0;
 	walk->turn = turn + 1;
@@ -232,20 +253,36 @@ static __always_inline void begin_process(struct walk *walk, struct header *head
 	header->first_entry = control.entries;
 }
 
-/* Before a process's first VMA, and after each that may be the last. */
-static __always_inline void note_lock_seq(struct walk *walk, struct header *header,
-					  struct mm_struct *mm)
+static __always_inline void note_count(struct header *header, struct mm_struct *mm)
+{
+	s32 count = map_count_of(mm);
+
+	header->map_count = count;
+	if (count > header->count_high)
+		header->count_high = count;
+	if (count < header->count_low || !header->count_low)
+		header->count_low = count;
+}
+
+/* Before a process's first VMA. */
+static __always_inline void note_before(struct walk *walk, struct header *header,
+					struct mm_struct *mm)
 {
 	s64 seq = lock_seq_of(mm);
 
-	if (seq < 0)
-		return;
-	if (!header->steady && !lock_seq_busy(seq)) {
-		header->steady = STEADY_YES;
-		walk->lock_seq = seq;
-	} else if (seq != walk->lock_seq || lock_seq_busy(seq)) {
+	note_count(header, mm);
+	walk->lock_seq = seq;
+	header->steady = seq < 0 ? STEADY_UNKNOWN : lock_seq_busy(seq) ? STEADY_NO : STEADY_YES;
+}
+
+/* After each VMA that may be the last: still steady if nobody has had the lock for writing. */
+static __always_inline void note_after(struct walk *walk, struct header *header,
+				       struct mm_struct *mm)
+{
+	note_count(header, mm);
+	if (header->steady == STEADY_YES &&
+	    (write_locked(mm) || lock_seq_of(mm) != walk->lock_seq))
 		header->steady = STEADY_NO;
-	}
 }
 
 #endif

@@ -5,13 +5,8 @@
  *
  * Wants what open_coded.bpf.c wants.
  */
+#include "iterator.bpf.h"
 #include "walk.bpf.h"
-
-struct task_struct *bpf_task_from_pid(s32 pid) __ksym;
-void bpf_task_release(struct task_struct *task) __ksym;
-int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, u64 addr) __ksym;
-struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym;
-void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym;
 
 struct window {
 	u64 start_boottime; /* in: ns; identity */
@@ -65,8 +60,13 @@ int look(void *ctx)
 		struct mm_struct *mm = task->mm;
 
 		if (mm) {
-			window.map_count = map_count_of(mm);
+			note_before(walk, header, mm);
 			window.status = walk_window(task, walk);
+			note_after(walk, header, mm);
+			window.map_count = header->map_count;
+			/* a VMA may have been left out: to be looked at again */
+			if (window.status == STATUS_OK && header->steady == STEADY_NO)
+				window.status = STATUS_BUSY;
 		}
 	}
 	bpf_task_release(task);

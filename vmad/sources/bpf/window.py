@@ -90,7 +90,7 @@ class KernelWindow:
 
         The first is the one that holds ``address``, or the next above; its ``pair`` is 0. Plain
         tuples: for a handful of rows NumPy costs more than it saves. Raises ProcessGone,
-        CannotRead (mmap_lock contended).
+        CannotRead (mmap_lock contended, or the VMAs changed meanwhile, many times).
         """
         window = self._window
         window.from_, window.limit = address, limit
@@ -101,7 +101,7 @@ class KernelWindow:
                 return [WindowRow(*row) for row in _ROW.iter_unpack(rows)], window.map_count
             if window.status != Status.BUSY:
                 raise ProcessGone(f"process {self._pid} is gone")
-        raise CannotRead(f"process {self._pid}: its mmap_lock stayed contended", "try again")
+        raise CannotRead(f"process {self._pid}: its VMAs changed at every look", "try again")
 
     def close(self) -> None:
         """Unload."""

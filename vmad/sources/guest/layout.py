@@ -71,6 +71,7 @@ OPTIONAL = (
     "mm_struct.vma_count",  # proposed rename of map_count (Kalesh Singh's series, 2025)
     "mm_struct.mm_mt.ma_root",  # 6.1, d4af56c5c7c6
     "mm_struct.mm_rb",  # until 6.0
+    "mm_struct.mmap_lock.count.counter",  # not with PREEMPT_RT
     "mm_struct.mm_lock_seq",  # 6.4, 5e31275cc997
     "mm_struct.mm_lock_seq.sequence",  # 6.14, eb449bd96954
     "mm_struct.exe_file",

@@ -16,7 +16,7 @@ from itertools import count
 
 import numpy as np
 
-from vmad.errors import CannotRead, ProcessGone, TargetUnavailable
+from vmad.errors import CannotRead, ProcessGone, StillChanging, TargetUnavailable
 from vmad.model.flags import high_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
@@ -138,7 +138,8 @@ class GuestSource:
                 yield Unreadable(process, "", Unread.GONE, str(error))
             except CannotRead as error:
                 self._skipped += 1
-                yield Unreadable(process, self._comm(process), Unread.BUSY, str(error))
+                why = Unread.CHANGING if isinstance(error, StillChanging) else Unread.BUSY
+                yield Unreadable(process, self._comm(process), why, str(error))
             else:
                 yield summary
 
@@ -186,14 +187,14 @@ class GuestSource:
         return found[0].decode("utf-8", "surrogateescape") if found else ""
 
     def _attempts(self, process: ProcessId, row: np.void, *, names: bool) -> Walked:
-        """Raises ProcessGone, CannotRead."""
+        """Raises ProcessGone, StillChanging."""
         last = ""
         for _ in range(ATTEMPTS):
             try:
                 return walk(self._guest, row, self._high, names=names)
             except Torn as error:
                 last = str(error)
-        raise CannotRead(
+        raise StillChanging(
             f"process {process.pid}: it changed under the reader {ATTEMPTS} times ({last})",
             "try again, or stop the guest meanwhile: --consistent",
         )

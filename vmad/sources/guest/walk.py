@@ -19,6 +19,7 @@ from vmad.sources.guest.names import names_of
 from vmad.sources.guest.pairs import Seen, facts_of_pairs, look_at
 from vmad.sources.guest.tree import find_vmas
 
+RWSEM_WRITER_LOCKED = 1  # kernel/locking/rwsem.c
 _MAY_SHARE = np.uint64(1 << 7)  # VM_MAYSHARE: what maps prints as "s"
 
 
@@ -104,6 +105,10 @@ def _state(look: Look, guest: Guest, mm: int) -> _State:
     seq = int(seqs.astype(np.int64)[0])
     if seq & 1 and layout.get("mm_struct.mm_lock_seq.sequence") is not None:
         raise Torn("its mmap_lock is held for writing")  # a seqcount since 6.14
+    # before, the number moves only when the writer lets go; the lock itself tells of it until then
+    lock = layout.get("mm_struct.mmap_lock.count.counter")
+    if lock is not None and look.one(mm, lock) & RWSEM_WRITER_LOCKED:
+        raise Torn("its mmap_lock is held for writing")
     return _State(int(counts[0]), int(sizes[0]), seq, look.bytes(mm + root.offset, 8))
 
 
