@@ -93,6 +93,11 @@ class Watch:
         except (VmadError, OSError) as error:
             self._failed(str(error))
             return None
+        except Exception as error:
+            # nothing that a guest or its QEMU says may end the watch of it
+            log.exception("target %s: this should not happen; please report it", self.target.name)
+            self._failed(f"vmad made a mistake on it: {type(error).__name__}: {error}")
+            return None
         if self.why_not is not None:
             log.info("target %s: %d processes are read", self.target.name, len(snapshot.processes))
         self.why_not = None

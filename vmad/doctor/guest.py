@@ -13,6 +13,7 @@ from vmad.export.quantities import counted
 from vmad.model.process import ProcessId, Unreadable
 from vmad.sources.guest.source import GuestSource
 
+VERSION_PARTS = ("major", "minor", "micro")
 _GIVES = {
     "attach": "the guest's kernel, its types and its processes",
     "direct": "memory in microseconds, out of QEMU's own",
@@ -89,7 +90,7 @@ def _examined(source: GuestSource, step: Callable[[str], None]) -> Report:
 
 def _settings(source: GuestSource, build: str) -> list[Setting]:
     kernel = source.kernel
-    version: Any = source.guest.monitor.execute("query-version")["qemu"]
+    version: Any = source.guest.monitor.told("query-version", "qemu", dict)
     patched = "carries the anon_vma series" if kernel.patched else "a stock kernel"
     limit = source.max_map_count
     return [
@@ -99,5 +100,9 @@ def _settings(source: GuestSource, build: str) -> list[Setting]:
         Setting("build-id", build, ""),
         Setting("vm.max_map_count", "not found" if limit is None else str(limit), ""),
         Setting("run state", source.status, "" if source.status == "running" else "stands still"),
-        Setting("QEMU", ".".join(str(version[part]) for part in ("major", "minor", "micro")), ""),
+        Setting(
+            "QEMU",
+            ".".join(str(version.get(part, "?")) for part in ("major", "minor", "micro")),
+            "",
+        ),
     ]

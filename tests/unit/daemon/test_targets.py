@@ -12,8 +12,10 @@ import pytest
 
 from tests.unit.guest.conftest import RECORDINGS, Recorded, start
 from vmad.config.schema import Config, ScanConfig, TargetConfig
+from vmad.daemon import targets
 from vmad.daemon.targets import Watches
 from vmad.errors import CannotRead, TargetUnavailable
+from vmad.sources.guest.source import GuestSource
 from vmad.web.viewer import Viewer
 
 PATIENCE = 30.0
@@ -102,3 +104,31 @@ def test_a_target_that_is_no_longer_configured_is_let_go(guest: Recorded, watche
     assert not watches.contents()
     watches.go_by(config(TargetConfig("renamed", guest.path)))
     until(lambda: watches.contents()["renamed"].ready() is None)
+
+
+def test_what_a_hostile_qemu_says_is_told_and_tried_again(
+    guest: Recorded, watches: Watches
+) -> None:
+    guest.qemu.answers["query-status"] = {}
+    watches.go_by(config(TargetConfig("there", guest.path)))
+    content = watches.contents()["there"]
+    until(lambda: "something else than QEMU does" in (content.ready() or ""))
+    guest.qemu.answers["query-status"] = {"status": "running"}
+    until(lambda: content.ready() is None)
+
+
+def test_a_mistake_of_ours_does_not_end_a_watch(
+    guest: Recorded, watches: Watches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [ZeroDivisionError("one"), KeyError("two")]
+
+    def mistaken(*words: object, **named: object) -> GuestSource:
+        if left:
+            raise left.pop()
+        return GuestSource(*words, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(targets, "GuestSource", mistaken)
+    watches.go_by(config(TargetConfig("there", guest.path)))
+    content = watches.contents()["there"]
+    until(lambda: "vmad made a mistake on it: KeyError" in (content.ready() or ""))
+    until(lambda: content.ready() is None)

@@ -67,6 +67,7 @@ class FakeQemu:
             "query-version": {"qemu": {"major": 9, "minor": 0, "micro": 0}},
             **answers,
         }
+        self.raw_answers: dict[str, dict[str, Any]] = {}
         self.before_read: Callable[[int, int], None] = lambda start, size: None
         self.asked: list[str] = []
         self.events: list[bytes] = []
@@ -126,6 +127,8 @@ class FakeQemu:
     def _answer(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         name, arguments = request["execute"], request.get("arguments", {})
         self.asked.append(name)
+        if name in self.raw_answers:
+            return self.raw_answers[name]
         if name in self.answers:
             answer = self.answers[name]
             if isinstance(answer, str):

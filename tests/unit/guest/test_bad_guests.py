@@ -6,13 +6,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from tests.unit.guest.conftest import Recorded
-from tests.unit.guest.fake_qemu import Memory, without_paging
+from tests.unit.guest.fake_qemu import GREETING, Memory, without_paging
 from vmad.cli.main import main
 from vmad.errors import TargetUnavailable
 from vmad.sources.guest import qmp
@@ -193,3 +194,112 @@ def test_a_kernel_that_is_not_linux_is_told(guest: Recorded, tmp_path: Path) -> 
 def test_a_command_that_qemu_refuses_is_told(guest: Recorded, command: str) -> None:
     guest.qemu.answers[command] = "not for you"
     assert "not for you" in refused(guest)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("query-status", {}),
+        ("query-status", []),
+        ("query-status", {"status": {"running": True}}),
+        ("query-target", {}),
+        ("query-target", {"arch": 64}),
+        ("add-fd", {}),
+        ("add-fd", {"fd": "7; rm"}),
+        ("add-fd", {"fd": True}),
+    ],
+)
+def test_answers_of_another_shape_are_told(guest: Recorded, command: str, answer: object) -> None:
+    guest.qemu.answers[command] = answer
+    assert f"QEMU answers {command} with something else" in refused(guest)
+
+
+def talking(*lines: bytes, every: float | None = None) -> Callable[[socket.socket], None]:
+    """A QEMU that greets and then says this whatever it is asked; a byte at a time if told so."""
+
+    def talk(client: socket.socket) -> None:
+        with suppress(OSError):
+            if every is None:
+                client.sendall(GREETING)
+            text = b"".join(lines)
+            while True:
+                if every is None:
+                    client.sendall(text)
+                    continue
+                for byte in text:
+                    client.sendall(bytes([byte]))
+                    if Event().wait(every):
+                        return
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b'{"event": "STOP", "timestamp": {"seconds": 1}}\n', id="events"),
+        pytest.param(b'{"event": "STOP", "timestamp": [1]}\n', id="stamps of another type"),
+        pytest.param(b'{"event": "E", "timestamp": {"seconds": "x", "microseconds": 1e999}}\n',
+                     id="stamps that are no numbers"),
+        pytest.param(b'{"return": {}, "id": 0}\n', id="answers to others"),
+        pytest.param(b'{"error": "x"}\n', id="errors to others"),
+    ],
+)  # fmt: skip
+def test_a_flood_ends_with_the_deadline_and_keeps_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    monkeypatch.setattr(qmp, "TIMEOUT", 0.3)
+    with (
+        listening(tmp_path / "s", talking(line * 100)),
+        pytest.raises(TargetUnavailable, match=r"has not answered for 0\.3 s"),
+    ):
+        qmp.Monitor(str(tmp_path / "s"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"[" * 200_000 + b"\n", id="nesting without end"),
+        pytest.param(b"null\n", id="no object"),
+        pytest.param(b'{"neither": 1}\n', id="neither answer nor event"),
+        pytest.param(b"x" * (9 << 20), id="a line without end"),
+    ],
+)
+def test_what_no_qemu_says_ends_the_connection(tmp_path: Path, line: bytes) -> None:
+    with (
+        listening(tmp_path / "s", talking(line)),
+        pytest.raises(TargetUnavailable, match="does not speak QMP"),
+    ):
+        qmp.Monitor(str(tmp_path / "s"))
+
+
+def test_a_greeting_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qmp, "GREETING_TIMEOUT", 0.3)
+    with (
+        listening(tmp_path / "s", talking(b" " * 1000, every=0.02)),
+        pytest.raises(TargetUnavailable, match="does not speak QMP"),
+    ):
+        qmp.Monitor(str(tmp_path / "s"))
+
+
+def test_an_error_of_another_shape_is_an_error(guest: Recorded) -> None:
+    guest.qemu.raw_answers["query-status"] = {"error": "x"}
+    assert "QEMU refuses: no description" in refused(guest)
+
+
+def test_events_are_kept_in_bounded_number(guest: Recorded) -> None:
+    source = guest.open()
+    event = b'{"event": "STOP", "timestamp": {"seconds": 5, "microseconds": 250000}}\r\n'
+    guest.qemu.events += [event] * 1000
+    monitor = source.guest.monitor
+    monitor.execute("query-status")
+    assert monitor.take_events() == [("STOP", 5.25)] * qmp.MOST_EVENTS
+    source.close()
+
+
+def test_memory_in_thousands_of_pieces_is_no_guest(guest: Recorded) -> None:
+    lines = "".join(
+        f"  {at:016x}-{at + 0xFFF:016x} (prio 0, ram): r\n" for at in range(0, 1 << 24, 1 << 13)
+    )
+    guest.qemu.human["info mtree -f"] = f'FlatView #0\n AS "memory", root: system\n{lines}'
+    refused(guest)

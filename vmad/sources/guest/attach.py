@@ -202,7 +202,7 @@ def _guest(
 def run_state(monitor: Monitor) -> str:
     """The guest's run state. Raises TargetUnavailable where no kernel is there to be read."""
     try:
-        status = str(monitor.execute("query-status")["status"])
+        status: str = monitor.told("query-status", "status", str)
     except Refused as error:
         raise TargetUnavailable(f"qemu:{monitor.path}: QEMU refuses: {error}") from error
     if status in NOT_THERE:

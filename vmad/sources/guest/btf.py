@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection
+from array import array
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-#: magic, version 1, no flags, a header of 24 bytes that the types follow at once
-HEADER = struct.pack("<HBBIII", 0xEB9F, 1, 0, 24, 0, 0)[:12]
+#: how BTF begins: magic, version 1, no flags, a header of 24 bytes, or of 32 with the place of the
+#: sizes of its kinds (222edc843c15, 2026; pahole 1.31), that the types follow at once
+BEGINNING = re.compile(rb"\x9f\xeb\x01\0[\x18\x20]\0\0\0\0\0\0\0")
+BEGINNING_SIZE = 12
+_SIZES = struct.Struct("<III")
+#: kinds that a header may tell of
+_MOST_KINDS = 128
+#: struct btf_layout: bytes once, bytes per member, flags
+_LAYOUT = struct.Struct("<BBH")
 
 INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT = range(1, 12)
 FUNC, FUNC_PROTO, VAR, DATASEC, FLOAT, DECL_TAG, TYPE_TAG, ENUM64 = range(12, 20)
@@ -22,6 +30,19 @@ _TRANSPARENT = frozenset((TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG))
 #: bytes after the common twelve: per type and per member
 _FIXED = {INT: 4, ARRAY: 12, VAR: 4, DECL_TAG: 4}
 _EACH = {STRUCT: 12, UNION: 12, ENUM: 8, FUNC_PROTO: 8, DATASEC: 12, ENUM64: 12}
+
+#: bytes of types and strings, structures, members of one, steps through qualifiers and arrays,
+#: unnamed members within each other: many times what kernels have, so that nothing that a guest
+#: claims takes long (6.18: 5.5 MB, 9,730, 272, 6, 4)
+LARGEST = 64 << 20
+_MOST_STRUCTURES = 1 << 17
+_MOST_MEMBERS = 1 << 13
+_MOST_STEPS = 64
+_DEEPEST = 16
+#: places of the strings at which a structure's name may stand
+_MOST_NAMES = 1024
+#: bytes of a field
+_LARGEST_FIELD = 1 << 32
 
 
 class BadBtf(Exception):
@@ -40,14 +61,32 @@ class Btf:
     """Types of one kernel. ``raw`` is a whole BTF blob, or begins with one. Raises BadBtf."""
 
     def __init__(self, raw: bytes) -> None:
-        if raw[: len(HEADER)] != HEADER or len(raw) < 24:
+        if not BEGINNING.match(raw) or len(raw) < 24:
             raise BadBtf("no BTF header")
-        type_length, string_offset, string_length = struct.unpack_from("<III", raw, 12)
-        self.size = 24 + string_offset + string_length
+        header = raw[4]
+        type_length, string_offset, string_length = _SIZES.unpack_from(raw, BEGINNING_SIZE)
+        self.size = header + string_offset + string_length
         if string_offset < type_length or self.size > len(raw):
             raise BadBtf("cut off")
-        self._types = raw[24 : 24 + type_length]
-        self._strings = raw[24 + string_offset : self.size]
+        if self.size > LARGEST:
+            raise BadBtf(f"of {self.size:,} bytes, more than any kernel has")
+        self._kinds = _kind_sizes(raw, header)
+        self._types = raw[header : header + type_length]
+        self._strings = raw[header + string_offset : self.size]
+        self._found: dict[str, int | None] = {}
+
+    @staticmethod
+    def whole(raw: bytes, at: int = 0) -> Btf:
+        """The BTF that begins somewhere in a larger text. Raises BadBtf."""
+        if len(raw) < at + 24:
+            raise BadBtf("cut off")
+        _, offset, length = _SIZES.unpack_from(raw, at + BEGINNING_SIZE)
+        end = raw[at + 4] + offset + length + 4 * _MOST_KINDS  # the sizes of kinds may come last
+        return Btf(raw[at : at + min(end, LARGEST + 1)])
+
+    def heads(self) -> Iterator[tuple[int, int, int]]:
+        """(offset, name offset, kind) of each type. Raises BadBtf."""
+        return _heads(self._types, self._kinds)
 
     @property
     def sections(self) -> tuple[bytes, bytes]:
@@ -55,31 +94,25 @@ class Btf:
         return self._types, self._strings
 
     @cached_property
-    def _places(self) -> list[int]:
+    def _places(self) -> array[int]:
         """Offset of each type by its id; id 0 is void."""
-        places = [0]
-        types, at, end = self._types, 0, len(self._types)
-        unpack = struct.Struct("<4xI").unpack_from
-        add = places.append
-        try:
-            while at < end:
-                add(at)
-                (head,) = unpack(types, at)
-                kind = head >> 24 & 0x1F
-                at += 12 + _FIXED.get(kind, 0) + _EACH.get(kind, 0) * (head & 0xFFFF)
-        except struct.error as error:
-            raise BadBtf("cut off") from error
-        if at != end:
-            raise BadBtf("cut off")
+        places = array("I", [0])
+        for at, _, _ in self.heads():
+            places.append(at)
         return places
 
     def _head(self, number: int) -> tuple[int, int, int, int]:
-        """(name offset, kind, number of members, size or type) of a type."""
-        name, head, last = struct.unpack_from("<III", self._types, self._places[number])
-        return name, head >> 24 & 0x1F, head & 0xFFFF, last
+        """(name offset, kind, number of members, size or type) of a type. Raises BadBtf."""
+        if not 0 < number < len(self._places):
+            raise BadBtf(f"type {number} is not there")
+        name, head, last = _SIZES.unpack_from(self._types, self._places[number])
+        return name, _kind(head), _members(head), last
 
     def _name(self, offset: int) -> bytes:
-        return self._strings[offset : self._strings.index(b"\0", offset)]
+        end = self._strings.find(b"\0", offset)
+        if end < 0:
+            raise BadBtf("a name is not there")
+        return self._strings[offset:end]
 
     @cached_property
     def _structures(self) -> dict[int, int]:
@@ -88,18 +121,19 @@ class Btf:
         unpack, types = struct.Struct("<II").unpack_from, self._types
         for number, at in enumerate(self._places[1:], 1):
             name, head = unpack(types, at)
-            if head >> 24 & 0x1F in (STRUCT, UNION) and name:
+            if _kind(head) in (STRUCT, UNION) and name:
                 found.setdefault(name, number)
+                if len(found) > _MOST_STRUCTURES:
+                    raise BadBtf("more structures than any kernel has")
         return found
 
     def structure(self, name: str) -> int | None:
-        """The id of a structure; None where this kernel has none of that name."""
-        # names are not unique as strings, so each place of the text is tried
-        for match in re.finditer(b"(?<=\0)" + re.escape(name.encode()) + b"\0", self._strings):
-            number = self._structures.get(match.start())
-            if number is not None:
-                return number
-        return None
+        """The id of a structure; None where this kernel has none of that name. Raises BadBtf."""
+        if name not in self._found:
+            places = _places_of(name, self._strings)
+            numbers = (self._structures.get(at) for at in places)
+            self._found[name] = next((number for number in numbers if number is not None), None)
+        return self._found[name]
 
     def size_of(self, name: str) -> int | None:
         """Bytes of a structure; None where there is none."""
@@ -115,7 +149,7 @@ class Btf:
         for name in path.split("."):
             if number is None:
                 return None
-            found = self._member(self._resolved(number), name.encode())
+            found = self._member(self._resolved(number), name.encode(), set(), 0)
             if found is None:
                 return None
             inner, number = found
@@ -123,16 +157,25 @@ class Btf:
             size = self._size(number)
         return Field(offset, size)
 
-    def _member(self, number: int, name: bytes) -> tuple[int, int] | None:
-        """(offset, type id) of a member, anonymous ones looked into."""
+    def _member(
+        self, number: int, name: bytes, seen: set[int], depth: int
+    ) -> tuple[int, int] | None:
+        """(offset, type id) of a member, anonymous ones looked into, each once."""
+        if number == 0 or number in seen:
+            return None
+        if depth > _DEEPEST:
+            raise BadBtf("unnamed members lie too deep within each other")
+        seen.add(number)
         _, kind, count, _ = self._head(number)
         if kind not in (STRUCT, UNION):
             return None
+        if count > _MOST_MEMBERS:
+            raise BadBtf("a structure has more members than any of a kernel")
         flagged = struct.unpack_from("<I", self._types, self._places[number] + 4)[0] >> 31
         at = self._places[number] + 12
         inside = []
         for member in range(count):
-            called, type_id, offset = struct.unpack_from("<III", self._types, at + 12 * member)
+            called, type_id, offset = _SIZES.unpack_from(self._types, at + 12 * member)
             if flagged:
                 if offset >> 24:
                     continue
@@ -142,32 +185,99 @@ class Btf:
             elif self._name(called) == name:
                 return offset // 8, type_id
         for base, inner in inside:
-            found = self._member(inner, name)
+            found = self._member(inner, name, seen, depth + 1)
             if found is not None:
                 return base + found[0], found[1]
         return None
 
     def _resolved(self, number: int) -> int:
         """Through typedefs and qualifiers to the type itself."""
-        while number:
+        for _ in range(_MOST_STEPS):
+            if number == 0:
+                return 0
             _, kind, _, target = self._head(number)
             if kind not in _TRANSPARENT:
                 return number
             number = target
-        return 0
+        raise BadBtf("a type is made of itself")
 
     def _size(self, number: int) -> int:
-        number = self._resolved(number)
-        if number == 0:
-            return 0
-        _, kind, _, last = self._head(number)
-        if kind == PTR:
-            return 8
-        if kind == ARRAY:
-            at = self._places[number] + 12
-            element, _, count = struct.unpack_from("<III", self._types, at)
-            return self._size(element) * int(count)
-        return last if kind in (INT, STRUCT, UNION, ENUM, ENUM64, FLOAT) else 0
+        times = 1
+        for _ in range(_MOST_STEPS):
+            number = self._resolved(number)
+            if number == 0:
+                return 0
+            _, kind, _, last = self._head(number)
+            if kind == ARRAY:
+                element, _, count = _SIZES.unpack_from(self._types, self._places[number] + 12)
+                number, times = element, times * int(count)
+                if times >= _LARGEST_FIELD:
+                    raise BadBtf("an array is larger than any memory")
+                continue
+            if kind == PTR:
+                return 8 * times
+            return last * times if kind in (INT, STRUCT, UNION, ENUM, ENUM64, FLOAT) else 0
+        raise BadBtf("an array is made of itself")
+
+
+def _kind(head: int) -> int:
+    """The kind of a type: 7 bits since pahole 1.31; before, those above 5 were 0."""
+    return head >> 24 & 0x7F
+
+
+def _members(head: int) -> int:
+    """The number of members: 24 bits since pahole 1.31; before, those above 16 were 0."""
+    return head & 0xFFFFFF
+
+
+def _kind_sizes(raw: bytes, header: int) -> dict[int, tuple[int, int]]:
+    """Bytes after the common twelve, once and per member, by kind.
+
+    A longer header names them (struct btf_layout, by kind), so that kinds which are not known here
+    can be passed over.
+    """
+    known = {kind: (_FIXED.get(kind, 0), _EACH.get(kind, 0)) for kind in range(1, ENUM64 + 1)}
+    if header < 32 or len(raw) < 32:
+        return known
+    offset, length = struct.unpack_from("<II", raw, 24)
+    begin = header + offset
+    table = raw[begin : begin + min(length, 4 * _MOST_KINDS)]
+    told = {
+        kind: (once, each)
+        for kind, (once, each, _) in enumerate(_LAYOUT.iter_unpack(table[: len(table) // 4 * 4]))
+    }
+    return {kind: sizes for kind, sizes in told.items() if kind > ENUM64} | known
+
+
+def _heads(types: bytes, kinds: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    at, end = 0, len(types)
+    unpack = struct.Struct("<II").unpack_from
+    try:
+        while at < end:
+            name, head = unpack(types, at)
+            kind = _kind(head)
+            if kind not in kinds:
+                raise BadBtf(f"a type of kind {kind}, which is not known")
+            yield at, name, kind
+            once, each = kinds[kind]
+            at += 12 + once + each * _members(head)
+    except struct.error as error:
+        raise BadBtf("cut off") from error
+    if at != end:
+        raise BadBtf("cut off")
+
+
+def _places_of(name: str, strings: bytes) -> list[int]:
+    """Where a name stands in the strings, whole; names are not unique as strings."""
+    text = b"\0" + name.encode() + b"\0"
+    found = []
+    at = strings.find(text)
+    while at >= 0:
+        found.append(at + 1)
+        if len(found) > _MOST_NAMES:
+            raise BadBtf(f"its strings are full of {name}")
+        at = strings.find(text, at + 1)
+    return found
 
 
 def structure_sizes(raw: bytes, names: Collection[str]) -> dict[str, int]:
@@ -175,21 +285,11 @@ def structure_sizes(raw: bytes, names: Collection[str]) -> dict[str, int]:
 
     One pass that keeps nothing, for who wants no more than that.
     """
-    types, strings = Btf(raw).sections
-    wanted = {}
-    for name in names:
-        for match in re.finditer(b"(?<=\0)" + re.escape(name.encode()) + b"\0", strings):
-            wanted[match.start()] = name
+    btf = Btf(raw)
+    types, strings = btf.sections
+    wanted = {at: name for name in names for at in _places_of(name, strings)}
     sizes: dict[str, int] = {}
-    at, end = 0, len(types)
-    unpack = struct.Struct("<III").unpack_from
-    try:
-        while at < end:
-            name, head, size = unpack(types, at)
-            kind = head >> 24 & 0x1F
-            if kind == STRUCT and name in wanted:
-                sizes.setdefault(wanted[name], size)
-            at += 12 + _FIXED.get(kind, 0) + _EACH.get(kind, 0) * (head & 0xFFFF)
-    except struct.error as error:
-        raise BadBtf("cut off") from error
+    for at, name_at, kind in btf.heads():
+        if kind == STRUCT and name_at in wanted:
+            sizes.setdefault(wanted[name_at], struct.unpack_from("<I", types, at + 8)[0])
     return sizes

@@ -16,8 +16,10 @@ NS_PER_TICK = 1_000_000_000 // 100
 PIDTYPE_TGID = 1
 #: levels of the radix tree: 22 bits of pid at 6 bits each
 DEEPEST = 6
-#: threads of one process that are looked at for one that still has the address space
-MOST_THREADS = 4096
+#: threads of all processes whose leader has exited that are looked at for the address space
+MOST_THREADS = 1 << 16
+#: pids: what a guest may claim takes no more than moments, and no more than some megabytes
+MOST_PIDS = 1 << 18
 
 #: the public census, and which mm it is: its address in the guest, never shown
 GUEST_CENSUS_ROW = np.dtype(
@@ -63,6 +65,8 @@ def _pids(look: Look, layout: Layout, namespace: int) -> tuple[U64, U64]:
             return level, base
         if not inner.all():
             raise Torn("a level of the table of pids is of mixed kinds")
+        if len(level) * width > MOST_PIDS * 2:
+            raise Torn(f"the table of pids has more than {MOST_PIDS:,} of them")
         nodes = level - np.uint64(2)
         (shift,) = look.fields(nodes, [shift_field])
         if len(set(shift.tolist())) != 1 or int(shift[0]) > 60:
@@ -81,8 +85,9 @@ def _rows(look: Look, layout: Layout, tasks: U64, pids: U64) -> Census:
     if (tgid != pids).any():
         raise Torn("a process's leader changed")
     ours = flags & np.uint64(PF_KTHREAD) == 0
+    left = MOST_THREADS
     for row in np.flatnonzero(ours & (mm == 0)).tolist():
-        mm[row] = _mm_of_threads(look, layout, int(tasks[row]))
+        mm[row], left = _mm_of_threads(look, layout, int(tasks[row]), left)
     ours &= mm != 0
     tasks, mm = tasks[ours], mm[ours]
     rows = np.zeros(len(tasks), GUEST_CENSUS_ROW)
@@ -109,20 +114,23 @@ def mm_state(look: Look, layout: Layout, mm: U64) -> tuple[U64, U64, U64]:
     return counts, sizes, seqs
 
 
-def _mm_of_threads(look: Look, layout: Layout, leader: int) -> int:
-    """The mm of any thread of a leader that has exited; 0 when the whole process has."""
+def _mm_of_threads(look: Look, layout: Layout, leader: int, most: int) -> tuple[int, int]:
+    """(mm of any thread of a leader that has exited, what is left of ``most`` threads to look at).
+
+    The mm is 0 when the whole process has exited.
+    """
     signal = look.one(leader, layout["task_struct.signal"])
     if not signal:
-        return 0
+        return 0, most
     head = signal + layout["signal_struct.thread_head.next"].offset
     node_field = layout["task_struct.thread_node.next"]
     at = look.one(signal, layout["signal_struct.thread_head.next"])
-    for _ in range(MOST_THREADS):
+    for left in range(most - 1, -1, -1):
         if at in (head, 0):
-            return 0
+            return 0, left
         task = at - node_field.offset
         mm = look.one(task, layout["task_struct.mm"])
         if mm:
-            return mm
+            return mm, left
         at = look.one(task, node_field)
-    return 0
+    return 0, 0

@@ -69,8 +69,8 @@ class Freezer:
         """
         deadline = time.monotonic() + TIMEOUT
         while (
-            self._monitor.execute("query-dump")["status"] == "active"
-            or self._monitor.execute("query-status")["status"] == _STOPPED
+            self._monitor.told("query-dump", "status", str) == "active"
+            or self._monitor.told("query-status", "status", str) == _STOPPED
         ):
             if time.monotonic() > deadline:
                 raise TargetUnavailable(

@@ -11,14 +11,16 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from vmad.sources.guest.btf import HEADER, BadBtf, Btf
+from vmad.sources.guest.btf import BEGINNING, BadBtf, Btf
 from vmad.sources.guest.layout import Layout, from_json, layout_of
 
 #: linux_banner (init/version.c); the release, then "(builder@host) (compiler) #version"
-_BANNER = re.compile(rb"Linux version (\d[^ %\n\0]*) \([^\n\0]*\n\0")
+_BANNER = re.compile(rb"Linux version (\d[^ %\n\0]{0,127}) \([^\n\0]{0,1024}\n\0")
 #: an ELF note of type NT_GNU_BUILD_ID with 20 bytes (SHA-1) or 16 (MD5, "fast")
 _BUILD_ID = re.compile(
     rb"\x04\0\0\0(?:\x14\0\0\0\x03\0\0\0GNU\0(.{20})|\x10\0\0\0\x03\0\0\0GNU\0(.{16}))",
@@ -27,6 +29,11 @@ _BUILD_ID = re.compile(
 #: bytes of an embedded vdso before its build-id
 _VDSO = 16 << 10
 _ELF = b"\x7fELF"
+
+#: places that are tried which look like something in an image: a guest may fill it with them
+_MOST_TRIED = 64
+_MOST_NOTES = 64
+_MOST_NAMES = 4096
 
 #: sysctls that are looked for; the second one only patched kernels have
 SYSCTLS = ("max_map_count", "anon_vma_merge")
@@ -89,7 +96,9 @@ class Banner:
 def find_banner(raw: bytes) -> Banner | None:
     """linux_banner in an image; None when this is no Linux."""
     at = raw.find(b"Linux version ")
-    while at >= 0:
+    for _ in range(_MOST_NAMES):
+        if at < 0:
+            break
         match = _BANNER.match(raw, at)
         # boot code prints a template of its own, with no number after the "#"
         if match is not None and re.search(rb" #\d", match[0]):
@@ -106,25 +115,22 @@ def find_build_ids(raw: bytes) -> tuple[str, ...]:
     (vmlinux_build_id, lib/buildid.c).
     """
     found = []
-    for match in _BUILD_ID.finditer(raw):
+    for match in islice(_BUILD_ID.finditer(raw), _MOST_NOTES):
         begin = max(match.start() - _VDSO, 0)
         if _ELF not in raw[begin : match.start()]:
             found.append(match[1] or match[2])
-    twice = [one for one in found if raw.count(one) > 1]
+    twice = [one for one in dict.fromkeys(found) if raw.count(one) > 1]
     return tuple(one.hex() for one in twice or found)
 
 
 def find_btf(raw: bytes) -> Btf:
     """The kernel's own types. Raises NoTypes."""
-    at = raw.find(HEADER)
-    while at >= 0:
-        try:
-            btf = Btf(raw[at : at + 24 + sum(struct.unpack_from("<4xII", raw, at + 12))])
+    for found in islice(BEGINNING.finditer(raw), _MOST_TRIED):
+        # the twelve bytes may occur by chance
+        with suppress(BadBtf):
+            btf = Btf.whole(raw, found.start())
             if btf.structure("task_struct") is not None:
                 return btf
-        except (BadBtf, struct.error, ValueError, IndexError):
-            pass  # the eight bytes may occur by chance
-        at = raw.find(HEADER, at + 1)
     raise NoTypes
 
 
@@ -152,18 +158,21 @@ def find_anchors(raw: bytes, start: int, banner: Banner, btf: Btf | None = None)
 
 
 def _word(raw: bytes, at: int) -> int:
-    word: int = struct.unpack_from("<Q", raw, at)[0]
-    return word
+    """8 bytes of the image; 0 beyond its end."""
+    return int.from_bytes(raw[at : at + 8], "little")
 
 
 def _init_tasks(raw: bytes, start: int, layout: Layout) -> Iterator[int]:
     """Offsets of init_task: pid 0, its own leader, named as init_idle() names it."""
     comm = layout["task_struct.comm"].offset
     at = raw.find(b"swapper/0\0")
-    while at >= 0:
+    for _ in range(_MOST_NAMES):
+        if at < 0:
+            break
         base = at - comm
         if base >= 0:
-            pid = raw[base + layout["task_struct.pid"].offset :][:4]
+            pid_at = base + layout["task_struct.pid"].offset
+            pid = raw[pid_at : pid_at + 4]
             leader = _word(raw, base + layout["task_struct.group_leader"].offset)
             if pid == bytes(4) and leader == start + base:
                 yield base
@@ -174,6 +183,7 @@ def _sysctl(raw: bytes, start: int, layout: Layout, name: str) -> int | None:
     """Offset of the int that a struct ctl_table in the image gives for ``name``."""
     procname, data = layout["ctl_table.procname"].offset, layout["ctl_table.data"].offset
     text = name.encode() + b"\0"
+    tried = 0
     at = raw.find(text)
     while at >= 0:
         # the string may be the end of a longer one: linkers share tails
@@ -183,9 +193,16 @@ def _sysctl(raw: bytes, start: int, layout: Layout, name: str) -> int | None:
             base = entry - procname
             if base >= 0 and entry % 8 == 0:
                 place = _word(raw, base + data) - start
-                size = raw[base + layout["ctl_table.maxlen"].offset :][:4]
+                size_at = base + layout["ctl_table.maxlen"].offset
+                size = raw[size_at : size_at + 4]
                 if 0 <= place < len(raw) and size == b"\4\0\0\0":
                     return place
+            tried += 1
+            if tried > _MOST_TRIED:
+                return None
             entry = raw.find(pointer, entry + 1)
+        tried += 1
+        if tried > _MOST_TRIED:
+            return None
         at = raw.find(text, at + 1)
     return None

@@ -114,6 +114,12 @@ OPTIONAL = (
 SIZES = (*STRUCTURES, "xa_node", "maple_range_64", "upid", "file", "mempolicy")
 
 
+#: bytes, beyond what any structure of a kernel has: offsets, and sizes of fields
+_LARGEST_OFFSET, _LARGEST_SIZE = 1 << 20, 1 << 14
+#: arrays of no length of their own, of which only the place is asked for
+_OPEN_ENDED = frozenset(("pid.numbers", "anon_vma_name.name"))
+
+
 class WrongTypes(Exception):
     """These types lack what every kernel has; the text names it."""
 
@@ -150,7 +156,23 @@ def from_json(stored: Mapping[str, Any]) -> Layout:
     }
     if missing := [name for name in NEEDED if name not in fields]:
         raise ValueError(missing[0])
+    try:
+        _check(fields)
+    except WrongTypes as error:
+        raise ValueError(str(error)) from error
     return Layout(fields, {str(name): int(size) for name, size in stored["sizes"].items()})
+
+
+def _check(fields: Mapping[str, Field]) -> None:
+    """Raises WrongTypes for places that no kernel has, before anything is read there."""
+    for name, field in fields.items():
+        least = 0 if name in _OPEN_ENDED else 1
+        if not (0 <= field.offset < _LARGEST_OFFSET and least <= field.size <= _LARGEST_SIZE):
+            raise WrongTypes(f"{name} is {field.size} bytes at {field.offset}, which cannot be")
+    for node in ("maple_range_64", "maple_arange_64"):
+        pivot, slot = fields.get(f"{node}.pivot"), fields.get(f"{node}.slot")
+        if pivot is not None and slot is not None and pivot.size // 8 + 1 < slot.size // 8:
+            raise WrongTypes(f"{node} has fewer pivots than slots, which cannot be")
 
 
 def layout_of(btf: Btf) -> Layout:
@@ -167,5 +189,6 @@ def layout_of(btf: Btf) -> Layout:
         raise WrongTypes("mm_struct has no map_count")
     if "mm_struct.mm_mt.ma_root" not in fields and "mm_struct.mm_rb" not in fields:
         raise WrongTypes("mm_struct has neither mm_mt nor mm_rb")
+    _check(fields)
     sizes = {name: size for name in SIZES if (size := btf.size_of(name)) is not None}
     return Layout(fields, sizes)

@@ -19,7 +19,7 @@ from vmad.sources.guest.qmp import Monitor, Refused
 KERNEL_MAP = 0xFFFF_FFFF_8000_0000
 IMAGE_STEP = 2 << 20
 #: bytes; a kernel with everything built in and KASAN has about 200 MB
-LARGEST_IMAGE = 512 << 20
+LARGEST_IMAGE = 256 << 20
 
 _ADDRESS = 0x000F_FFFF_FFFF_F000
 _PRESENT, _LARGE = 1, 0x80
@@ -37,7 +37,7 @@ class Registers:
 def registers(monitor: Monitor) -> Registers:
     """Read them. Raises TargetUnavailable for a machine that is not in 64-bit mode, or no x86."""
     try:
-        arch = monitor.execute("query-target")["arch"]
+        arch = monitor.told("query-target", "arch", str)
         if arch != "x86_64":
             raise TargetUnavailable(
                 f"qemu:{monitor.path}: the guest's machine is {arch}",

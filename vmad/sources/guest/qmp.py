@@ -8,14 +8,17 @@ next one is accepted by the kernel and hears nothing until the first has gone.
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import socket
 import struct
 import threading
+import time
+from collections import deque
 from collections.abc import Sequence
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from vmad.errors import TargetUnavailable
 
@@ -24,9 +27,13 @@ TIMEOUT = 10.0
 #: seconds for the greeting: QEMU sends it at once, unless another client is being served
 GREETING_TIMEOUT = 3.0
 #: bytes; the longest answer that is asked for ("info mtree -f") has some 100 kB
-LONGEST_LINE = 64 << 20
+LONGEST_LINE = 8 << 20
+#: events that are kept until they are asked for; the newest
+MOST_EVENTS = 256
 
 _GREETING = b'{"QMP":'
+
+T = TypeVar("T")
 
 Command = tuple[str, dict[str, Any]]
 
@@ -43,11 +50,12 @@ class Monitor:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.events: list[tuple[str, float]] = []
+        self.events: deque[tuple[str, float]] = deque(maxlen=MOST_EVENTS)
         self.lock = threading.RLock()
         self._received = bytearray()
         self._ids = count(secrets.randbits(40) << 20)
         self._closed = False
+        self._deadline = math.inf
         self._socket = socket.socket(socket.AF_UNIX)
         try:
             self._open()
@@ -69,7 +77,6 @@ class Monitor:
             cause = getattr(error, "strerror", None) or str(error)
             raise self._lost(f"cannot connect: {cause}", "name a QMP socket") from error
         self._await_greeting()
-        self._socket.settimeout(TIMEOUT)
         self.execute("qmp_capabilities")
 
     def _await_greeting(self) -> None:
@@ -79,6 +86,7 @@ class Monitor:
         next (seen with 7.2, 20 kills of which one).
         """
         read = 0
+        self._deadline = time.monotonic() + GREETING_TIMEOUT
         while True:
             try:
                 line = self._raw_line()
@@ -109,13 +117,19 @@ class Monitor:
         """The next line's JSON. Raises TimeoutError, TargetUnavailable."""
         try:
             return json.loads(self._raw_line())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._not_qmp() from error
 
     def _raw_line(self) -> bytes:
-        """The next line. Raises TimeoutError, TargetUnavailable."""
-        while (end := self._received.find(b"\n")) < 0:
+        """The next line, whole before the deadline. Raises TimeoutError, TargetUnavailable."""
+        searched = 0
+        while (end := self._received.find(b"\n", searched)) < 0:
+            searched = len(self._received)
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
             try:
+                self._socket.settimeout(left)
                 read = self._socket.recv(1 << 18)
             except TimeoutError:
                 raise
@@ -156,6 +170,7 @@ class Monitor:
             if self._closed:
                 raise self._lost("the connection is closed")
             try:
+                self._socket.settimeout(TIMEOUT)
                 if fd is None:
                     self._socket.sendall(text)
                 else:
@@ -171,23 +186,38 @@ class Monitor:
                 raise self._ended() from error
 
     def _answer(self, number: int) -> Any:
-        """The answer to the command of this number; others are for a client that has gone."""
+        """The answer to the command of this number; others are for a client that has gone.
+
+        It has to come in time, whatever else comes meanwhile.
+        """
+        self._deadline = time.monotonic() + TIMEOUT
         while True:
             line = self._line()
+            if time.monotonic() > self._deadline:
+                raise TimeoutError
             if not isinstance(line, dict):
                 raise self._not_qmp()
             if "return" in line and line.get("id") == number:
                 return line["return"]
             if "error" in line and line.get("id") == number:
-                return Refused(str(line["error"].get("desc", "no description")))
+                return Refused(_description(line["error"]))
             if "return" in line or "error" in line:
                 continue
             if "event" in line:
-                moment = line.get("timestamp") or {}
-                seconds = moment.get("seconds", 0) + moment.get("microseconds", 0) / 1e6
-                self.events.append((str(line["event"]), seconds))
+                self.events.append((str(line["event"])[:64], _moment(line.get("timestamp"))))
             else:
                 raise self._not_qmp()
+
+    def told(self, command: str, key: str, kind: type[T], send: int | None = None) -> T:
+        """One field of the answer to a command, of this type; ``send`` is a descriptor.
+
+        Raises Refused, TargetUnavailable.
+        """
+        answer = self.execute(command, fd=send)
+        value = answer.get(key) if isinstance(answer, dict) else None
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self._lost(f"QEMU answers {command} with something else than QEMU does")
+        return value
 
     def peer(self) -> int:
         """The pid of who listens on the socket, as this process sees it; 0 when it does not."""
@@ -203,7 +233,8 @@ class Monitor:
     def take_events(self) -> list[tuple[str, float]]:
         """(name, Unix time by QEMU's clock) of the events that have come since the last call."""
         with self.lock:
-            taken, self.events = self.events, []
+            taken = list(self.events)
+            self.events.clear()
         return taken
 
     @property
@@ -215,3 +246,19 @@ class Monitor:
         """Leave the socket to the next client."""
         self._closed = True
         self._socket.close()
+
+
+def _description(error: object) -> str:
+    text = error.get("desc") if isinstance(error, dict) else None
+    return str(text)[:1000] if text else "no description"
+
+
+def _moment(stamp: object) -> float:
+    """Unix time of an event; 0 where it does not say."""
+    parts = stamp if isinstance(stamp, dict) else {}
+    seconds, micro = (parts.get(part, 0) for part in ("seconds", "microseconds"))
+    for number in (seconds, micro):
+        # a NaN is not below anything
+        if not isinstance(number, int | float) or not abs(number) < 1 << 53:
+            return 0.0
+    return float(seconds + micro / 1e6)

@@ -18,8 +18,8 @@ from vmad.sources.guest.memory import U64, Look, Torn
 #: levels; a maple tree of a million VMAs has 6, a red-black tree 40
 DEEPEST_MAPLE = 12
 DEEPEST_RED_BLACK = 64
-#: VMAs, beyond any limit that has been seen in the field
-MOST = 16 << 20
+#: VMAs, beyond any limit that has been seen in the field; a capture holds no more
+MOST = 4 << 20
 
 #: enum maple_type (include/linux/maple_tree.h, 6.1 to 7.3)
 _LEAF_64, _RANGE_64, _ARANGE_64 = 1, 2, 3

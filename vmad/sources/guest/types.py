@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmad.errors import TargetUnavailable
-from vmad.sources.guest.btf import HEADER, BadBtf, Btf
+from vmad.sources.guest.btf import BEGINNING, BEGINNING_SIZE, LARGEST, BadBtf, Btf
 
 _DEBUG = Path("/usr/lib/debug")
 _NOTE_BUILD_ID = b"\x03\0\0\0GNU\0"
-#: bytes; no kernel has more BTF
-_LARGEST = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +81,15 @@ def _candidates(release: str, build_ids: tuple[str, ...]) -> Iterator[Path]:
 def read_types(path: Path) -> tuple[Btf, str | None]:
     """(types, build-id or None) of a file. Raises OSError, BadBtf."""
     with path.open("rb") as file:
-        if file.read(len(HEADER)) == HEADER:
+        if BEGINNING.match(file.read(BEGINNING_SIZE)):
             file.seek(0)
-            return Btf(file.read(_LARGEST)), None
+            return Btf(file.read(LARGEST)), None
         file.seek(0)
         sections = dict(_sections(file.fileno()))
         raw = sections.get(".BTF")
         if raw is None:
             raise BadBtf("has no section .BTF")
-        btf = Btf(os.pread(file.fileno(), min(raw[1], _LARGEST), raw[0]))
+        btf = Btf(os.pread(file.fileno(), min(raw[1], LARGEST), raw[0]))
         build_id = None
         for name in (".note.gnu.build-id", ".notes"):
             if name in sections:
