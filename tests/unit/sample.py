@@ -10,7 +10,7 @@ from vmad.model.failures import FailureTally, LimitFailure
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
-from vmad.scan.marks import LEAST
+from vmad.rules.marked import LEAST
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, PairKey, SelfStats
 
 NOW = 1_790_000_000.0

@@ -18,8 +18,8 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VMA_ROW
 from vmad.rules.runs import HARD_FACTS
-from vmad.sources.bpf import failures, layout, merge_attempts, source
-from vmad.sources.bpf.census import KERNEL_CENSUS_ROW
+from vmad.sources.bpf import census, failures, layout, merge_attempts, source
+from vmad.sources.bpf.census import BELONGING, BELONGINGS, KERNEL_CENSUS_ROW
 from vmad.sources.bpf.layout import ENTRY, HEADER, WANTED, Control, Status, Steady
 
 HERE = Path(source.__file__).parent
@@ -114,10 +114,19 @@ def test_structures_and_limits_of_the_walks() -> None:
 
 @pytest.mark.parametrize(
     ("file", "name", "dtype"),
-    [("held.bpf.c", "wanted", WANTED), ("census.bpf.c", "census_row", KERNEL_CENSUS_ROW)],
+    [
+        ("held.bpf.c", "wanted", WANTED),
+        ("census.bpf.c", "census_row", KERNEL_CENSUS_ROW),
+        ("census.bpf.c", "belonging", BELONGING),
+        ("census.bpf.c", "belongings", BELONGINGS),
+    ],
 )
 def test_structures_of_one_program(file: str, name: str, dtype: np.dtype[np.void]) -> None:
     assert compile_assertions(file, dict(struct(name, dtype))) == ""
+
+
+def test_limits_of_the_census() -> None:
+    assert compile_assertions("census.bpf.c", defines(census, "", "CGROUP_PATH BELONGS")) == ""
 
 
 def test_results_and_limits_of_counting_merge_attempts() -> None:

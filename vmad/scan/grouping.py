@@ -24,7 +24,7 @@ from vmad.scan.snapshot import GroupStats, JudgedProcess
 class Whole:
     """All members added up. ``folded`` is the number of groups counted under ``other``.
 
-    ``marked`` are the highest marks of groups, some of which may have no member any more.
+    ``marked`` is what the marks of groups weigh, some of which may have no member any more.
     """
 
     members: tuple[Member, ...]
@@ -32,7 +32,7 @@ class Whole:
     groups: tuple[GroupStats, ...]
     folded: int
     sums: Sums
-    marked: Mapping[str, int] = field(default_factory=dict)
+    marked: Mapping[str, float] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()  #: the groups that are exported under their own names
 
     def exported_as(self, group: str) -> str:
@@ -52,10 +52,12 @@ class Grouping:
         self._kept: frozenset[str] = frozenset()
         self._groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
 
-    def add_up(self, members: tuple[Member, ...], marked: Mapping[str, int] | None = None) -> Whole:
+    def add_up(
+        self, members: tuple[Member, ...], marked: Mapping[str, float] | None = None
+    ) -> Whole:
         """Groups whose members are what they were stay the same objects.
 
-        A group is as heavy as its mark, and there while it has one.
+        A group is there while it has a mark, and weighs what that weighs or more.
         """
         marked = marked or {}
         by_group: dict[str, list[Member]] = {group: [] for group in marked}
@@ -90,7 +92,7 @@ class Grouping:
         )
 
     def _folded(
-        self, by_group: dict[str, list[Member]], marked: Mapping[str, int]
+        self, by_group: dict[str, list[Member]], marked: Mapping[str, float]
     ) -> dict[str, Collection[Member]]:
         """The groups to export; all beyond the cap together are ``other``."""
         weights: dict[str, float | None] = {

@@ -16,6 +16,18 @@ from vmad.scan.snapshot import GroupStats
 RECENT = 120.0
 #: a count so near to the mark is as good as the mark
 NEAR_THE_MARK = 0.9
+#: a mark of this share of the limit weighs as much as a process that is there now; a lower one
+#: displaces nobody, so that the containers of a day's jobs leave the others their series
+NEAR_THE_LIMIT = 0.5
+
+
+def weights(marks: Marks, limit: int | None) -> dict[str, float]:
+    """What the mark of each group weighs beside the counts of processes, for the cap on groups."""
+    highest = {group: marks.highest(group) or 0 for group in marks.groups()}
+    near = NEAR_THE_LIMIT * limit if limit else 0
+    return {
+        group: count if count >= near else count / (limit or 1) for group, count in highest.items()
+    }
 
 
 def with_marks(

@@ -10,20 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-#: counts from which on a group is told of them: fewer VMAs hurt nobody, and a group's name costs
-#: a look at /proc
-LEAST = 1024
-#: the same as a share of a limit that is set very low
-LEAST_SHARE = 1 / 16
 #: groups whose marks are kept; beyond them the lowest go, a quarter at a time
 MOST_GROUPS = 512
 #: steps of one staircase; beyond them the two that differ least become one
 MOST_STEPS = 16
-
-
-def marked_from(limit: int | None) -> int:
-    """The least count that is marked, under this vm.max_map_count (None unknown)."""
-    return LEAST if limit is None else min(LEAST, max(int(limit * LEAST_SHARE), 1))
 
 
 @dataclass(frozen=True, slots=True)

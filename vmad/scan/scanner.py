@@ -19,6 +19,7 @@ from vmad.config.schema import Config
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.verdict import PairKey
 from vmad.rules.histogram import count_verdicts_by
+from vmad.rules.marked import marked_from
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
 from vmad.scan.aggregate import Member, same_objects
@@ -27,14 +28,15 @@ from vmad.scan.groups import GroupRules
 from vmad.scan.history import History
 from vmad.scan.inheritance import Inherited
 from vmad.scan.judged_process import Counted, counted_process, walked_process
-from vmad.scan.marked_groups import RECENT, with_marks
-from vmad.scan.marks import Mark, Marks, marked_from
+from vmad.scan.marked_groups import RECENT, weights, with_marks
+from vmad.scan.marks import Mark, Marks
 from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.sources.cgroup import parse_cgroup
 from vmad.sources.counting import page_shift_of
 from vmad.sources.host_limits import vma_cost_of
 from vmad.sources.identity import identities_of
 from vmad.sources.procfs.merge_counters import MergeAttempts, read_merge_attempts
-from vmad.sources.source import Census, Source, is_here, missed_by
+from vmad.sources.source import Census, Source, is_here, last_cgroup, missed_by
 
 #: a service manager may move a process to its cgroup after the exec: so its identity is looked
 #: up at its first walks, and in every so many full scans again
@@ -166,15 +168,16 @@ class Scanner:
             self._marks.risen = False
             return self._marks.leave()
 
-    def mark(self, process: ProcessId, comm: str, count: int) -> None:
+    def mark(self, process: ProcessId, comm: str, count: int, cgroup: bytes | None = None) -> None:
         """Somebody saw that process, which may be gone by now, with so many VMAs. From any thread.
 
-        Counts too low to be marked (vmad.scan.marks) only raise the mark of the process itself.
+        ``cgroup`` is its path in the unified hierarchy, if it is known. Counts too low to be
+        marked (vmad.rules.marked) only raise the mark of the process itself.
         """
         with self._lock:
             self._history.raise_mark(*process, count)
         if count >= marked_from(self._limit):
-            self._tell_groups([(process, comm, count)])
+            self._tell_groups([(process, comm, count)], cgroup)
 
     @property
     def most(self) -> int | None:
@@ -210,21 +213,31 @@ class Scanner:
             for pid, start, comm, count in seen
         ]
 
-    def _tell_groups(self, high: Iterable[tuple[ProcessId, str, int]]) -> None:
+    def _tell_groups(
+        self, high: Iterable[tuple[ProcessId, str, int]], cgroup: bytes | None = None
+    ) -> None:
         """Mark the groups of processes with many VMAs while these are there to be looked at."""
-        named = [(self._marked_group(process, comm), count) for process, comm, count in high]
+        named = [(self._marked_group(one, comm, cgroup), count) for one, comm, count in high]
         with self._lock:
             now = self._clock()
             for group, count in named:
                 self._marks.mark(group, count, now)
 
-    def _marked_group(self, process: ProcessId, comm: str) -> str:
-        """The name that a scan gave, or would give if there were one now."""
+    def _marked_group(self, process: ProcessId, comm: str, cgroup: bytes | None) -> str:
+        """The name that a scan gave, or would give if there were one now.
+
+        /proc names every hierarchy; of a process that is gone the unified one has to do.
+        """
         held = self._held.get(process)
         if held is not None and held.summary.comm == comm:
             return held.group
         with self._naming:
-            return self._group_rules.name_of(self._marked.identity(process, comm))
+            identity = self._marked.identity(process, comm)
+        if identity.cgroup is None:
+            cgroup = cgroup or last_cgroup(self.source, process)
+            if cgroup is not None:
+                identity = replace(identity, cgroup=parse_cgroup(b"0::" + cgroup))
+        return self._group_rules.name_of(identity)
 
     def scan(self, full: bool, stats: SelfStats, execed: Collection[int] = ()) -> HostSnapshot:
         """Walk what is due (everything when ``full``) and add it all up.
@@ -328,7 +341,7 @@ class Scanner:
             self._identities.keep_only(alive)
         now = self._clock()
         self._marks.expire(now)
-        marked = {group: self._marks.highest(group) or 0 for group in self._marks.groups()}
+        marked = weights(self._marks, limit)
         whole = self._whole
         if whole is None or not same_objects(whole.members, members) or whole.marked != marked:
             whole = self._whole = self._grouping.add_up(members, marked)

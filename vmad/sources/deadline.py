@@ -18,7 +18,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
 from vmad.model.table import VmaTable
 from vmad.sources.bounded import BoundedReads, Stuck
-from vmad.sources.source import Census, Source, SourceHealth, missed_by
+from vmad.sources.source import Census, Source, SourceHealth, last_cgroup, missed_by
 
 T = TypeVar("T")
 
@@ -67,6 +67,10 @@ class DeadlineSource:
     def unreadable(self) -> tuple[Unreadable, ...]:
         """As the source behind it: no lock of a target is taken."""
         return missed_by(self._source)
+
+    def last_cgroup_of(self, process: ProcessId) -> bytes | None:
+        """As the source behind it: no lock of a target is taken."""
+        return last_cgroup(self._source, process)
 
     @property
     def direct(self) -> Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -100,3 +100,12 @@ def why_unread(error: CannotRead) -> Unread:
 def is_here(source: Source) -> bool:
     """Whether its processes run on this machine now, so that /proc may say more of them."""
     return bool(getattr(source, "here", True))
+
+
+def last_cgroup(source: Source, process: ProcessId) -> bytes | None:
+    """The path in the unified hierarchy of a process that may be gone; None where it is not known.
+
+    A source that remembers it from its census has the method ``last_cgroup_of``.
+    """
+    remembers = getattr(source, "last_cgroup_of", None)
+    return None if remembers is None else cast(bytes | None, remembers(process))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmad.scan.marks import LEAST, MOST_GROUPS, MOST_STEPS, Mark, Marks, marked_from
+from vmad.scan.marks import MOST_GROUPS, MOST_STEPS, Mark, Marks
 
 DAY = 86_400.0
 
@@ -109,9 +109,3 @@ def test_no_mark_of_the_window_is_missed(steps: list[tuple[int, float]], since: 
         # steps that became one stand for longer, never for less
         assert found is not None
         assert found >= wanted
-
-
-def test_counts_that_hurt_nobody_are_not_marked() -> None:
-    assert marked_from(65_530) == marked_from(1_048_576) == marked_from(None) == LEAST
-    assert marked_from(1_600) == 100
-    assert marked_from(3) == 1

@@ -142,6 +142,38 @@ def test_marks_of_groups_beyond_the_cap_are_those_of_the_other_one() -> None:
     assert (groups["other"].processes, groups["other"].high_water) == (1, 3_000)
 
 
+def test_a_process_that_is_gone_already_is_named_by_what_the_census_saw_of_its_cgroup() -> None:
+    class Remembering(ImaginedHost):
+        def last_cgroup_of(self, process: ProcessId) -> bytes | None:
+            return b"/system.slice/job.service" if process.pid == 2 else None
+
+    host = Remembering([Imagined(1), Imagined(2, 65_531, comm="sh"), Imagined(3, 5_000, comm="sh")])
+    scanner = scanner_of(host)
+    scanner.sample()
+    del host.processes[1:]
+
+    assert {group.name: group.high_water for group in scan(scanner, full=True).groups} == {
+        "comm/imagined": 100,
+        "job.service": 65_531,
+        "comm/sh": 5_000,
+    }
+
+
+def test_low_marks_of_many_jobs_displace_nobody() -> None:
+    config = Config(export=ExportConfig(max_groups=4))
+    host = ImaginedHost([Imagined(1, 300, comm="nginx"), Imagined(2, 200, comm="sshd")])
+    scanner = scanner_of(host, config)
+    host.processes += [Imagined(10 + n, 20_000 + n, comm=f"job-{n}") for n in range(9)]
+    host.processes.append(Imagined(30, 60_000, comm="burst"))
+    scanner.sample()
+    del host.processes[2:]
+    scan(scanner, full=True)
+    groups = {group.name: group for group in scan(scanner).groups}
+
+    assert groups.keys() == {"comm/burst", "comm/nginx", "comm/sshd", "other"}
+    assert groups["other"].high_water == 20_008
+
+
 def test_marks_go_over_a_restart_and_to_another_source() -> None:
     host = ImaginedHost([Imagined(1), Imagined(2, 65_531, comm="job")])
     first = scanner_of(host)
@@ -174,12 +206,14 @@ def test_what_somebody_else_saw_marks_the_process_and_its_group() -> None:
     scan(scanner, full=True)
     scanner.mark(host[1].id, "worker", 60_000)
     scanner.mark(ProcessId(9, 9), "never-seen", 50_000)
+    scanner.mark(ProcessId(10, 9), "sh", 40_000, b"/system.slice/job.service")
     snapshot = scan(scanner)
 
     assert snapshot.processes[0].high_water == 60_000
     assert {group.name: group.high_water for group in snapshot.groups} == {
         "comm/worker": 60_000,
         "comm/never-seen": 50_000,
+        "job.service": 40_000,
     }
 
 

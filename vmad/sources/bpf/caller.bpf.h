@@ -4,35 +4,11 @@
 #define VMAD_CALLER_BPF_H
 
 #include "kernel.bpf.h"
+#include "cgroup.bpf.h"
 
-#define CGROUP_PATH 512
-#define CGROUP_NAME 128 /* longer names are cut */
-#define CGROUP_DEPTH 12
 #define PID_LEVELS 32 /* MAX_PID_NS_LEVEL */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct kernfs_node {
-	const char *name;
-	struct kernfs_node *parent;
-};
-
-/* 6.15 (633488947ef6): read under RCU */
-struct kernfs_node___rcu {
-	struct kernfs_node *__parent;
-};
-
-struct cgroup {
-	struct kernfs_node *kn;
-};
-
-struct css_set {
-	struct cgroup *dfl_cgrp;
-};
-
-struct task_struct___cgroups {
-	struct css_set *cgroups;
-};
 
 struct ns_common {
 	unsigned int inum;
@@ -128,35 +104,6 @@ static __always_inline u32 pid_in_namespace(struct task_struct *leader, u32 name
 	return nr;
 }
 
-static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)
-{
-	if (bpf_core_field_exists(node->parent))
-		return BPF_CORE_READ(node, parent);
-	return BPF_CORE_READ((struct kernfs_node___rcu *)node, __parent);
-}
-
-/* In the unified hierarchy, which a host without it has empty. */
-static __always_inline void know_cgroup(struct caller *who, struct task_struct *task)
-{
-	struct kernfs_node *parent, *node =
-		BPF_CORE_READ((struct task_struct___cgroups *)task, cgroups, dfl_cgrp, kn);
-	u32 used = 0;
-	long n;
-
-	for (int i = 0; i < CGROUP_DEPTH; i++) {
-		parent = parent_of(node);
-		if (!parent || used > CGROUP_PATH - CGROUP_NAME)
-			break;
-		n = bpf_probe_read_kernel_str(who->path + used, CGROUP_NAME,
-					      BPF_CORE_READ(node, name));
-		if (n <= 0 || n > CGROUP_NAME)
-			break;
-		used += n;
-		node = parent;
-	}
-	who->path_used = used;
-}
-
 /* False: the process is in a pid namespace that the reader does not see. */
 static __always_inline int know_caller(struct caller *who, struct task_struct *leader,
 				       u32 namespace_ino)
@@ -165,7 +112,7 @@ static __always_inline int know_caller(struct caller *who, struct task_struct *l
 	if (!who->pid)
 		return 0;
 	bpf_probe_read_kernel(who->comm, sizeof(who->comm), leader->comm);
-	know_cgroup(who, leader);
+	who->path_used = cgroup_path(who->path, leader);
 	return 1;
 }
 

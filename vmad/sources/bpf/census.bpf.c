@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Every process with an address space: who it is, map_count, and what tells that it changed. */
 #include "kernel.bpf.h"
+#include "cgroup.bpf.h"
 #include "task.bpf.h"
 
 #define PF_KTHREAD 0x00200000
 
+/* a process that is older has been met by scans, and what it belongs to been read */
+#define YOUNG 300000000000ULL /* ns */
+#define BELONGS 64
+
 struct settings {
 	u64 ns_per_tick; /* 1e9 / sysconf(_SC_CLK_TCK) */
+	s64 high; /* VMAs from which on it matters what a process belongs to */
 };
 
-const volatile struct settings settings SEC(".rodata.settings") = { .ns_per_tick = 10000000 };
+const volatile struct settings settings SEC(".rodata.settings") = {
+	.ns_per_tick = 10000000,
+	.high = 1024,
+};
 
 /* vmad/sources/bpf/census.py, KERNEL_CENSUS_ROW */
 struct census_row {
@@ -23,6 +32,37 @@ struct census_row {
 	s64 task_pid; /* of the task that stands for it, in the initial pid namespace */
 	u64 start_boottime; /* ns; of that task */
 };
+
+/* vmad/sources/bpf/census.py, BELONGING */
+struct belonging {
+	s64 pid;
+	s64 start_time;
+	u32 path_used;
+	u32 unused;
+	char path[CGROUP_PATH];
+};
+
+/*
+ * Who the last young processes with many VMAs were, for the reader to look at when one is gone
+ * before its /proc/PID/cgroup could be read. Two readings at a time may both write here: pid is
+ * written last.
+ */
+struct belongings {
+	u64 written;
+	struct belonging last[BELONGS];
+};
+
+struct belongings belongings SEC(".data.belongings") = {};
+
+static __always_inline void tell_belonging(struct census_row *row, struct task_struct *leader)
+{
+	struct belonging *one = &belongings.last[belongings.written++ % BELONGS];
+
+	one->pid = 0;
+	one->start_time = row->start_time;
+	one->path_used = cgroup_path(one->path, leader);
+	one->pid = row->pid;
+}
 
 SEC("iter/task")
 int census(struct bpf_iter__task *ctx)
@@ -48,6 +88,9 @@ int census(struct bpf_iter__task *ctx)
 	row.total_vm = mm->total_vm;
 	row.lock_seq = lock_seq_of(mm);
 	bpf_probe_read_kernel(row.comm, sizeof(row.comm), leader->comm);
+	if (row.map_count >= settings.high &&
+	    bpf_ktime_get_boot_ns() - leader->start_boottime < YOUNG)
+		tell_belonging(&row, leader);
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -17,6 +17,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
+from vmad.rules.marked import marked_from
 from vmad.rules.relaxed import RelaxedRules
 from vmad.sources.bounded import Stuck
 from vmad.sources.bpf.census import KERNEL_CENSUS_ROW, KernelCensus
@@ -70,7 +71,7 @@ class BpfSource:
         self._walk = _best_walk(text, walk)
         self._waiting = WaitingWalks(self._walk, self._lock, text)
         try:
-            self._census = KernelCensus()
+            self._census = KernelCensus(marked_from(self.max_map_count))
         except EvidenceUnavailable:
             self._walk.close()
             raise
@@ -86,6 +87,12 @@ class BpfSource:
         """Every process with an address space; about half a microsecond each."""
         self._newest = self._census.take()
         return self._newest
+
+    def last_cgroup_of(self, process: ProcessId) -> bytes | None:
+        """The path of its cgroup in the unified hierarchy, of a process that may be gone but had
+        many VMAs in one of the last censuses of its first minutes.
+        """
+        return self._census.cgroup_of(*process)
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
