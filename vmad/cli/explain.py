@@ -31,6 +31,7 @@ from vmad.export.explain_text import Context, explain_text
 from vmad.export.pairs_text import pairs_text
 from vmad.export.printable import printable
 from vmad.model.process import ProcessId, Unread, Unreadable
+from vmad.rules.other_limits import other_bounds
 from vmad.scan.explain import explain
 from vmad.scan.growth import Growth
 from vmad.scan.host_limits import HostLimits
@@ -38,6 +39,7 @@ from vmad.sources.counting import page_shift_of
 from vmad.sources.host_limits import vma_cost_of
 from vmad.sources.identity import identities_of
 from vmad.sources.names import named_or_not
+from vmad.sources.other_limits import read_other_use
 from vmad.sources.source import Source
 
 DEFAULT_LIMIT = 50
@@ -111,7 +113,10 @@ def run(arguments: argparse.Namespace) -> int:
         progress.step(f"vmad: reading the pages of {arguments.pid}")
         if arguments.pages:
             pages = pair_pages(explanation, None if as_json else arguments.limit)
-        limits = HostLimits(vma_cost_of(source))
+        limits = HostLimits(
+            vma_cost_of(source),
+            other_bounds(read_other_use(process.pid)) if here and live else None,
+        )
         identity = seen = None
         if arguments.daemon and not as_json:
             try:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from vmad.export.other_limits_text import bound_object
 from vmad.export.printable import utf8
 from vmad.export.scan_json import kernel_object, kinds_object, vma_cost_object
 from vmad.model.facts import flags_differing
@@ -20,6 +21,7 @@ from vmad.model.table import perms_text
 from vmad.model.verdict import Judgement, Verdict
 from vmad.scan.explain import Explanation, cause_counts
 from vmad.scan.growth import Growth
+from vmad.scan.headroom import thresholds
 from vmad.scan.host_limits import HostLimits, advice_on_limit
 from vmad.scan.judged_pairs import PairCase
 
@@ -84,14 +86,24 @@ def explain_head(explanation: Explanation) -> dict[str, Any]:
 
 
 def limits_object(explanation: Explanation, limits: HostLimits) -> dict[str, Any]:
-    """What to set the limit to, and what is known of limits beside the address space."""
+    """What to set the limit to, and what is known of limits beside the address space.
+
+    What cannot be told (by a capture, in a guest) is absent.
+    """
     advice = advice_on_limit(
         explanation.map_count, explanation.max_map_count, explanation.kernel, limits.cost
     )
-    return {
-        "vma_cost": vma_cost_object(limits.cost),
-        "limit_advice": None if advice is None else asdict(advice),
-    }
+    things: dict[str, Any] = {}
+    if explanation.max_map_count:
+        steps = thresholds(explanation.kernel, explanation.max_map_count)
+        things["fails_from"] = [asdict(step) for step in steps]
+    if advice is not None:
+        things["limit_advice"] = asdict(advice)
+    if limits.cost is not None:
+        things["vma_cost"] = vma_cost_object(limits.cost)
+    if limits.others is not None:
+        things["other_limits"] = [bound_object(bound) for bound in limits.others]
+    return things
 
 
 def judgement_object(judgement: Judgement) -> dict[str, Any]:

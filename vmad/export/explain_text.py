@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vmad.export.cause_text import advice_lines, cause_lines
+from vmad.export.other_limits_text import not_this_limit, other_limits_lines
 from vmad.export.printable import printable, shortened
 from vmad.export.quantities import count, counted, duration, percent
 from vmad.export.scan_text import EVIDENCE_TEXT
@@ -19,13 +20,11 @@ from vmad.rules.advice import RAISE_LIMIT
 from vmad.scan.explain import Explanation, main_causes
 from vmad.scan.growth import Growth, Watched
 from vmad.scan.headroom import thresholds
-from vmad.scan.host_limits import HostLimits, advice_on_limit
+from vmad.scan.host_limits import HostLimits, advice_on_limit, is_far
 from vmad.scan.page_sample import PageSample
 
 #: from so many VMAs, or from this share of the limit, causes come with advice unasked
 ADVICE_FROM_VMAS, ADVICE_FROM_RATIO = 1000, 0.1
-#: share of the limit from which raising it is worth a thought
-LIMIT_ADVICE_FROM = 0.5
 #: how the errors read in a log
 ERRORS_READ = (
     'ENOMEM reads "Cannot allocate memory", EAGAIN "Resource temporarily unavailable", which is',
@@ -53,7 +52,7 @@ class Context:
 
 def explain_text(explanation: Explanation, style: Style, context: Context) -> list[str]:
     """Lines for a person."""
-    near = _how_near(explanation, style)
+    near = _how_near(explanation, style, context)
     lines = [
         near[0],
         *_who(context.identity),
@@ -61,6 +60,8 @@ def explain_text(explanation: Explanation, style: Style, context: Context) -> li
         *near[1:],
         "",
     ]
+    if _far(explanation, context):
+        lines += other_limits_lines(context.limits.others, style)
     lines += [*_composition(explanation, style), ""]
     causes = main_causes(explanation.causes)
     if causes:
@@ -85,27 +86,27 @@ def _worth_advice(explanation: Explanation) -> bool:
     return near or len(explanation.table.rows) >= ADVICE_FROM_VMAS
 
 
-def _how_near(explanation: Explanation, style: Style) -> list[str]:
+def _far(explanation: Explanation, context: Context) -> bool:
+    mark = None if context.watched is None else context.watched.high_water
+    return is_far(explanation.ratio, explanation.max_map_count, mark)
+
+
+def _how_near(explanation: Explanation, style: Style, context: Context) -> list[str]:
     table, limit = explanation.table, explanation.max_map_count
     name = style.bold(f"{printable(table.comm)} (pid {table.id.pid})")
     number = table.map_count
     if number is None or limit is None:
         return [f"{name} has {count(number if number is not None else len(table.rows))} VMAs."]
     near = f"{count(number)} of {count(limit)} VMAs ({percent(explanation.ratio)})"
-    lines = [f"{name} has {style.alarm(near, explanation.ratio)}, {_spare(limit - number)}."]
-    rows = []
+    first = f"{name} has {style.alarm(near, explanation.ratio)}, {_spare(limit - number)}"
+    if _far(explanation, context):
+        return [f"{first}: {not_this_limit(context.limits.others)}."]
+    lines, rows = [f"{first}."], []
     for step in thresholds(explanation.kernel, limit):
         left = step.fails_from - number
         away = "fails now" if left <= 0 else f"{count(left)} away"
         rows.append((f"{step.operation}:", step.error, f"from {count(step.fails_from)}", away))
-    if explanation.ratio is not None and explanation.ratio >= LIMIT_ADVICE_FROM:
-        return [*lines, "What fails first:", *aligned(rows, "llrr", "  "), *ERRORS_READ]
-    first, last = rows[0], rows[-1]
-    return [
-        *lines,
-        f"The first to fail is {first[0].rstrip(':')} ({first[2]}), "
-        f"the last {last[0].rstrip(':')} ({last[2]}).",
-    ]
+    return [*lines, "What fails first:", *aligned(rows, "llrr", "  "), *ERRORS_READ]
 
 
 def _who(identity: ProcessIdentity | None) -> list[str]:
@@ -213,7 +214,7 @@ def _limit(explanation: Explanation, style: Style, context: Context) -> list[str
     )
     if advice is None or ratio is None or limit is None:
         return []
-    if max(ratio, (mark or 0) / limit) < LIMIT_ADVICE_FROM:
+    if is_far(ratio, limit, mark):
         return []
     source = style.wrapped(f"[{RAISE_LIMIT.source}]", "  ")
     text = style.wrapped(advice.text, "  ")

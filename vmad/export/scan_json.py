@@ -41,10 +41,8 @@ def kinds_object(kinds: tuple[int, ...]) -> dict[str, int]:
     return {KIND_NAMES[kind]: kinds[kind] for kind in Kind}
 
 
-def vma_cost_object(cost: VmaCost | None) -> dict[str, int | None] | None:
-    """Bytes of kernel memory by VMA; None where the kernel does not tell."""
-    if cost is None:
-        return None
+def vma_cost_object(cost: VmaCost) -> dict[str, int | None]:
+    """Bytes of kernel memory by VMA."""
     return {"each": cost.each, "written": cost.written}
 
 

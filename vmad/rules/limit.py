@@ -100,7 +100,7 @@ def _steps_above(limit: int) -> Iterator[int]:
 
 def _cost_text(value: int, filled: int | None, written: int | None) -> str:
     if filled is None:
-        return "What a VMA costs is unknown here: this kernel shows neither its slabs nor BTF."
+        return "What a VMA costs there in kernel memory is not known."
     text = f"A process with {value:,} VMAs takes {_mebibytes(filled)} of kernel memory"
     return (
         f"{text}."

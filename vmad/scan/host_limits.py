@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from vmad.model.kernel import KernelInfo
 from vmad.rules.at_limit import is_cut_off
 from vmad.rules.limit import SysctlAdvice, sysctl_advice
+from vmad.rules.other_limits import Bound
 from vmad.rules.vma_cost import VmaCost
+
+#: share of the limit below which it is not why calls fail
+FAR_BELOW = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,14 @@ class HostLimits:
     """Each is None where it cannot be told: a capture, a guest, a container, a lack of rights."""
 
     cost: VmaCost | None = None
+    others: tuple[Bound, ...] | None = None  #: those in force first
+
+
+def is_far(ratio: float | None, limit: int | None, high_water: int | None = None) -> bool:
+    """Whether no call can have failed because of vm.max_map_count, as far as is known."""
+    if ratio is None or not limit:
+        return False
+    return max(ratio, (high_water or 0) / limit) < FAR_BELOW
 
 
 def advice_on_limit(

@@ -20,7 +20,8 @@ def explain(host: Path, pid: int, *words: str) -> str:
 
 def test_the_first_line_says_how_near_the_process_is(host: Path) -> None:
     assert explain(host, 100).splitlines()[0] == (
-        "redis-server (pid 100) has 96 of 65,530 VMAs (0.1 %), 65,434 to spare."
+        "redis-server (pid 100) has 96 of 65,530 VMAs (0.1 %), 65,434 to spare: "
+        "if its calls fail, it is not this limit."
     )
 
 
