@@ -6,6 +6,7 @@
 # make test-oldest, make test-newest   the unit tests with other versions than those of requirements/
 # make test-setup   set-up itself, killed; pip and pipx
 # make lock   renew requirements/
+# make check-kernel-series   the patch series on Debian's newest 6.12 source (daily, say)
 # make deb    the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 
@@ -45,6 +46,11 @@ lock:
 test-e2e: setup-test
 	@PYTHON=$(PYTHON) deploy/setup.sh e2e
 	.venv/bin/python -m pytest $(PYTEST_ARGS) tests/package
+
+# the patch series on the newest source that Debian offers: does it still apply?
+check-kernel-series: setup-test
+	@.venv/bin/python -m vmad.lab kernels --refresh >/dev/null
+	@.venv/bin/python -m vmad.lab build --apply-only --source newest
 
 lint: setup-test
 	.venv/bin/ruff check .
@@ -87,4 +93,4 @@ clean:
 	$(MAKE) --silent -C vmad/probe/payload clean
 
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-e2e lint docs bench
-.PHONY: deb clean fuzz fuzz-relaxed
+.PHONY: check-kernel-series deb clean fuzz fuzz-relaxed

@@ -53,6 +53,10 @@ ROWS: dict[str, tuple[int, dict[int, int]]] = {
     # growing in place up to the next
     "grown_up_to_written": (2, DIFFER),
     "grown_up_to_unwritten": (2, {}),
+    # copy_vma() merges none that loses its userfaultfd (6.12.118): no label for that merge, only
+    # the natural offset where that is not left to be healed later
+    "moved_without_its_userfaultfd": (2, {}),
+    "labelled_without_its_userfaultfd": (0, {1: 1, 3: 1}),
     # shared with another process by fork
     "child_maps_beside_inherited": (2, {}),
     "child_splits_and_rejoins": (1, {}),

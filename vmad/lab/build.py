@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vmad.lab.build_choice import chosen, is_proved, proved_versions
 from vmad.lab.build_kernel import (
     LOCAL_VERSION,
     check_tools,
@@ -27,8 +28,8 @@ from vmad.lab.build_kernel import (
     compiler,
     configure,
 )
-from vmad.lab.build_series import apply, series
-from vmad.lab.build_source import Source, build_tree, source
+from vmad.lab.build_series import apply, series, tried
+from vmad.lab.build_source import Source, build_tree, offered, source, unpacked
 from vmad.lab.cache import Cache, default_cache, directory_made_whole, no_space_explained, sha256_of
 from vmad.lab.catalogue import SOURCE_SERIES
 from vmad.lab.errors import LabError
@@ -47,13 +48,13 @@ class Recipe:
     source: Source
     patches: tuple[Path, ...]
     fragments: tuple[Path, ...]
-    made_for: str | None = None  #: the source version that the patches were written on, if known
+    proved: tuple[str, ...] = ()  #: the source versions that the patches were proved on, if known
 
     def what(self) -> str:
-        """The source, and the one that the patches are for where that is another one."""
-        other = self.made_for not in (None, self.source.version)
+        """The source, and those that the patches were proved on where it is none of them."""
+        other = self.proved and not is_proved(self.source.version, self.proved)
         return f"linux {self.source.version}" + (
-            f" (the series was made on {self.made_for})" if other else ""
+            f" (the series was proved on {', '.join(self.proved)})" if other else ""
         )
 
     def key(self) -> str:
@@ -83,7 +84,10 @@ def build(
             alike = tree_name.replace("patched-", "stock-", 1)
             with cache.locked(f"lock-build-{alike}") if alike != tree_name else nullcontext():
                 tree = build_tree(cache, recipe.source, tree_name, alike)
-            apply(recipe.patches, recipe.source.tree, tree, recipe.what())
+            moved = apply(recipe.patches, recipe.source.tree, tree, recipe.what())
+            for patch, hunks in moved.items():
+                if hunks:
+                    told(f"{patch} found its place elsewhere: {', '.join(hunks)} lines")
             lost = configure(cache, tree, recipe.fragments)
             if lost:
                 told(f"not taken by the configuration: {' '.join(lost)}")
@@ -139,19 +143,47 @@ def recipe_of(
     patches: Path | None = None,
     version: str | None = None,
     name: str | None = None,
+    told: Callable[[str], None] = lambda line: None,
 ) -> Recipe:
-    """The recipe that the options of the command describe. Raises ``LabError``."""
+    """The recipe that the options of the command describe. Raises ``LabError``.
+
+    Without a version it is one that the series was proved on, for stock as well: stock is what
+    the patched kernel is compared with. ``told`` hears why, where it is not the newest.
+    """
     home = Path(package_root()) / "deploy" / "kernel"
     if not home.is_dir():
         raise LabError(f"there is no {home}", "build from a checkout of vmad")
     listed: Sequence[Path] = () if stock else series(patches or home / "patches")
+    called = _name(name, stock, config)
+    proved = proved_versions(home)
+    if version is None:
+        version, why = chosen(proved, offered(cache), unpacked(cache))
+        if why is not None:
+            told(why)
+    elif version == "newest":
+        version = offered(cache)[-1]
     return Recipe(
-        _name(name, stock, config),
+        called,
         source(cache, version),
         tuple(listed),
         tuple(home / "config" / fragment for fragment in CONFIGURATIONS[config]),
-        None if stock or patches else (home / "VERSION").read_text(encoding="utf-8").strip(),
+        () if stock or patches else proved,
     )
+
+
+def tell_how_it_applies(recipe: Recipe) -> None:
+    """Print how each patch of the series applies. Raises ``LabError`` with the first that fails."""
+    for patch, hunks in tried(recipe.patches, recipe.source.tree, recipe.what()).items():
+        print(f"{patch}: applies" + (f", moved: {', '.join(hunks)} lines" if hunks else ""))
+    result = f"linux {recipe.source.version}: the series applies"
+    if recipe.proved and is_proved(recipe.source.version, recipe.proved):
+        result += ", and was proved on it"
+    elif recipe.proved:
+        result += (
+            " and was not proved on it; build it, run its tests (docs/patched-kernel.md),"
+            " and add it to deploy/kernel/VERSION"
+        )
+    print(result)
 
 
 def _name(name: str | None, stock: bool, config: str) -> str:
@@ -165,11 +197,17 @@ def _name(name: str | None, stock: bool, config: str) -> str:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``vmad lab build``."""
-    parser.add_argument("--stock", action="store_true", help="without the patch series")
+    without = parser.add_mutually_exclusive_group()
+    without.add_argument("--stock", action="store_true", help="without the patch series")
+    without.add_argument(
+        "--apply-only", action="store_true", help="say how the series applies, and build nothing"
+    )
     parser.add_argument("--config", choices=tuple(CONFIGURATIONS), default="small")
     parser.add_argument("--patches", type=Path, metavar="DIR", help="another series (quilt's form)")
     parser.add_argument(
-        "--source", metavar="VERSION", help="version of the source package; default the newest"
+        "--source",
+        metavar="VERSION",
+        help="version of the source package, or newest; default one that the series was proved on",
     )
     parser.add_argument("--name", help="default patched-6.12, stock-6.12, …-debug")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
@@ -178,6 +216,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, and print the kernel's name, release and directory."""
     cache = default_cache()
+    began = time.monotonic()
+
+    def told(line: str) -> None:
+        print(f"vmad lab: {time.monotonic() - began:4.0f} s: {line}", file=sys.stderr, flush=True)
+
     recipe = recipe_of(
         cache,
         stock=args.stock,
@@ -185,12 +228,11 @@ def run(args: argparse.Namespace) -> int:
         patches=args.patches,
         version=args.source,
         name=args.name,
+        told=told,
     )
-    began = time.monotonic()
-
-    def told(line: str) -> None:
-        print(f"vmad lab: {time.monotonic() - began:4.0f} s: {line}", file=sys.stderr, flush=True)
-
+    if args.apply_only:
+        tell_how_it_applies(recipe)
+        return 0
     # A tree per name: what is compiled anew is what differs from the last build under that name.
     kernel = build(cache, recipe, tree_name=recipe.name, jobs=args.jobs, told=told)
     print(f"{kernel.name} {kernel.release} {kernel.home}")

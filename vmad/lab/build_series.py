@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from vmad.lab.cache import no_space_explained, write_whole
@@ -22,6 +22,9 @@ _RECORD = ".vmad-series"
 # diff(1)'s headers; git's carry no time after the name
 _NAMED = re.compile(r"^(?:---|\+\+\+) (?:[^/\s]+/)(?P<path>[^\t\n]+)", re.MULTILINE)
 _HUNK = re.compile(r"^Hunk #(?P<number>\d+) FAILED at (?P<line>\d+)", re.MULTILINE)
+_MOVED = re.compile(
+    r"^Hunk #(?P<number>\d+) succeeded at \d+ \(offset (?P<lines>-?\d+) lines?\)", re.MULTILINE
+)
 _FILE = re.compile(r"^(?:checking|patching) file '?(?P<path>[^'\n]+?)'?(?: \(.*\))?$", re.MULTILINE)
 
 
@@ -57,29 +60,51 @@ def files_named(patch: str) -> set[str]:
     return {found["path"] for found in _NAMED.finditer(patch)}
 
 
-def apply(patches: Sequence[Path], pristine: Path, tree: Path, what: str) -> None:
+def apply(patches: Sequence[Path], pristine: Path, tree: Path, what: str) -> dict[str, list[str]]:
     """Make ``tree`` what ``pristine`` is with these patches applied; no patches: as pristine.
 
-    Raises ``LabError`` that names the patch, the file and the hunk; then nothing has changed.
-    ``what`` names the source in that message.
+    Returns for each patch the hunks that found their context elsewhere than they say, as people
+    read it. Raises ``LabError`` that names the patch, the file and the hunk; then nothing has
+    changed. ``what`` names the source in that message.
     """
-    texts = {patch: patch.read_text(encoding="utf-8") for patch in patches}
-    named = set().union(*(files_named(text) for text in texts.values()))
-    outside = sorted(path for path in named if path.startswith("/") or ".." in Path(path).parts)
-    if outside:
-        raise LabError(f"a patch names {outside[0]}, outside the tree", "name files of the kernel")
+    texts = _texts(patches)
+    named = _named(texts.values())
     record = tree / _RECORD
     before = set(json.loads(record.read_text(encoding="utf-8"))) if record.exists() else set()
     with tempfile.TemporaryDirectory(dir=tree.parent, prefix=".patching.") as temporary:
         aside = Path(temporary)
-        _copy(named, pristine, aside)
-        for patch, text in texts.items():
-            _apply_one(patch, text, aside, what)
+        moved = _applied(texts, pristine, aside, what)
         # The record comes first: a killed build must not forget what it may have changed.
         write_whole(record, json.dumps(sorted(before | named)).encode())
         for path in sorted(before | named):
             _put(tree / path, (aside if path in named else pristine) / path)
     write_whole(record, json.dumps(sorted(named)).encode())
+    return moved
+
+
+def tried(patches: Sequence[Path], pristine: Path, what: str) -> dict[str, list[str]]:
+    """What ``apply`` would return or raise; no tree is needed, and none is changed."""
+    with tempfile.TemporaryDirectory(prefix="vmad-series.") as temporary:
+        return _applied(_texts(patches), pristine, Path(temporary), what)
+
+
+def _texts(patches: Sequence[Path]) -> dict[Path, str]:
+    return {patch: patch.read_text(encoding="utf-8") for patch in patches}
+
+
+def _named(texts: Iterable[str]) -> set[str]:
+    named = set().union(*(files_named(text) for text in texts))
+    outside = sorted(path for path in named if path.startswith("/") or ".." in Path(path).parts)
+    if outside:
+        raise LabError(f"a patch names {outside[0]}, outside the tree", "name files of the kernel")
+    return named
+
+
+def _applied(
+    texts: Mapping[Path, str], pristine: Path, aside: Path, what: str
+) -> dict[str, list[str]]:
+    _copy(_named(texts.values()), pristine, aside)
+    return {patch.name: _apply_one(patch, text, aside, what) for patch, text in texts.items()}
 
 
 def _copy(paths: Iterable[str], source: Path, target: Path) -> None:
@@ -90,7 +115,7 @@ def _copy(paths: Iterable[str], source: Path, target: Path) -> None:
                 shutil.copy2(source / path, target / path)
 
 
-def _apply_one(patch: Path, text: str, aside: Path, what: str) -> None:
+def _apply_one(patch: Path, text: str, aside: Path, what: str) -> list[str]:
     # No fuzz: a hunk that fits only by leaving out context may have landed in another function.
     options = ["-p1", "--batch", "--forward", "--fuzz=0", "--no-backup-if-mismatch"]
     done = subprocess.run(
@@ -100,20 +125,33 @@ def _apply_one(patch: Path, text: str, aside: Path, what: str) -> None:
         text=True,
         check=False,
     )
+    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     if done.returncode != 0:
-        said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
         raise LabError(
             f"{patch.name} does not apply to {what}: {refusal(said)}",
             "nothing was built; take another --source, or refresh the patch",
         )
+    return moved_hunks(said)
+
+
+def moved_hunks(said: str) -> list[str]:
+    """The hunks that patch(1) found elsewhere than they say, with how many lines further down."""
+    return [
+        f"hunk {hunk['number']} of {_file_before(said, hunk)} by {int(hunk['lines']):+d}"
+        for hunk in _MOVED.finditer(said)
+    ]
+
+
+def _file_before(said: str, hunk: re.Match[str]) -> str:
+    files = [found["path"] for found in _FILE.finditer(said, 0, hunk.start())]
+    return files[-1] if files else "?"
 
 
 def refusal(said: str) -> str:
     """What patch(1) complained of first, in one line: hunk, line and file where it says so."""
     hunk = _HUNK.search(said)
     if hunk is not None:
-        files = [found["path"] for found in _FILE.finditer(said, 0, hunk.start())]
-        return f"hunk {hunk['number']} of {files[-1] if files else '?'}, line {hunk['line']}"
+        return f"hunk {hunk['number']} of {_file_before(said, hunk)}, line {hunk['line']}"
     missing = re.search(r"can't find file to patch at input line (\d+)", said)
     if missing is not None:
         absent = re.search(r"^\|\+\+\+ [^/\s]+/(\S+)", said, re.MULTILINE)

@@ -29,30 +29,37 @@ class Source:
     tree: Path
 
 
-def source(cache: Cache, version: str | None = None) -> Source:
-    """The source of one version, by default the newest on offer; fetched when it is not here.
-
-    Raises ``LabError``, which lists the versions on offer when there is no such one.
-    """
-    here = cache.root / "kernel-source" / f"linux-{version}"
-    if version is not None and here.exists():
-        return Source(version, here)
+def offered(cache: Cache) -> list[str]:
+    """The versions that the mirror offers, oldest first. Raises ``LabError`` if there is none."""
     known = catalogue(cache)
     if not known.sources:
         raise LabError(
             f"the mirror offers no linux-source-{SOURCE_SERIES}", "vmad lab kernels --refresh"
         )
-    found = [p for p in known.sources if version in (None, p.version)]
-    if not found:
-        offered = " ".join(package.version for package in known.sources)
-        raise LabError(f"no source has version {version!r}", f"there is: {offered}")
-    package = found[-1]
-    home = cache.root / "kernel-source" / f"linux-{package.version}"
+    return [package.version for package in known.sources]
+
+
+def unpacked(cache: Cache) -> list[str]:
+    """The versions whose source is in the cache, for which no network is needed."""
+    trees = (cache.root / "kernel-source").glob("linux-*")
+    return sorted(tree.name.removeprefix("linux-") for tree in trees)
+
+
+def source(cache: Cache, version: str) -> Source:
+    """The source of one version; fetched when it is not here.
+
+    Raises ``LabError``, which lists the versions on offer when there is no such one.
+    """
+    home = cache.root / "kernel-source" / f"linux-{version}"
     if not home.exists():
+        on_offer = offered(cache)
+        found = [package for package in catalogue(cache).sources if package.version == version]
+        if not found:
+            raise LabError(f"no source has version {version!r}", f"there is: {' '.join(on_offer)}")
         with cache.locked():
             if not home.exists():
-                _unpack(cache, package, home)
-    return Source(package.version, home)
+                _unpack(cache, found[-1], home)
+    return Source(version, home)
 
 
 def build_tree(cache: Cache, pristine: Source, name: str, alike: str | None = None) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmad.lab.build import CONFIGURATIONS, Recipe, recipe_of
+from vmad.lab.build import CONFIGURATIONS, Recipe, recipe_of, tell_how_it_applies
 from vmad.lab.build_kernel import first_errors, options_in
 from vmad.lab.build_source import Source
 from vmad.lab.cache import Cache
@@ -72,16 +72,29 @@ def test_series_is_part_of_the_recipe_and_named_when_absent(tmp_path: Path) -> N
         built(tmp_path, stock=False, patches=tmp_path)
 
 
-def test_source_other_than_the_one_the_series_was_made_on_is_named_as_such(tmp_path: Path) -> None:
-    assert (
-        built(tmp_path, stock=False)
-        .what()
-        .startswith("linux 6.12.1-1 (the series was made on 6.12")
-    )
-    assert built(tmp_path).what() == "linux 6.12.1-1"
+def test_source_on_which_the_series_was_not_proved_is_named_as_such(tmp_path: Path) -> None:
     recipe = built(tmp_path, stock=False)
-    same = replace(recipe, source=replace(recipe.source, version=str(recipe.made_for)))
-    assert same.what() == f"linux {recipe.made_for}"
+    assert recipe.what().startswith("linux 6.12.1-1 (the series was proved on 6.12")
+    assert built(tmp_path).what() == "linux 6.12.1-1"
+    proved = replace(recipe, source=replace(recipe.source, version=recipe.proved[-1]))
+    assert proved.what() == f"linux {recipe.proved[-1]}"
+
+
+def test_apply_only_names_each_patch_and_what_is_left_to_be_proved(
+    recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mm.c").write_text("before\n" * 3 + "a\nb\nc\nold\nd\ne\nf\n")
+    patch = "--- a/mm.c\n+++ b/mm.c\n@@ -1,7 +1,7 @@\n a\n b\n c\n-old\n+new\n d\n e\n f\n"
+    recipe.patches[0].write_text(patch)
+    tell_how_it_applies(replace(recipe, proved=("6.12.116-1",)))
+    moved, unproved = capsys.readouterr().out.splitlines()
+    assert moved == "0001-x.patch: applies, moved: hunk 1 of mm.c by +3 lines"
+    assert unproved.startswith("linux 6.12.117-1: the series applies and was not proved on it")
+    tell_how_it_applies(replace(recipe, proved=("6.12.117-1",)))
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "linux 6.12.117-1: the series applies, and was proved on it"
+    )
+    assert "old" in (tmp_path / "mm.c").read_text()
 
 
 def test_every_configuration_has_what_the_lab_boots_with() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmad.lab.build_series import apply, files_named, refusal, series
+from vmad.lab.build_series import apply, files_named, refusal, series, tried
 from vmad.lab.errors import LabError
 
 MMAP = "".join(f"line {number}\n" for number in range(1, 31))
@@ -91,6 +91,17 @@ def test_patch_that_does_not_apply_is_named_with_its_hunk_and_nothing_changes(
     )
     assert (tree / "mm/mmap.c").read_text() == MMAP
     assert not (tree / "mm/new.c").exists()
+
+
+def test_hunk_that_fits_only_elsewhere_is_told(trees: tuple[Path, Path], tmp_path: Path) -> None:
+    pristine, tree = trees
+    (pristine / "mm/mmap.c").unlink()
+    (pristine / "mm/mmap.c").write_text(MMAP.replace("line 9\n", "line 9\nand more\n"))
+    listed = patches(tmp_path / "p", FIRST, SECOND)
+    expected = {"0001-x.patch": [], "0002-x.patch": ["hunk 2 of mm/mmap.c by +1"]}
+    assert tried(listed, pristine, "linux 1") == expected
+    assert (tree / "mm/mmap.c").read_text() == MMAP
+    assert apply(listed, pristine, tree, "linux 1") == expected
 
 
 def test_patch_for_a_file_that_is_not_there_says_so(

@@ -123,6 +123,21 @@ static long read_number(const char *path)
 	return number;
 }
 
+/* A counter of /proc/vmstat; 0 on a kernel without it. */
+static long vmstat(const char *name)
+{
+	FILE *file = fopen("/proc/vmstat", "r");
+	char key[128];
+	long value, found = 0;
+
+	must(file, "/proc/vmstat");
+	while (fscanf(file, "%127s %ld", key, &value) == 2)
+		if (!strcmp(key, name))
+			found = value;
+	fclose(file);
+	return found;
+}
+
 #define SWITCH "/proc/sys/vm/anon_vma_merge"
 
 /* The series' switch; nothing to do on a kernel without it. */

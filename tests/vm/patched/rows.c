@@ -5,6 +5,9 @@
  */
 #include "areas.h"
 
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+
 #ifndef PR_SET_MEMORY_MERGE
 #define PR_SET_MEMORY_MERGE 67
 #endif
@@ -250,6 +253,54 @@ static int grown_up_to_unwritten(void)
 	return count_vmas(at(), at() + 3 * N);
 }
 
+static int move_behind(void)
+{
+	move(elsewhere(), N, at() + N);
+	return two();
+}
+
+/* Two areas under one userfaultfd that asks for no events, one of them to be moved behind the other. */
+static int two_under_userfaultfd(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	must(uffd >= 0, "userfaultfd");
+	must(!ioctl(uffd, UFFDIO_API, &api), "UFFDIO_API");
+	touch(map(at(), N), N);
+	touch(map(elsewhere(), N), N);
+	for (int i = 0; i < 2; i++) {
+		struct uffdio_register area = {
+			.range = { (uintptr_t)(i ? elsewhere() : at()), N },
+			.mode = UFFDIO_REGISTER_MODE_MISSING,
+		};
+
+		must(!ioctl(uffd, UFFDIO_REGISTER, &area), "UFFDIO_REGISTER");
+	}
+	return uffd;
+}
+
+static int moved_without_its_userfaultfd(void)
+{
+	int uffd = two_under_userfaultfd();
+	int count = move_behind();
+
+	close(uffd);
+	return count;
+}
+
+/* Not VMAs, but how many were labelled anew for a merge that cannot be. */
+static int labelled_without_its_userfaultfd(void)
+{
+	int uffd = two_under_userfaultfd();
+	long before = vmstat("anon_vma_merge_repointed_vmas"), after;
+
+	move_behind();
+	after = vmstat("anon_vma_merge_repointed_vmas");
+	close(uffd); /* takes it from the other one too: now they may merge */
+	return after - before;
+}
+
 static void child_maps_beside(void)
 {
 	map(at() + N, N);
@@ -332,12 +383,6 @@ static int join_second(void)
 static int map_beside(void)
 {
 	map(at() + N, N);
-	return two();
-}
-
-static int move_behind(void)
-{
-	move(elsewhere(), N, at() + N);
 	return two();
 }
 
@@ -493,6 +538,8 @@ static const struct row {
 	ROW(moved_before_switched_on),
 	ROW(grown_up_to_written),
 	ROW(grown_up_to_unwritten),
+	ROW(moved_without_its_userfaultfd),
+	ROW(labelled_without_its_userfaultfd),
 	ROW(child_maps_beside_inherited),
 	ROW(child_splits_and_rejoins),
 	ROW(child_joins_two_inherited),
