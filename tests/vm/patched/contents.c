@@ -123,19 +123,32 @@ static void drain_batches(void)
 	syscall(SYS_move_pages, 0, 1UL, &page, &node, &status, MPOL_MF_MOVE_FLAG);
 }
 
-/* Everything to swap; returns how many pages stayed. */
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/*
+ * Everything to swap; returns how many pages stayed. A page on its way to a disk is still there, and the
+ * disk of a guest on a busy machine takes its time; a page that rmap does not find stays for good.
+ */
 static size_t page_out(char *place, size_t size)
 {
-	size_t left = 0;
+	const double until = seconds() + 30;
+	size_t left;
 
-	for (int tries = 0; tries < 50; tries++) {
+	for (int tries = 0;; tries++) {
 		advise(place, size, MADV_PAGEOUT);
 		left = pages_with(place, size, PRESENT);
-		if (!left)
-			return 0;
+		if (!left || seconds() > until)
+			return left;
 		drain_batches();
+		if (tries > 50)
+			usleep(1000);
 	}
-	return left;
 }
 
 /* --- layouts: prepare() makes adjacent areas, attempt() lets the kernel try */
