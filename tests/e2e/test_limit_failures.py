@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemons import VMAD, Daemon, wait_for
-from tests.e2e.rights import as_nobody
-from tests.e2e.test_service import QUICK, open_to_everybody
+from tests.e2e.test_service import QUICK
+from tests.other_users import as_nobody, open_to_everybody
 
 TOTAL = "vmad_limit_failures_total"
 PROGRAM = Path(__file__).parent.parent / "live" / "failing_calls.c"
@@ -94,6 +94,20 @@ def test_a_process_on_its_way_is_met_by_a_daemon_that_watches_on_demand(
             process.wait()
         labels = {"group": "comm/vmad-failing", "call": "mmap", "error": "ENOMEM"}
         daemon.wait_for_value(TOTAL, lambda count: count == 1, **labels)
+
+
+def test_a_burst_that_no_sample_saw_leaves_its_exact_mark(tmp_path: Path, program: Path) -> None:
+    open_to_everybody(tmp_path)
+    config = f"{QUICK}  bursts: always\n"
+    with Daemon(tmp_path, config, prefix=as_nobody("bpf", "perfmon")).ready() as daemon:
+        daemon.logged(r"highest counts are kept by BPF")
+        subprocess.run([str(program), "up and down", str(LIMIT - 5)], input=b"", check=True)
+        daemon.wait_for_value(
+            "vmad_group_memory_map_areas_highwater",
+            lambda count: count == LIMIT - 5,
+            group="comm/vmad-failing",
+        )
+        assert daemon.value("vmad_source_up", source="bursts") == 1
 
 
 def test_counters_are_zero_before_anything_fails_and_absent_where_nobody_counts(

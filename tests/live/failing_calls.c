@@ -58,12 +58,15 @@ static int vmas(void)
 	return lines - vsyscall;
 }
 
+static char *const filled = (char *)0x300000000000;
+static char *filled_to;
+
 static void fill(int wanted)
 {
-	char *at = (char *)0x300000000000;
-
-	for (int have = vmas(); have < wanted; have++, at += 2 * page) {
-		if (mmap(at, page, PROT_READ, ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at) {
+	filled_to = filled;
+	for (int have = vmas(); have < wanted; have++, filled_to += 2 * page) {
+		if (mmap(filled_to, page, PROT_READ, ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) !=
+		    filled_to) {
 			perror("mmap");
 			exit(1);
 		}
@@ -104,6 +107,8 @@ static int call(const char *name)
 #define IS(what) (!strcmp(name, what))
 	if (IS("mmap"))
 		return mapped(mmap(NULL, page, PROT_READ, ANONYMOUS, -1, 0));
+	if (IS("up and down")) /* all that was filled goes again */
+		return done(munmap(filled, filled_to - filled));
 	if (IS("a thousand of mmap")) {
 		for (int i = 1; i < 1000; i++)
 			mmap(NULL, page, PROT_READ, ANONYMOUS, -1, 0);

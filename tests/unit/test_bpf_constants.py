@@ -18,7 +18,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VMA_ROW
 from vmad.rules.runs import HARD_FACTS
-from vmad.sources.bpf import census, failures, layout, merge_attempts, source
+from vmad.sources.bpf import bursts, caller, census, failures, layout, merge_attempts, source
 from vmad.sources.bpf.census import BELONGING, BELONGINGS, KERNEL_CENSUS_ROW
 from vmad.sources.bpf.layout import ENTRY, HEADER, WANTED, Control, Status, Steady
 
@@ -148,14 +148,28 @@ def test_calls_and_structures_of_counting_failures() -> None:
     expected |= {"ROWS": failures.ROWS}
     assert list(failures.FORMS)[: len(failures.CALLS)] == list(failures.CALLS)
     for name, dtype in {
-        "settings": failures.SETTINGS,
+        "settings": caller.SETTINGS,
         "control": failures.CONTROL,
         "failure_key": failures.KEY,
-        "caller": failures.CALLER,
+        "caller": caller.CALLER,
         "failure": failures.FAILURE,
     }.items():
         expected |= struct(name, dtype)
     assert compile_assertions("failures_fexit.bpf.c", expected) == ""
+
+
+@pytest.mark.parametrize("file", ["bursts_fexit.bpf.c", "bursts_lock.bpf.c"])
+def test_structures_of_watching_bursts(file: str) -> None:
+    expected: dict[str, str | int] = {"ROWS": bursts.ROWS}
+    for name, dtype in {
+        "settings": caller.SETTINGS,
+        "control": bursts.CONTROL,
+        "peak_key": bursts.KEY,
+        "caller": caller.CALLER,
+        "peak": bursts.PEAK,
+    }.items():
+        expected |= struct(name, dtype)
+    assert compile_assertions(file, expected) == ""
 
 
 def test_settings_are_laid_out_as_the_programs_read_them() -> None:

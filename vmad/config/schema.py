@@ -90,6 +90,7 @@ class ScanConfig:
     deadline: float = key(2.0, Scalar(Duration(0.1, 60)))
     page_budget: int = key(262_144, Scalar(Integer(0, 1 << 30)))
     events: bool = key(True, Scalar(Switch()))
+    bursts: str = key("auto", Scalar(Choice(("auto", "always", "off"))))
     failures: str = key("auto", Scalar(Choice(("auto", "always", "off"))))
     merge_attempts: str = key("vmstat", Scalar(Choice(("vmstat", "bpf"))))
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from vmad.config.schema import Config
+from vmad.daemon.bursts import BurstWatching
 from vmad.daemon.evidence import Opened, procfs_source
 from vmad.daemon.notify import Watchdog
 from vmad.errors import VmadError
@@ -61,6 +62,7 @@ class Rounds:
         show: Callable[[HostSnapshot], None],
         keep: Callable[[bool], None] = lambda full: None,
         failures: LimitFailures | None = None,
+        bursts: BurstWatching | None = None,
         proc: str = "/proc",
     ) -> None:
         self.config = config
@@ -73,6 +75,7 @@ class Rounds:
         self._show = show
         self._keep = keep
         self._failures = failures
+        self._bursts = bursts
         self._sampling = 0.0  #: CPU seconds
         #: CPU seconds that making things ready for clients took
         self.showing_seconds = 0.0
@@ -121,6 +124,8 @@ class Rounds:
                     log.warning("sample failed: %s", error)
             if self._failures is not None:
                 self._failures.take(self._scanner.most)
+            if self._bursts is not None:
+                self._bursts.mark(self._scanner)
             took = cpu_seconds() - spent
             self._sampling += took
             pause = next_sample_in(plan, took)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from vmad.config import load_config
 from vmad.config.schema import Config
+from vmad.daemon.bursts import BurstWatching
 from vmad.daemon.content import DaemonContent
 from vmad.daemon.evidence import open_evidence
 from vmad.daemon.failures import FailureCounting
@@ -45,7 +46,7 @@ log = logging.getLogger("vmad")
 EVENTS_SHARE = 0.25
 ENDING = frozenset((signal.SIGTERM, signal.SIGINT))
 #: keys that are read at the start alone
-AT_START = ("evidence", "deadline", "page_budget", "failures", "merge_attempts")
+AT_START = ("evidence", "deadline", "page_budget", "bursts", "failures", "merge_attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Service:
         self._state = state_file(proc)
         self._marks = marks_file()
         self._failures = FailureCounting(self._config, self._opened.source.kernel, proc)
+        self._bursts = BurstWatching(self._config, proc)
         self._scanner = Scanner(
             self._opened.source,
             self._config,
@@ -114,6 +116,7 @@ class Service:
             stats=self.stats,
             show=self._shown,
             failures=self._failures.failures,
+            bursts=self._bursts,
             keep=self._keep,
             proc=proc,
         )
@@ -160,13 +163,15 @@ class Service:
         source = self._opened.source
         direct = source.direct if isinstance(source, DeadlineSource) else source
         try:
-            left = give_up_after_start(
-                direct, self._config.scan.deadline, self._failures.try_reading
-            )
+            left = give_up_after_start(direct, self._config.scan.deadline, self._try_reading)
         except OSError as error:  # a filter on system calls
             log.warning("capabilities could not be given up: %s", error.strerror)
             return
         log.info("capabilities from here on: %s", ", ".join(left) or "none")
+
+    def _try_reading(self) -> None:
+        self._failures.try_reading()
+        self._bursts.try_reading()
 
     def _guard(self, loop: Callable[[], None]) -> None:
         """A loop that breaks down ends the daemon: old numbers must not be served for ever."""
@@ -261,6 +266,7 @@ class Service:
         counts, scan = self._scanner.counts, self._config.scan
         news = self._events.peek()
         sources = dict(self._opened.problems)
+        sources["bursts"] = self._bursts.why_not
         sources["failures"] = self._failures.why_not
         sources["events"] = news.why_down if scan.events else "switched off (scan.events)"
         return SelfStats(

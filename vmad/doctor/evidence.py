@@ -117,6 +117,26 @@ def failures_finding(kernel: KernelInfo, proc: str = "/proc") -> Finding:
     return Finding(title, f"{gives}; {detail}: {who_pays}", True, detail, cost=cost)
 
 
+def bursts_finding(proc: str = "/proc") -> Finding:
+    """Keeping the highest counts: attached for a moment, and what that costs."""
+    from vmad.sources.bpf.bursts import KernelBursts, is_watching  # noqa: PLC0415  libbpf
+
+    title, gives = "BPF bursts", "highest counts between two samples (scan.bursts)"
+    try:
+        on = {True: ", and is on", False: ", and is off", None: ""}[is_watching()]
+        without = ns_per_call()
+        bursts = KernelBursts(read_max_map_count(proc))
+    except EvidenceUnavailable as error:
+        return Finding(title, gives, False, error.what, bpf_remedy(error, proc))
+    here = ns_per_call()
+    bursts.close()
+    cost = Cost("ns per call", max(here - without, 0.0), None)
+    detail = f"works by {bursts.way}{on}"
+    ratio = here / without if without > 0 else 1.0
+    shown = f"{gives}; {detail}: mmap and munmap take {ratio:.2f} times as long"
+    return Finding(title, shown, True, detail, cost=cost)
+
+
 def file_finding(file: str, kernel: KernelInfo, proc: str = "/proc") -> Finding:
     """/proc/PID/``file`` of every process: opened, which is what the kernel asks a right for."""
     gives, elsewhere = FILES[file]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from vmad.doctor.evidence import (
     FILES,
     WALKS,
+    bursts_finding,
     census_finding,
     events_finding,
     failures_finding,
@@ -39,6 +40,7 @@ def examine(step: Callable[[str], None] = lambda what: None, proc: str = "/proc"
     findings.append(merge_attempts_finding(kernel, proc))
     step("failures at the limit")
     findings.append(failures_finding(kernel, proc))
+    findings.append(bursts_finding(proc))
     files = {}
     for file in FILES:
         step(f"/proc/PID/{file}")

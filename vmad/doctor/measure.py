@@ -17,6 +17,8 @@ from vmad.sources.source import Source
 
 #: enough that what a process costs by itself does not show; far from the default limit
 MANY = 20_000
+#: pairs of calls that are timed in one piece, well below a millisecond
+PAIRS = 100
 PROT_NONE = 0  # not in the mmap module
 
 
@@ -64,15 +66,20 @@ def best_of(times: int, work: Callable[[], object]) -> float:
 
 
 def ns_per_call() -> float:
-    """CPU nanoseconds of one of two calls, mmap and munmap of a page."""
+    """CPU nanoseconds of one of two calls, mmap and munmap of a page, without Python's part."""
     library = ctypes.CDLL(None)
-    map_page, unmap = library.mmap, library.munmap
+    map_page, unmap, nothing = library.mmap, library.munmap, library.abs
     map_page.restype = ctypes.c_void_p
     page = ctypes.c_size_t(mmap.PAGESIZE)
     arguments = (None, page, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, ctypes.c_long(0))
 
     def calls() -> None:
-        for _ in range(2000):
+        for _ in range(PAIRS):
             unmap(ctypes.c_void_p(map_page(*arguments)), page)
 
-    return best_of(15, calls) / 4000 * 1e9
+    def no_calls() -> None:  # of the kernel
+        for _ in range(PAIRS):
+            nothing(ctypes.c_void_p(nothing(*arguments)), page)
+
+    # short pieces: on a busy machine some of them are left alone
+    return (best_of(60, calls) - best_of(60, no_calls)) / (2 * PAIRS) * 1e9

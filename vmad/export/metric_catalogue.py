@@ -323,7 +323,7 @@ _INTRODUCTION = """\
 
 Served at `/metrics` in the Prometheus text format 0.0.4 or OpenMetrics 1.0, whichever the client
 asks for. All values come from the last complete scan; a scrape never starts one. (What vmad says
-of itself, and failures at the limit, are as new as the scrape.)
+of itself, and failures at the limit, are at most a second older than the scrape.)
 
 - **Absent is not zero.** What could not be read has no sample, and its failure is counted in
   `vmad_processes_unreadable` and `vmad_reads_failed_total`.

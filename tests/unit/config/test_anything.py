@@ -93,6 +93,7 @@ CONFIGS = st.builds(
         deadline=st.floats(0.1, 60),
         page_budget=st.integers(0, 1 << 30),
         events=st.booleans(),
+        bursts=st.sampled_from(["auto", "always", "off"]),
         failures=st.sampled_from(["auto", "always", "off"]),
         merge_attempts=st.sampled_from(["vmstat", "bpf"]),
     ),

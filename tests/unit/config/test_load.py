@@ -86,7 +86,7 @@ def test_single_listen_address_needs_no_list() -> None:
             "scan:\n  intervall: 15s\n",
             'vmad.yaml:2: unknown key "intervall" in "scan" (allowed: interval, full_every, '
             "sample_interval, keep_marks, budget, evidence, deadline, page_budget, events, "
-            "failures, merge_attempts; "
+            "bursts, failures, merge_attempts; "
             'did you mean "interval"?)',
         ),
         (
@@ -142,14 +142,14 @@ def test_single_listen_address_needs_no_list() -> None:
             "scan:\n  top: 3\n",
             'vmad.yaml:2: unknown key "top" in "scan" (allowed: interval, full_every, '
             "sample_interval, keep_marks, budget, evidence, deadline, page_budget, events, "
-            "failures, merge_attempts; "
+            "bursts, failures, merge_attempts; "
             'did you mean "export.top"?)',
         ),
         (
             "scan: 15s",
             'vmad.yaml:1: scan: found "15s", allowed: a mapping with interval, full_every, '
             "sample_interval, keep_marks, budget, evidence, deadline, page_budget, events, "
-            "failures, merge_attempts",
+            "bursts, failures, merge_attempts",
         ),
         (
             "scan:\n  interval: 2s\n  sample_interval: 3s\n",

@@ -6,7 +6,6 @@ What is seen and what is not: docs/limit-failures.md.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +17,9 @@ import numpy.typing as npt
 from vmad.errors import EvidenceUnavailable
 from vmad.model.failures import FailedCalls
 from vmad.model.kernel import KernelInfo
-from vmad.model.process import ProcessId
 from vmad.rules.at_limit import limit_era_of
-from vmad.sources.bpf.libbpf import BTF_PATH, BpfObject, loaded_programs
+from vmad.sources.bpf.caller import CALLER, caller_of, settings, watchable
+from vmad.sources.bpf.libbpf import BpfObject, loaded_programs
 
 HERE = Path(__file__).parent
 
@@ -63,8 +62,6 @@ IDLE_SECONDS: Final = 60.0
 WATCH_FROM: Final = 0.5
 WATCH_ON_SECONDS: Final = 60.0
 
-#: struct settings of failures.bpf.h
-SETTINGS: Final = np.dtype([("ns_per_tick", "<u8"), ("namespace_ino", "<u4"), ("unused", "<u4")])
 #: struct control
 CONTROL: Final = np.dtype(
     [
@@ -79,17 +76,6 @@ CONTROL: Final = np.dtype(
 KEY: Final = np.dtype(
     [("start_boottime", "<u8"), ("tgid", "<u4"), ("call", "<u2"), ("error", "<u2")]
 )
-#: struct caller of caller.bpf.h
-CALLER: Final = np.dtype(
-    [
-        ("pid", "<i8"),
-        ("start_time", "<i8"),
-        ("comm", "S16"),
-        ("path_used", "<u4"),
-        ("unused", "<u4"),
-        ("path", "V512"),
-    ]
-)
 #: struct failure
 FAILURE: Final = np.dtype(
     [
@@ -103,7 +89,6 @@ FAILURE: Final = np.dtype(
 
 #: how the calls are watched -> object; the cheaper first
 WAYS: Final = {"fexit": "failures_fexit.bpf.o", "sys_exit": "failures_sys_exit.bpf.o"}
-_ENTRY: Final = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
 
 class KernelFailures:
@@ -127,7 +112,7 @@ class KernelFailures:
         remedy = None
         for way in ways:
             try:
-                self._object, self._programs = _loaded(way, _settings())
+                self._object, self._programs = _loaded(way, settings())
                 self._on_demand = on_demand and way == "sys_exit"
                 if not self._on_demand:
                     self._attach()
@@ -233,12 +218,11 @@ def is_counting() -> bool | None:
 
 
 def _failed_calls(key: np.void, row: np.void, count: int, boot: float) -> FailedCalls:
-    who, error = row["who"], int(key["error"])
-    steps = who["path"].tobytes()[: int(who["path_used"])].split(b"\0")[:-1]
+    who, error = caller_of(row["who"]), int(key["error"])
     return FailedCalls(
-        process=ProcessId(int(who["pid"]), int(who["start_time"])),
-        comm=who["comm"].decode("utf-8", "backslashreplace"),
-        cgroup=b"/" + b"/".join(reversed(steps)) if steps else None,
+        process=who.process,
+        comm=who.comm,
+        cgroup=who.cgroup,
         call=CALLS[int(key["call"])],
         error=_ERRORS.get(error, str(error)),
         count=count,
@@ -257,32 +241,12 @@ def _offsets(kernel: KernelInfo) -> npt.NDArray[np.int64]:
     return np.array(found)
 
 
-def _settings() -> bytes:
-    namespace = os.stat("/proc/self/ns/pid").st_ino
-    ns_per_tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    return np.array((ns_per_tick, namespace, 0), SETTINGS).tobytes()
-
-
-def _loaded(way: str, settings: bytes) -> tuple[BpfObject, list[str]]:
+def _loaded(way: str, setting: bytes) -> tuple[BpfObject, list[str]]:
     """And the programs in it, in the order of attaching."""
     path = HERE / WAYS[way]
     programs, without = ["vmad_sys_exit"], []
     if way == "fexit":
-        there = _calls_of_this_kernel()
+        there = watchable(CALLS)
         programs = [f"vmad_{call}" for call in CALLS if call in there]
         without = [f"vmad_{call}" for call in CALLS if call not in there]
-    return BpfObject(path, settings, since="5.10", without=without), programs
-
-
-def _calls_of_this_kernel() -> frozenset[str]:
-    """Those whose functions are there to be watched."""
-    entry = _ENTRY.get(os.uname().machine)
-    if entry is None:
-        raise EvidenceUnavailable(f"not known on {os.uname().machine}")
-    try:
-        types = Path(BTF_PATH).read_bytes()
-    except OSError as error:
-        raise EvidenceUnavailable(
-            f"no {BTF_PATH}", "needs a kernel with CONFIG_DEBUG_INFO_BTF=y"
-        ) from error
-    return frozenset(call for call in CALLS if f"\0{entry}{call}\0".encode() in types)
+    return BpfObject(path, setting, since="5.10", without=without), programs

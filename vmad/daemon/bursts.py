@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Keeps each process's highest map_count between two samples, where the kernel lets BPF see it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from vmad.config.schema import Config
+from vmad.doctor.measure import ns_per_call
+from vmad.errors import EvidenceUnavailable
+from vmad.model.process import ProcessId
+from vmad.sources.maximum import read_max_map_count
+
+if TYPE_CHECKING:
+    from vmad.sources.bpf.bursts import KernelBursts
+
+log = logging.getLogger("vmad")
+
+#: how many times as long mmap and munmap may take for it, unless it is asked for always
+DEAREST = 1.03
+
+
+class Marked(Protocol):
+    """What is told of the highest counts: the scanner."""
+
+    def mark(self, process: ProcessId, comm: str, count: int, cgroup: bytes | None = None) -> None:
+        """A process, which may be gone by now, had so many VMAs."""
+
+
+class BurstWatching:
+    """The programs, where they are wanted and can be had. ``why_not`` says in one line why not."""
+
+    def __init__(self, config: Config, proc: str = "/proc") -> None:
+        self.why_not: str | None = None
+        self._proc = proc
+        self._kernel: KernelBursts | None = None
+        if config.scan.bursts == "off":
+            self.why_not = "switched off (scan.bursts)"
+            return
+        from vmad.sources.bpf.bursts import KernelBursts  # noqa: PLC0415  libbpf
+
+        try:
+            before = ns_per_call() if config.scan.bursts == "auto" else None
+            self._kernel = KernelBursts(read_max_map_count(proc))
+        except EvidenceUnavailable as error:
+            self.why_not = str(error)
+            log.info("scan.bursts: map_count is sampled only: %s", error)
+            return
+        if before is not None and (ratio := ns_per_call() / before) > DEAREST:
+            self.why_not = (
+                f"mmap and munmap take {ratio:.2f} times as long here with it; "
+                "scan.bursts: always has it all the same"
+            )
+            log.info("scan.bursts: map_count is sampled only: %s", self.why_not)
+            self._kernel.close()
+            self._kernel = None
+            return
+        log.info("highest counts are kept by BPF (%s)", self._kernel.way)
+
+    def try_reading(self) -> None:
+        """Ask the kernel as later on. Raises EvidenceUnavailable where a right is missing."""
+        if self._kernel is not None:
+            self._kernel.try_reading()
+
+    def mark(self, scanner: Marked) -> None:
+        """Tell of what has risen since the last time."""
+        if self._kernel is None:
+            return
+        self._kernel.limit_is(read_max_map_count(self._proc))
+        try:
+            found = self._kernel.read()
+        except EvidenceUnavailable as error:
+            self.why_not = str(error)
+            return
+        self.why_not = None
+        for peak in found:
+            scanner.mark(peak.who.process, peak.who.comm, peak.map_count, peak.who.cgroup)
