@@ -78,6 +78,8 @@ class History:
         self._inherited = inherited
         self._columns = np.empty(0, dtype=_COLUMNS)
         self._next_anchor = 0.0
+        self._told = b""  #: who was high and how high, when all were told
+        self._tell_again = 0.0
         self._rate_due: float | None = None  #: monotonic seconds of the sample to look at
 
     @property
@@ -129,15 +131,20 @@ class History:
         """
         assert self.census is not None
         counts = self.census["map_count"]
-        rows = np.flatnonzero(counts >= least)
+        rows: Integers = (counts >= least).nonzero()[0]
         if not len(rows):
             return rows
-        told, seen = self._columns[rows], counts[rows]
-        rows = rows[(seen > told["told_count"]) | (now - told["told_at"] >= TELL_AGAIN)]
-        if len(rows):
-            rows = rows[np.argsort(-counts[rows], kind="stable")[:MOST_TOLD]]
-            self._columns["told_count"][rows] = counts[rows]
-            self._columns["told_at"][rows] = now
+        # mostly nothing has moved since they were told, and this runs every second
+        seen = self.census["pid"][rows].tobytes() + counts[rows].tobytes()
+        if seen == self._told and now < self._tell_again:
+            return rows[:0]
+        told = self._columns[rows]
+        rows = rows[(counts[rows] > told["told_count"]) | (now - told["told_at"] >= TELL_AGAIN)]
+        self._told = seen if len(rows) <= MOST_TOLD else b""
+        rows = rows[np.argsort(-counts[rows], kind="stable")[:MOST_TOLD]]
+        self._columns["told_count"][rows] = counts[rows]
+        self._columns["told_at"][rows] = now
+        self._tell_again = float(self._columns["told_at"][counts >= least].min()) + TELL_AGAIN
         return rows
 
     def raise_mark(self, pid: int, start_time: int, count: int) -> None:

@@ -199,7 +199,8 @@ class Scanner:
                 return
             high = self._sampled(census, time.monotonic())
             self.counts.samples += 1
-        self._tell_groups(high)
+        if high:
+            self._tell_groups(high)
 
     def _sampled(self, census: Census, now: float) -> list[tuple[ProcessId, str, int]]:
         """Take in a census; returns of which processes groups are to be told. Holds the lock."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.unit.scan.hosts import Imagined, census_of
-from vmad.scan.history import ANCHORS, GROWTH_WINDOW, History
+from vmad.scan.history import ANCHORS, GROWTH_WINDOW, MOST_TOLD, TELL_AGAIN, History
 
 
 def sampled(history: History, now: float, *processes: Imagined, counts: bool = True) -> None:
@@ -167,3 +167,42 @@ def test_walk_that_failed_is_due_again() -> None:
     history.not_walked([2, 99])
 
     assert history.changed().tolist() == [False, True]
+
+
+def told(history: History, now: float) -> list[int]:
+    """The pids whose groups are told."""
+    rows = history.high(1_000, now)
+    assert history.census is not None
+    return history.census["pid"][rows].tolist()
+
+
+def test_groups_are_told_of_what_rose_and_again_after_a_while() -> None:
+    history = History()
+    sampled(history, 0, Imagined(1, 999), Imagined(2, 1_000), Imagined(3, 5_000))
+    assert told(history, 0) == [3, 2]
+    sampled(history, 1, Imagined(1, 999), Imagined(2, 1_000), Imagined(3, 5_000))
+    assert told(history, 1) == []
+    sampled(history, 2, Imagined(1, 999), Imagined(2, 1_001), Imagined(3, 4_000))
+    assert told(history, 2) == [2]
+    sampled(history, TELL_AGAIN, Imagined(1, 999), Imagined(2, 1_001), Imagined(3, 4_000))
+    assert told(history, TELL_AGAIN) == [3]
+
+
+def test_another_process_as_high_in_the_same_place_is_told_of() -> None:
+    history = History()
+    sampled(history, 0, Imagined(1, 5_000), Imagined(9))
+    assert told(history, 0) == [1]
+    sampled(history, 1, Imagined(2, 5_000), Imagined(9))
+    assert told(history, 1) == [2]
+
+
+def test_no_more_are_told_at_once_than_can_be_named_and_nobody_is_left_out() -> None:
+    history = History()
+    crowd = [Imagined(pid, 2_000 + pid) for pid in range(1, 2 * MOST_TOLD + 11)]
+    found = []
+    for now in range(4):
+        sampled(history, now, *crowd)
+        found.append(told(history, now))
+
+    assert [len(each) for each in found] == [MOST_TOLD, MOST_TOLD, 10, 0]
+    assert [pid for pids in found for pid in pids] == [one.pid for one in reversed(crowd)]
