@@ -141,6 +141,8 @@ def self_stats(**changes: object) -> SelfStats:
         "event_overruns_total": 1,
         "events_total": 52_311,
         "event_source_up": True,
+        "event_source_resting": False,
+        "event_source_why": None,
         "groups_folded": 0,
         "config_reload_success": True,
         "config_reload_time": NOW - 3600,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""What a running daemon has seen: of one process its mark and growth; of all, failed calls."""
+"""What a running daemon knows: of itself, of one process its growth, of all what failed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from vmad.errors import VmadError
+from vmad.export.daemon_json import SCHEMA as DAEMON_SCHEMA
 from vmad.export.failures_json import SCHEMA, tally_of
 from vmad.model.failures import FailureTally
 from vmad.model.process import ProcessId
@@ -45,6 +46,14 @@ def failed_at_limit(address: str = DEFAULT_ADDRESS) -> FailureTally:
             return tally_of(document)
     except (KeyError, TypeError, ValueError) as error:
         raise NoDaemon(f"{address} does not answer as a vmad daemon does") from error
+    raise NoDaemon(f"the daemon at {address} is of another version")
+
+
+def daemon_itself(address: str = DEFAULT_ADDRESS) -> dict[str, Any]:
+    """How the daemon at ``address`` does, schema vmad.daemon/1. Raises NoDaemon."""
+    document = _asked(address, "/api/v1/daemon")
+    if isinstance(document, dict) and document.get("schema") == DAEMON_SCHEMA:
+        return document
     raise NoDaemon(f"the daemon at {address} is of another version")
 
 

@@ -82,8 +82,8 @@ def _log_to_stderr(level: str) -> None:
         _JournalFormatter() if under_systemd else logging.Formatter("%(asctime)s vmad %(message)s")
     )
     logging.basicConfig(level=level.upper(), handlers=[handler])
-    # pyroute2 and asyncio tell of their own inner life
-    for name in ("asyncio", "pyroute2"):
+    # asyncio tells of its own inner life
+    for name in ("asyncio",):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -115,6 +115,13 @@ class DaemonContent:
         tally = self._stats().limit_failures
         return None if tally is None else json.dumps(failures_document(tally)).encode() + b"\n"
 
+    def daemon_json(self) -> bytes:
+        """How vmad does itself, schema vmad.daemon/1."""
+        from vmad.export.daemon_json import daemon_document  # noqa: PLC0415
+
+        document = daemon_document(self._stats_now(), self._snapshot)
+        return json.dumps(document).encode() + b"\n"
+
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process, walked now, in pieces; schema vmad.explain/1."""
         from vmad.cli.target import find_process  # noqa: PLC0415

@@ -268,7 +268,9 @@ class Service:
         sources = dict(self._opened.problems)
         sources["bursts"] = self._bursts.why_not
         sources["failures"] = self._failures.why_not
-        sources["events"] = news.why_down if scan.events else "switched off (scan.events)"
+        sources["events"] = None if news.resting else news.why_down
+        if not scan.events:
+            sources["events"] = "switched off (scan.events)"
         return SelfStats(
             started_at=self._started_at,
             interval_seconds=scan.interval,
@@ -287,6 +289,8 @@ class Service:
             event_overruns_total=news.overruns,
             events_total=news.events,
             event_source_up=news.up,
+            event_source_resting=news.resting,
+            event_source_why=news.why_down,
             groups_folded=0,
             config_reload_success=self._reload_success,
             config_reload_time=self._reload_time,

@@ -114,7 +114,7 @@ def _sysctls(proc: str) -> Iterator[Setting]:
 def _versions() -> Iterator[Setting]:
     yield Setting("libbpf", _libbpf_version() or "not installed", "1.0 or later; package libbpf1")
     yield Setting("Python", platform.python_version(), f"vmad {__version__}")
-    for package in ("numpy", "pyroute2", "prometheus_client"):
+    for package in ("numpy", "prometheus_client"):
         try:
             found = version(package)
         except PackageNotFoundError:

@@ -282,6 +282,11 @@ SELF = Section(
         Metric("vmad_event_source_up", "gauge", (), "boolean",
                "1 while process events arrive, 0 when vmad finds new processes by scanning only.",
                "0: short-lived processes may be missed between two samples."),
+        Metric("vmad_event_source_resting", "gauge", (), "boolean",
+               "1 while process events are left out by choice: they cost more than their part of "
+               "scan.budget.",
+               "1 for long: the host starts more programs than the budget can follow; "
+               "`vmad doctor --daemon` says more."),
         Metric("vmad_source_up", "gauge", ("source",), "boolean",
                "1 when this evidence can be had here, 0 when it cannot.",
                "`vmad doctor` gives the reason and the remedy."),

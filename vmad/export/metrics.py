@@ -191,6 +191,7 @@ class VmadCollector(Collector):
         put("vmad_events_total", stats.events_total)
         put("vmad_event_overruns_total", stats.event_overruns_total)
         put("vmad_event_source_up", stats.event_source_up)
+        put("vmad_event_source_resting", stats.event_source_resting)
         put("vmad_web_cpu_seconds_total", stats.web_cpu_seconds_total)
         for reason, number in stats.web_refused_total.items():
             put("vmad_web_requests_refused_total", number, reason)

@@ -95,6 +95,8 @@ class SelfStats:
     event_overruns_total: int
     events_total: int
     event_source_up: bool
+    event_source_resting: bool  #: not up by vmad's own choice, for its budget
+    event_source_why: str | None  #: why it is not up
     groups_folded: int  #: groups beyond the cap, counted under "other"
     config_reload_success: bool | None  #: None: never reloaded
     config_reload_time: float | None

@@ -1,32 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Process events (fork, exec, exit) from the kernel's proc connector, through pyroute2.
+"""Process events: which processes started another program since the last look.
 
-Documentation/driver-api/connector.rst; include/uapi/linux/cn_proc.h. The connector lives in the
-initial network namespace, needs CONFIG_PROC_EVENTS, and loses events when its reader is slow.
-pyroute2 0.9.7 does not survive such a loss (nor a malformed message that any process may send):
-the next read raises, and every one after it. So any failure of a read counts as an overrun; the
-socket is made anew and the caller looks at every process again.
+The connector lives in the initial network namespace, needs CONFIG_PROC_EVENTS, and loses events
+when its reader is slow. Any failure of a read counts as an overrun: the socket is made anew and the
+caller looks at every process again.
+
+Reading has its share of the budget. Beyond it the reader rests, which loses events too, but by
+choice: it says so once in the log, and ``resting`` tells it apart from events that cannot be had.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from vmad.errors import EvidenceUnavailable
-from vmad.sources.connector import PlainConnector, check_that_somebody_is_there
-from vmad.sources.event_filter import attach
+from vmad.sources.connector import Closed, Connector
 
 log = logging.getLogger("vmad")
 
-#: bytes; the kernel doubles it, then some 2,500 events fit: small enough for a limited cgroup
-RECEIVE_BUFFER = 1 << 20
+#: seconds that events gather before they are read together: waking up is what costs most
+GATHER = 0.05
 #: seconds to wait before a broken socket is made anew, doubled up to the last
 RETRY = (0.1, 30.0)
 #: seconds of its share that the reader may use up at once, in a burst of events
@@ -42,6 +39,8 @@ class EventCounts:
     events: int = 0
     overruns: int = 0
     up: bool = False
+    #: not up by the reader's own choice: they cost more than its share of the budget
+    resting: bool = False
     why_down: str | None = "process events: not started yet"
     execed: set[int] = field(default_factory=set)
     rescan: bool = False
@@ -74,42 +73,43 @@ class ProcessEvents:
         if reader is not None:
             reader.stop()
         with self._lock:
-            self._counts.up, self._counts.why_down = False, "process events: stopped"
+            self._counts.up, self._counts.resting = False, False
+            self._counts.why_down = "process events: stopped"
 
     def look(self) -> EventCounts:
         """Totals, and the pids that exec'ed since the last look (taken out)."""
         with self._lock:
             now = self._counts
-            self._counts = EventCounts(now.events, now.overruns, now.up, now.why_down)
+            self._counts = replace(now, execed=set(), rescan=False)
             return now
 
     def peek(self) -> EventCounts:
         """Totals alone; nothing is taken out."""
         with self._lock:
-            now = self._counts
-            return EventCounts(now.events, now.overruns, now.up, now.why_down)
+            return replace(self._counts, execed=set(), rescan=False)
 
     def _is_up(self, reader: _Reader) -> None:
         with self._lock:
             if reader is self._reader:
-                self._counts.up, self._counts.why_down = True, None
+                self._counts.up, self._counts.resting, self._counts.why_down = True, False, None
 
-    def _is_down(self, reader: _Reader, why: str) -> None:
+    def _is_down(self, reader: _Reader, why: str, *, resting: bool = False) -> None:
         with self._lock:
             if reader is self._reader:
-                self._counts.up, self._counts.why_down = False, why
+                self._counts.up, self._counts.resting = False, resting
+                self._counts.why_down = f"process events: {why}"
 
-    def _came(self, number: int, execed: set[int]) -> None:
+    def _came(self, execed: list[int]) -> None:
         with self._lock:
-            self._counts.events += number
-            self._counts.execed |= execed
+            self._counts.events += len(execed)
+            self._counts.execed.update(execed)
 
-    def _lost(self, reader: _Reader, why: str) -> None:
+    def _lost(self, reader: _Reader, why: str, *, resting: bool = False) -> None:
         with self._lock:
             self._counts.overruns += 1
             self._counts.rescan = True
         log.debug("process events lost: %s", why)
-        self._is_down(reader, f"process events: {why}")
+        self._is_down(reader, why, resting=resting)
         self._on_overrun()
 
 
@@ -123,7 +123,8 @@ class _Reader:
     def __init__(self, owner: ProcessEvents) -> None:
         self._owner = owner
         self._stopping = threading.Event()
-        self._socket: Any = None
+        self._socket: Connector | None = None
+        self._told: str | None = None
         self.thread = threading.Thread(target=self._run, name="vmad-events", daemon=True)
 
     def stop(self) -> None:
@@ -134,46 +135,62 @@ class _Reader:
         # CPU seconds beyond the share, over all sockets: each may break before it looks dear
         self._owed = 0.0
         self._paid_at = time.monotonic()
-        pause, dear_pause = RETRY[0], SHARE_PAUSE[0]
+        pause, rest = RETRY[0], SHARE_PAUSE[0]
         while not self._stopping.is_set():
             try:
                 self._socket = open_connector()
             except EvidenceUnavailable as error:
-                self._owner._is_down(self, str(error))
+                why = str(error).removeprefix("process events: ")
+                self._owner._is_down(self, why)
+                self._tell(f"process events are not read: {why}")
                 self._stopping.wait(RETRY[1])
                 continue
             self._owner._is_up(self)
             began = time.monotonic()
             try:
-                self._read()
+                self._read(self._socket)
             except _TooDear:
-                self._owner._lost(self, "they come faster than the budget lets vmad read them")
-                self._close()
-                self._stopping.wait(dear_pause)
-                dear_pause = min(dear_pause * 2, SHARE_PAUSE[1])
+                if time.monotonic() - began > SHARE_PAUSE[1]:
+                    rest, self._told = SHARE_PAUSE[0], None
+                self._rest(rest)
+                rest = min(rest * 2, SHARE_PAUSE[1])
                 continue
-            except Exception as error:
-                # whatever pyroute2 and asyncio make of it: the socket is broken, see above
+            except Closed:
+                break
+            except (OSError, ValueError) as error:  # ValueError: closed before it was waited for
                 if self._stopping.is_set():
                     break
                 self._owner._lost(self, f"{type(error).__name__}: {error}")
             self._close()
             lasted = time.monotonic() - began
             pause = RETRY[0] if lasted > RETRY[1] else pause
-            dear_pause = SHARE_PAUSE[0] if lasted > SHARE_PAUSE[1] else dear_pause
+            if lasted > SHARE_PAUSE[1]:
+                rest, self._told = SHARE_PAUSE[0], None
             self._stopping.wait(pause)
             pause = min(pause * 2, RETRY[1])
         self._close()
 
-    def _read(self) -> None:
+    def _rest(self, seconds: float) -> None:
+        why = (
+            f"they take more than {self._owner.share:.2%} of a core, their part of scan.budget: "
+            f"read again after up to {SHARE_PAUSE[1] / 60:.0f} minutes"
+        )
+        self._tell(
+            f"process events rest: {why}; meanwhile programs that start are found by their counts"
+        )
+        self._owner._lost(self, why, resting=True)
+        self._close()
+        self._stopping.wait(seconds)
+
+    def _tell(self, what: str) -> None:
+        """Once, until events have been read for long."""
+        log.log(logging.DEBUG if what == self._told else logging.WARNING, "%s", what)
+        self._told = what
+
+    def _read(self, connector: Connector) -> None:
         spent = time.thread_time()
         while not self._stopping.is_set():
-            execed, number = set(), 0
-            for message in self._socket.get():
-                number += 1
-                if message["event"] == "PROC_EVENT_EXEC":
-                    execed.add(int(message["process_tgid"]))
-            self._owner._came(number, execed)
+            self._owner._came(connector.execs())
             now, used = time.monotonic(), time.thread_time()
             earned = (now - self._paid_at) * self._owner.share
             self._owed = max(self._owed - earned, 0.0) + used - spent
@@ -181,57 +198,23 @@ class _Reader:
             self._paid_at, spent = now, used
             if self._owed > SHARE_WINDOW * self._owner.share:
                 raise _TooDear
+            self._stopping.wait(GATHER)
 
     def _close(self) -> None:
         found, self._socket = self._socket, None
         if found is not None:
-            # a socket that is broken, or in use by the reading thread, may object
-            with contextlib.suppress(Exception):
-                found.close()
+            found.close()
 
 
-def open_connector() -> Any:
-    """A socket that listens to the connector: pyroute2's where it has one, else our own.
-
-    Raises EvidenceUnavailable.
-    """
-    kind: Callable[[], Any] = PlainConnector
-    with contextlib.suppress(ImportError):  # not installed, or older than its cn_proc
-        from pyroute2.netlink.connector.cn_proc import (  # noqa: PLC0415  24 MiB
-            ProcEventSocket,
-        )
-
-        kind = ProcEventSocket
-    opened: Any = None
+def open_connector() -> Connector:
+    """A socket that listens to the connector. Raises EvidenceUnavailable."""
     try:
-        # pyroute2 0.9.7 leaves tracebacks in the log where its first message is refused
-        check_that_somebody_is_there()
-        opened = kind()
-        # before bind: what is queued in between counts too
-        _enlarge(opened)
-        attach(opened)
-        opened.bind()
-        opened.control(listen=True)
-    except Exception as error:
-        if opened is not None:
-            with contextlib.suppress(Exception):
-                opened.close()
+        return Connector()
+    except OSError as error:
         raise EvidenceUnavailable(
             f"process events: {error}",
             "needs CONFIG_PROC_EVENTS and the initial network namespace",
         ) from error
-    return opened
-
-
-def _enlarge(sock: Any) -> None:
-    """SO_RCVBUFFORCE needs CAP_NET_ADMIN; without it SO_RCVBUF gives what rmem_max allows."""
-    force = getattr(socket, "SO_RCVBUFFORCE", 33)
-    for option in (force, socket.SO_RCVBUF):
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
-        except OSError:
-            continue
-        return
 
 
 def event_source_problem() -> str | None:

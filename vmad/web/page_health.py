@@ -62,6 +62,8 @@ def _cpu(stats: SelfStats, now: float) -> Html:
 
 
 def _events(stats: SelfStats) -> Html:
+    if stats.event_source_resting:
+        return text("resting: they take more than their part of the budget")
     if not stats.event_source_up:
         return _warning("none arrive: new processes are found by scanning only")
     return text(f"{stats.events_total:,}, {counted(stats.event_overruns_total, 'overrun')}")

@@ -25,10 +25,11 @@ METRICS_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-
 
 HEALTHY, READY, METRICS, SCAN = "/-/healthy", "/-/ready", "/metrics", "/api/v1/scan"
 FAILURES = "/api/v1/failures"
+DAEMON = "/api/v1/daemon"
 #: bodies from this many bytes on are worth compressing
 _COMPRESS_FROM = 2048
 _EXPLAIN = re.compile(r"/api/v1/explain/([1-9][0-9]{0,9})")
-_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES))
+_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES, DAEMON))
 #: bytes of a large answer that are made at a time
 _PIECE = 1 << 16
 
@@ -53,6 +54,9 @@ class Content(Protocol):
 
     def failures_json(self) -> bytes | None:
         """Failures at the limit under the schema vmad.failures/1; None where nobody counts."""
+
+    def daemon_json(self) -> bytes:
+        """How the daemon does itself, schema vmad.daemon/1; also before the first scan."""
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process under the schema vmad.explain/1; with its ``pairs`` for those who may see
@@ -145,6 +149,8 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
         if failures is None:
             return error(path, 404, "failures at the limit are not counted (see vmad doctor)")
         return _compressed(request, Response(200, JSON, failures))
+    if path == DAEMON:
+        return _compressed(request, Response(200, JSON, content.daemon_json()))
     return _explain(request, content, viewer)
 
 

@@ -114,6 +114,7 @@ def test_series_of_a_target_are_the_hosts_with_one_label_more() -> None:
         for sample in family.samples
     }
     alone = {"vmad_events_total", "vmad_event_overruns_total", "vmad_event_source_up"}
+    alone.add("vmad_event_source_resting")
     alone |= {name for name in BY_NAME if "config_last_reload" in name or "_web_" in name}
     assert of_target == {
         (name, labels | {("target", "web-1")}): value
@@ -361,3 +362,18 @@ def test_a_threshold_that_is_switched_off_has_no_sample() -> None:
 
     assert not any(name.startswith("vmad_threshold") for name in found)
     assert "vmad_group_vma_kernel_bytes" in found
+
+
+def test_events_that_rest_for_the_budget_can_be_had() -> None:
+    """What the alert on lost evidence goes by stays 1: a choice of vmad's own pages nobody."""
+    why = "process events: they take more than their part of scan.budget"
+    resting = self_stats(
+        sources={"kernel": None, "events": None},
+        event_source_up=False,
+        event_source_resting=True,
+        event_source_why=why,
+    )
+    text = Exposition(resting).render(False, False).decode()
+    assert 'vmad_source_up{source="events"} 1.0' in text
+    assert "vmad_event_source_resting 1.0" in text
+    assert "vmad_event_source_up 0.0" in text

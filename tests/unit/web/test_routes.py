@@ -72,6 +72,7 @@ def early() -> Iterator[str]:
         ("GET", "/api/v1/scan", 200, router.JSON),
         ("GET", "/api/v1/failures", 200, router.JSON),
         ("GET", "/api/v1/failures/1", 404, router.JSON),
+        ("GET", "/api/v1/daemon", 200, router.JSON),
         ("GET", "/api/v1/explain/1", 200, router.JSON),
         ("GET", "/api/v1/explain/404", 404, router.JSON),
         ("GET", "/api/v1/explain/403", 403, router.JSON),
