@@ -6,6 +6,7 @@
 # make test-oldest, make test-newest   the unit tests with other versions than those of requirements/
 # make test-setup   set-up itself, killed; pip and pipx
 # make lock   renew requirements/
+# make test-machines [MACHINES="trixie sid"]   make run, make test, the package and the lab on other Debians
 # make check-kernel-series   the patch series on Debian's newest 6.12 source (daily, say)
 # make deb    the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
@@ -52,6 +53,12 @@ check-kernel-series: setup-test
 	@.venv/bin/python -m vmad.lab kernels --refresh >/dev/null
 	@.venv/bin/python -m vmad.lab build --apply-only --source newest
 
+# the README's commands, the package and the lab on other releases of Debian, entered
+MACHINES ?= trixie sid
+test-machines: setup-test
+	@PYTHON=$(PYTHON) deploy/setup.sh machines
+	VMAD_TEST_MACHINES="$(MACHINES)" .venv/bin/python -m pytest $(PYTEST_ARGS) tests/machines
+
 lint: setup-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -93,4 +100,4 @@ clean:
 	$(MAKE) --silent -C vmad/probe/payload clean
 
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-e2e lint docs bench
-.PHONY: check-kernel-series deb clean fuzz fuzz-relaxed
+.PHONY: test-machines check-kernel-series deb clean fuzz fuzz-relaxed

@@ -6,6 +6,7 @@
 #   deploy/setup.sh test   and what the tests need
 #   deploy/setup.sh vm     and what the lab needs to boot other kernels
 #   deploy/setup.sh e2e    and what the package is tested with in a virtual machine
+#   deploy/setup.sh machines   and what other releases of Debian are entered with
 #
 # Says what it installs before it does, and does nothing where all is there already. Whenever it is
 # killed, running it again mends what it left.
@@ -55,6 +56,10 @@ fi
 if [ "$mode" = e2e ]; then
 	wanted="$wanted mmdebstrap:mmdebstrap e2fsprogs:/sbin/mke2fs chromium:chromium"
 	wanted="$wanted util-linux:unshare qemu-system-x86:qemu-system-x86_64"
+	wanted="$wanted debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
+fi
+if [ "$mode" = machines ]; then
+	wanted="$wanted mmdebstrap:mmdebstrap util-linux:unshare iproute2:ip git:git"
 	wanted="$wanted debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
 fi
 if [ "$mode" = vm ]; then
