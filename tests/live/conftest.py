@@ -8,6 +8,7 @@ before 5.15), VMAD_TEST_EVIDENCE=procfs leaves them out.
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -29,6 +30,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     out = [item for item in items if any(map(item.get_closest_marker, left_out))]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Say beforehand what these tests need, rather than in the middle of each that lacks it."""
+    if not any(item.get_closest_marker("mounts") for item in session.items):
+        return
+    tried = subprocess.run(
+        ["unshare", "--mount", "true"], capture_output=True, text=True, check=False
+    )
+    if tried.returncode:
+        need = (
+            "/ must be a mount point, and in a chroot it is none (before chroot: "
+            "mount --bind ROOT ROOT)"
+            if "Invalid argument" in tried.stderr
+            else "CAP_SYS_ADMIN is needed (sudo make test; podman run --cap-add=sys_admin)"
+        )
+        raise pytest.UsageError(
+            f"some tests mount in a namespace of their own, for which {need}; without them: "
+            "make test PYTEST_ARGS='-m \"not mounts\"'"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -190,6 +190,7 @@ def test_more_processes_than_one_batch_holds(
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.mounts
 def test_in_a_pid_namespace_pids_are_those_that_the_reader_sees(kernel_source: BpfSource) -> None:
     script = (
         "import subprocess\n"
@@ -216,6 +217,7 @@ def test_in_a_pid_namespace_pids_are_those_that_the_reader_sees(kernel_source: B
     assert (ran.stdout, ran.stderr) == ("True True\n", "")
 
 
+@pytest.mark.mounts
 def test_files_seen_through_overlayfs_are_of_the_kind_that_the_user_sees(
     kernel_source: BpfSource, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def in_a_mount_namespace(prepare: str) -> str:
     return ran.stdout
 
 
+@pytest.mark.mounts
 def test_a_kernel_without_btf_is_named() -> None:
     assert in_a_mount_namespace("mount -t tmpfs none /sys/kernel/btf") == (
         "BPF: task_vma.bpf.o does not load: no /sys/kernel/btf/vmlinux; "
@@ -86,6 +87,7 @@ def test_a_kernel_without_btf_is_named() -> None:
     )
 
 
+@pytest.mark.mounts
 def test_a_missing_library_is_named() -> None:
     find = "$(ldconfig -p | sed -n 's/.*libbpf.so.1.*=> //p' | head -n 1)"
     assert in_a_mount_namespace(f"mount --bind /dev/null {find}") == (
@@ -93,6 +95,7 @@ def test_a_missing_library_is_named() -> None:
     )
 
 
+@pytest.mark.mounts
 def test_an_object_that_was_not_built_is_named() -> None:
     directory = ROOT / "vmad/sources/bpf"
     hide = f"mount -t tmpfs none /mnt; cp {directory}/*.py /mnt; mount --bind /mnt {directory}"
@@ -101,6 +104,7 @@ def test_an_object_that_was_not_built_is_named() -> None:
     )
 
 
+@pytest.mark.mounts
 def test_every_walk_works_here_or_says_since_when() -> None:
     for walk in ("open-coded", "task_vma"):
         answer = in_a_mount_namespace(f"export VMAD_WALK={walk}")
