@@ -22,9 +22,13 @@ fail() { say "$*"; exit 1; }
 # COMMAND...: silent; where it fails, the one line of its output that tells why is in $why
 quietly() {
 	output=$("$@" 2>&1) && return
+	# ensurepip keeps to itself why it failed
+	[ "$(df --output=avail . | tail -n 1)" -gt 1024 ] || output='No space left on device'
 	case $output in
 	*'No space left on device'*) why='no space left on device' ;;
-	*'connection broken by'* | *'Could not resolve'*) why='the package index cannot be reached' ;;
+	*'connection broken by'* | *'from versions: none'* | *'Could not resolve'*)
+		why='the package index cannot be reached (no network?)'
+		;;
 	*)
 		why=$(printf '%s\n' "$output" | grep -iE '^ *(e: |error|.*error:)' | tail -n 1) || true
 		: "${why:=$(printf '%s\n' "$output" | tail -n 1)}"
@@ -43,7 +47,11 @@ new_enough() {
 	"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
 		fail "$python is $("$python" -V 2>&1); Python 3.11 or later is needed (make PYTHON=python3.11)"
 }
-! command -v "$python" >/dev/null || new_enough
+if command -v "$python" >/dev/null; then
+	new_enough
+elif [ "$python" != python3 ]; then
+	fail "there is no $python"
+fi
 
 # --- Debian packages: PACKAGE, and a command or file that shows that it is there
 
@@ -97,7 +105,6 @@ if [ -n "$missing" ]; then
 	say "installing Debian packages:$missing"
 	# shellcheck disable=SC2086
 	apt_install $missing || fail "apt-get could not install$missing: $apt_error"
-	command -v "$python" >/dev/null || fail "$python is not there; Python 3.11 or later is needed"
 	new_enough
 fi
 
