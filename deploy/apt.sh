@@ -78,6 +78,7 @@ apt_refresh() {
 apt_get_surely() {
 	apt_get -y --no-install-recommends "$@" && return
 	case $apt_error in
+	*'s for it to end') return 1 ;;
 	*'dpkg was interrupted'* | *'Unmet dependencies'*)
 		say "  dpkg was interrupted: letting it finish (dpkg --configure -a)"
 		as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null 2>&1 9>&- || true
