@@ -24,7 +24,7 @@ EVIDENCES = [pytest.param("kernel", marks=pytest.mark.bpf), "procfs"]
 
 
 #: what a capture does not hold: it is of the host, or follows from what is
-OF_THE_HOST = ("vma_cost", "other_limits", "limit_advice")
+OF_THE_HOST = ("vma_cost", "other_limits", "limit_advice", "max_map_count_origin")
 
 
 def vmad(*words: object, **popen: Any) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import sys
 import time
 from itertools import chain
 
-from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, watched
+from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, failed_at_limit, watched
 from vmad.cli.options import (
     add_format_option,
     add_kernel_option,
@@ -30,13 +30,14 @@ from vmad.export.explain_json import explain_json
 from vmad.export.explain_text import Context, explain_text
 from vmad.export.pairs_text import pairs_text
 from vmad.export.printable import printable
+from vmad.model.failures import LimitFailure
 from vmad.model.process import ProcessId, Unread, Unreadable
 from vmad.rules.other_limits import other_bounds
 from vmad.scan.explain import explain
 from vmad.scan.growth import Growth
 from vmad.scan.host_limits import HostLimits
 from vmad.sources.counting import page_shift_of
-from vmad.sources.host_limits import vma_cost_of
+from vmad.sources.host_limits import limit_origin_of, vma_cost_of
 from vmad.sources.identity import identities_of
 from vmad.sources.names import named_or_not
 from vmad.sources.other_limits import read_other_use
@@ -113,10 +114,14 @@ def run(arguments: argparse.Namespace) -> int:
         progress.step(f"vmad: reading the pages of {arguments.pid}")
         if arguments.pages:
             pages = pair_pages(explanation, None if as_json else arguments.limit)
-        limits = HostLimits(
-            vma_cost_of(source),
-            other_bounds(read_other_use(process.pid)) if here and live else None,
-        )
+        limits = HostLimits(vma_cost_of(source))
+        if here:
+            limits = HostLimits(
+                limits.cost,
+                limit_origin_of(source),
+                other_bounds(read_other_use(process.pid)),
+                _failures_of(process, arguments.daemon or DEFAULT_ADDRESS),
+            )
         identity = seen = None
         if arguments.daemon and not as_json:
             try:
@@ -142,6 +147,17 @@ def run(arguments: argparse.Namespace) -> int:
         lines = [*lines, "", *pairs_text(explanation, style, arguments.limit, pages)]
     sys.stdout.writelines(chain.from_iterable((line, "\n") for line in lines))
     return 0
+
+
+def _failures_of(process: ProcessId, address: str) -> tuple[LimitFailure, ...] | None:
+    """Its calls that failed at the limit; None where no daemon counts them, or not all."""
+    try:
+        tally = failed_at_limit(address)
+    except NoDaemon:
+        return None
+    found = tuple(failure for failure in tally.last if failure.process == process)
+    told = sum(failure.count for failure in tally.last) + tally.lost
+    return found if found or (told == sum(tally.totals.values()) and not tally.lost) else None
 
 
 def _watch(source: Source, process: ProcessId, pause: float) -> Growth | None:

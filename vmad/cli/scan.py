@@ -27,7 +27,10 @@ from vmad.export.failures_text import failures_text
 from vmad.export.printable import printable
 from vmad.export.scan_json import scan_document
 from vmad.export.scan_text import scan_text
+from vmad.rules.limit_origin import LimitOrigin
+from vmad.rules.vma_cost import VmaCost
 from vmad.scan.once import HostScan, scan_once
+from vmad.sources.host_limits import limit_origin_of, vma_cost_of
 
 EXIT_UNREADABLE = 3
 DEFAULT_TOP = 15
@@ -73,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.pids or None,
             lambda done, total: progress.step(f"vmad: reading {done} of {total} processes"),
         )
+        origin, cost = limit_origin_of(source), vma_cost_of(source)
         notes = [fallback_note(arguments, source)]
     failures = None
     if is_here(arguments):
@@ -84,12 +88,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--daemon is about processes of this host")
     if arguments.format == "json":
         known = {} if failures is None else {"limit_failures": failures_object(failures)}
-        json.dump(_document(scan) | known, sys.stdout)
+        json.dump(_document(scan, origin, cost) | known, sys.stdout)
         print()
     else:
         top = None if arguments.all or arguments.pids else arguments.top
         style = style_of(sys.stdout)
         lines = scan_text(scan, style, top)
+        if origin is not None:
+            limit = f"vm.max_map_count is {scan.max_map_count:,}: {printable(origin.text)}."
+            lines += style.wrapped(limit, "")
         if failures is not None:
             lines += ["", *failures_text(failures, style)]
         print("\n".join([*lines, *(printable(note) for note in notes if note is not None)]))
@@ -97,7 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_UNREADABLE if blind else 0
 
 
-def _document(scan: HostScan) -> dict[str, object]:
+def _document(
+    scan: HostScan, origin: LimitOrigin | None, cost: VmaCost | None
+) -> dict[str, object]:
     return scan_document(
         evidence=scan.evidence,
         kernel=scan.kernel,
@@ -106,4 +115,6 @@ def _document(scan: HostScan) -> dict[str, object]:
         took_seconds=scan.took_seconds,
         processes=scan.processes,
         unreadable=scan.unreadable,
+        origin=origin,
+        cost=cost,
     )

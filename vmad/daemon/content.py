@@ -92,6 +92,7 @@ class DaemonContent:
     def scan_json(self) -> Iterator[str] | None:
         """The last scan in pieces, schema vmad.scan/1."""
         from vmad.export.scan_json import scan_pieces  # noqa: PLC0415
+        from vmad.sources.host_limits import limit_origin_of  # noqa: PLC0415
 
         snapshot = self._snapshot
         if snapshot is None:
@@ -106,6 +107,7 @@ class DaemonContent:
             unreadable=snapshot.unreadable,
             groups=snapshot.groups,
             failures=self._stats().limit_failures,
+            origin=limit_origin_of(self._source()),
         )
 
     def failures_json(self) -> bytes | None:
@@ -128,7 +130,7 @@ class DaemonContent:
         from vmad.export.explain_json import explain_json  # noqa: PLC0415
         from vmad.scan.explain import explain  # noqa: PLC0415
         from vmad.scan.host_limits import HostLimits  # noqa: PLC0415
-        from vmad.sources.host_limits import vma_cost_of  # noqa: PLC0415
+        from vmad.sources.host_limits import limit_origin_of, vma_cost_of  # noqa: PLC0415
 
         source = self._source()
         process = find_process(source, pid, self._proc)
@@ -140,7 +142,11 @@ class DaemonContent:
         if pairs:  # it may have executed a setuid program in between
             self._check(viewer, pid)
         explanation = explain(table, source.kernel, source.max_map_count)
-        return explain_json(explanation, limits=HostLimits(vma_cost_of(source)), pairs=pairs)
+        return explain_json(
+            explanation,
+            limits=HostLimits(vma_cost_of(source), limit_origin_of(source)),
+            pairs=pairs,
+        )
 
     def _check(self, viewer: Viewer, pid: int) -> None:
         """Raises CannotRead where ``viewer`` may not see the addresses of this process."""

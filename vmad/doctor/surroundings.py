@@ -14,14 +14,13 @@ from vmad.doctor.findings import Setting
 from vmad.doctor.rights import hidepid, in_initial_user_namespace, lockdown
 from vmad.model.kernel import KernelInfo
 from vmad.rules.eras import era_of
+from vmad.rules.limit_origin import limit_origin
+from vmad.sources.boot_settings import read_boot_settings
 from vmad.sources.bpf.libbpf import BTF_PATH
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.rights import effective_capabilities
 from vmad.sources.vma_cost import read_vma_cost
 
-#: DEFAULT_MAX_MAP_COUNT of include/linux/mm.h; Debian 12 and 13 leave it, Fedora 39, Arch and
-#: Ubuntu 24.04 set 1,048,576
-DEFAULT_LIMIT, RAISED_LIMIT = 65_530, 1_048_576
 #: of the capabilities, those that decide what vmad sees
 RELEVANT = (
     "CAP_BPF", "CAP_PERFMON", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH",
@@ -77,13 +76,7 @@ def _limit(proc: str) -> Setting:
     name = "vm.max_map_count"
     if limit is None:
         return Setting(name, "unknown", "ratios cannot be told")
-    if limit == DEFAULT_LIMIT:
-        text = "the kernel's default; some distributions raise it to 1,048,576"
-    elif limit == RAISED_LIMIT:
-        text = "as some distributions raise it; the kernel's default is 65,530"
-    else:
-        text = "set on this machine; the kernel's default is 65,530"
-    return Setting(name, f"{limit:,}", text)
+    return Setting(name, f"{limit:,}", limit_origin(limit, read_boot_settings(proc)).text)
 
 
 def _vma_cost(proc: str) -> Setting:

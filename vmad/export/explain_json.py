@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from vmad.export.failures_json import failure_object
 from vmad.export.other_limits_text import bound_object
 from vmad.export.printable import utf8
-from vmad.export.scan_json import kernel_object, kinds_object, vma_cost_object
+from vmad.export.scan_json import kernel_object, kinds_object, origin_object, vma_cost_object
 from vmad.model.facts import flags_differing
 from vmad.model.flags import CANONICAL_CODES
 from vmad.model.table import perms_text
@@ -101,6 +102,10 @@ def limits_object(explanation: Explanation, limits: HostLimits) -> dict[str, Any
         things["limit_advice"] = asdict(advice)
     if limits.cost is not None:
         things["vma_cost"] = vma_cost_object(limits.cost)
+    if limits.origin is not None:
+        things["max_map_count_origin"] = origin_object(limits.origin)
+    if limits.failures is not None:
+        things["limit_failures"] = [failure_object(failure) for failure in limits.failures]
     if limits.others is not None:
         things["other_limits"] = [bound_object(bound) for bound in limits.others]
     return things

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from vmad.export.cause_text import advice_lines, cause_lines
 from vmad.export.other_limits_text import not_this_limit, other_limits_lines
@@ -30,6 +31,8 @@ ERRORS_READ = (
     'ENOMEM reads "Cannot allocate memory", EAGAIN "Resource temporarily unavailable", which is',
     "often taken for ulimit -u when a thread cannot be made.",
 )
+#: kinds of failed calls that are named
+FAILURES_SHOWN = 4
 #: names of files shown below the composition, none with less than a hundredth of the VMAs
 NAMES_SHOWN = 5
 
@@ -56,6 +59,7 @@ def explain_text(explanation: Explanation, style: Style, context: Context) -> li
     lines = [
         near[0],
         *_who(context.identity),
+        *_failed(context),
         *_how_fast(explanation, context),
         *near[1:],
         "",
@@ -88,7 +92,7 @@ def _worth_advice(explanation: Explanation) -> bool:
 
 def _far(explanation: Explanation, context: Context) -> bool:
     mark = None if context.watched is None else context.watched.high_water
-    return is_far(explanation.ratio, explanation.max_map_count, mark)
+    return is_far(explanation.ratio, explanation.max_map_count, context.limits, mark)
 
 
 def _how_near(explanation: Explanation, style: Style, context: Context) -> list[str]:
@@ -121,6 +125,19 @@ def _who(identity: ProcessIdentity | None) -> list[str]:
             belongs = [f"control group {group.path}"]
         parts += [f"belongs to {', '.join(belongs)}"] if belongs else []
     return [f"It {' and '.join(map(printable, parts))}."] if parts else []
+
+
+def _failed(context: Context) -> list[str]:
+    failures = context.limits.failures
+    if failures is None:
+        return []
+    if not failures:
+        return ["None of its calls has failed at the limit since a daemon counts them."]
+    text = ", ".join(
+        f"{one.call} {one.error} {counted(one.count, 'time')}" for one in failures[:FAILURES_SHOWN]
+    )
+    last = datetime.fromtimestamp(max(one.last for one in failures))
+    return [f"It has failed at the limit: {text}; last at {last:%Y-%m-%d %H:%M:%S}."]
 
 
 def _spare(spare: int) -> str:
@@ -214,11 +231,21 @@ def _limit(explanation: Explanation, style: Style, context: Context) -> list[str
     )
     if advice is None or ratio is None or limit is None:
         return []
-    if is_far(ratio, limit, mark):
-        return []
+    if _far(explanation, context):
+        return _origin(explanation, context, style)
     source = style.wrapped(f"[{RAISE_LIMIT.source}]", "  ")
     text = style.wrapped(advice.text, "  ")
-    return [style.bold("The limit"), *text, *map(style.dim, source), ""]
+    origin = _origin(explanation, context, style, "  ")
+    return [style.bold("The limit"), *origin, *text, *map(style.dim, source), ""]
+
+
+def _origin(
+    explanation: Explanation, context: Context, style: Style, indent: str = ""
+) -> list[str]:
+    if context.limits.origin is None:
+        return []
+    text = printable(context.limits.origin.text)
+    return style.wrapped(f"vm.max_map_count is {count(explanation.max_map_count)}: {text}.", indent)
 
 
 def _evidence(explanation: Explanation) -> list[str]:

@@ -24,7 +24,7 @@ def failures_object(tally: FailureTally) -> dict[str, Any]:
             for (group, call, error), count in sorted(tally.totals.items())
             if count
         ],
-        "last": [_failure_object(failure) for failure in tally.last],
+        "last": [failure_object(failure) for failure in tally.last],
     }
 
 
@@ -33,7 +33,8 @@ def failures_document(tally: FailureTally) -> dict[str, Any]:
     return {"schema": SCHEMA, **failures_object(tally)}
 
 
-def _failure_object(failure: LimitFailure) -> dict[str, Any]:
+def failure_object(failure: LimitFailure) -> dict[str, Any]:
+    """One process, call and error."""
     return {
         "time": round(failure.last, 3),
         "pid": failure.process.pid,

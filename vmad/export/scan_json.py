@@ -15,6 +15,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_NAMES, Kind
 from vmad.model.process import Evidence, Unreadable
 from vmad.model.verdict import PairKey, Verdict
+from vmad.rules.limit_origin import LimitOrigin
 from vmad.rules.vma_cost import VmaCost
 from vmad.scan.snapshot import GroupStats, JudgedProcess
 
@@ -44,6 +45,17 @@ def kinds_object(kinds: tuple[int, ...]) -> dict[str, int]:
 def vma_cost_object(cost: VmaCost) -> dict[str, int | None]:
     """Bytes of kernel memory by VMA."""
     return {"each": cost.each, "written": cost.written}
+
+
+def origin_object(origin: LimitOrigin) -> dict[str, Any]:
+    """What set vm.max_map_count; "file", "line" where a file did."""
+    thing: dict[str, Any] = {"kind": origin.kind.value, "text": utf8(origin.text)}
+    if origin.by is not None:
+        thing |= {"file": utf8(origin.by.file), "line": origin.by.line}
+    thing["without_effect"] = [
+        {"file": utf8(one.file), "line": one.line, "value": one.value} for one in origin.others
+    ]
+    return thing
 
 
 def pairs_object(pairs: Mapping[PairKey, int]) -> dict[str, dict[str, dict[str, int]]]:
@@ -115,6 +127,8 @@ def scan_document(
     unreadable: Iterable[Unreadable],
     judged_as: KernelInfo | None = None,
     groups: Iterable[GroupStats] | None = None,
+    origin: LimitOrigin | None = None,
+    cost: VmaCost | None = None,
 ) -> dict[str, Any]:
     """The whole answer. ``took_seconds`` is the reading and judging of all processes.
 
@@ -123,6 +137,7 @@ def scan_document(
     of_groups = {} if groups is None else {"groups": [group_object(group) for group in groups]}
     return {
         **_head(evidence, kernel, max_map_count, took_seconds, judged_as),
+        **_limit(origin, cost),
         "processes": [process_object(process) for process in processes],
         "unreadable": [unreadable_object(process) for process in unreadable],
         **of_groups,
@@ -139,9 +154,13 @@ def scan_pieces(
     unreadable: Iterable[Unreadable],
     groups: Iterable[GroupStats],
     failures: FailureTally | None = None,
+    origin: LimitOrigin | None = None,
+    cost: VmaCost | None = None,
 ) -> Iterator[str]:
     """The same as JSON, in pieces: 20,000 processes are 30 MB that nobody needs at once."""
-    head = json.dumps(_head(evidence, kernel, max_map_count, took_seconds, None))
+    head = json.dumps(
+        _head(evidence, kernel, max_map_count, took_seconds, None) | _limit(origin, cost)
+    )
     yield f'{head[:-1]}, "processes": ['
     yield from _items(map(process_object, processes))
     yield '], "unreadable": ['
@@ -176,3 +195,13 @@ def _head(
         "kernel": kernel_object(kernel, judged_as),
         "max_map_count": max_map_count,
     }
+
+
+def _limit(origin: LimitOrigin | None, cost: VmaCost | None) -> dict[str, Any]:
+    """What cannot be told (by a capture, in a guest) is absent."""
+    known: dict[str, Any] = {}
+    if origin is not None:
+        known["max_map_count_origin"] = origin_object(origin)
+    if cost is not None:
+        known["vma_cost"] = vma_cost_object(cost)
+    return known

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vmad.model.failures import LimitFailure
 from vmad.model.kernel import KernelInfo
 from vmad.rules.at_limit import is_cut_off
 from vmad.rules.limit import SysctlAdvice, sysctl_advice
+from vmad.rules.limit_origin import LimitOrigin
 from vmad.rules.other_limits import Bound
 from vmad.rules.vma_cost import VmaCost
 
@@ -20,12 +22,16 @@ class HostLimits:
     """Each is None where it cannot be told: a capture, a guest, a container, a lack of rights."""
 
     cost: VmaCost | None = None
+    origin: LimitOrigin | None = None
     others: tuple[Bound, ...] | None = None  #: those in force first
+    failures: tuple[LimitFailure, ...] | None = None  #: of this process, as a daemon counted them
 
 
-def is_far(ratio: float | None, limit: int | None, high_water: int | None = None) -> bool:
+def is_far(
+    ratio: float | None, limit: int | None, limits: HostLimits, high_water: int | None = None
+) -> bool:
     """Whether no call can have failed because of vm.max_map_count, as far as is known."""
-    if ratio is None or not limit:
+    if ratio is None or not limit or limits.failures:
         return False
     return max(ratio, (high_water or 0) / limit) < FAR_BELOW
 

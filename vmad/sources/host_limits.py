@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from typing import cast
 
+from vmad.rules.limit_origin import LimitOrigin, limit_origin
 from vmad.rules.vma_cost import VmaCost
+from vmad.sources.boot_settings import read_boot_settings
 from vmad.sources.source import Source, is_here
 from vmad.sources.vma_cost import read_vma_cost
 
@@ -15,3 +17,10 @@ def vma_cost_of(source: Source) -> VmaCost | None:
     if hasattr(source, "vma_cost"):
         return cast("VmaCost | None", source.vma_cost)
     return read_vma_cost() if is_here(source) else None
+
+
+def limit_origin_of(source: Source) -> LimitOrigin | None:
+    """What set vm.max_map_count; None for a capture or a guest, whose files are elsewhere."""
+    if not is_here(source) or not source.max_map_count:
+        return None
+    return limit_origin(source.max_map_count, read_boot_settings())
