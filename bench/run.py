@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import exporter, latency, million, scans
+from bench import check, exporter, latency, million, scans
 from bench.children import OUT
 from bench.figures import Figure, figure_from_json
 from bench.machine import ALONE, commit, conditions, load_average
@@ -26,6 +26,7 @@ from vmad.errors import VmadError
 
 PARTS: dict[str, Callable[[Plan], list[Figure]]] = {
     "scans": scans.measure,
+    "check": check.measure,
     "exporter": exporter.measure,
     "latency": latency.measure,
     "million": million.measure,

@@ -47,6 +47,8 @@ def self_stats() -> SelfStats:
         event_overruns_total=0,
         events_total=0,
         event_source_up=False,
+        event_source_resting=False,
+        event_source_why=None,
         groups_folded=0,
         config_reload_success=None,
         config_reload_time=None,

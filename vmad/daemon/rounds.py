@@ -12,7 +12,7 @@ from vmad.config.schema import Config
 from vmad.daemon.bursts import BurstWatching
 from vmad.daemon.evidence import Opened, procfs_source
 from vmad.daemon.notify import Watchdog
-from vmad.errors import VmadError
+from vmad.errors import EvidenceUnavailable, VmadError
 from vmad.model.process import Evidence
 from vmad.scan.failures import LimitFailures
 from vmad.scan.planner import (
@@ -169,7 +169,7 @@ class Rounds:
         try:
             try:
                 snapshot = self._scanner.scan(full, self._stats(), news.execed)
-            except Hung as error:
+            except (Hung, EvidenceUnavailable) as error:  # it hangs, or the kernel refuses by now
                 self._fall_back(str(error))
                 full = True
                 snapshot = self._scanner.scan(full, self._stats())
@@ -214,7 +214,7 @@ class Rounds:
             return
         if isinstance(main, DeadlineSource) and main.stuck:
             return
-        log.info("the kernel evidence answers again")
+        log.info("the kernel evidence is tried again")
         self._opened.problems["kernel"] = None
         self._scanner.use(main)
 

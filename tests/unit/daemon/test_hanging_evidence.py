@@ -18,7 +18,7 @@ from vmad.daemon import rounds
 from vmad.daemon.evidence import Opened
 from vmad.daemon.notify import Notify, Watchdog
 from vmad.daemon.rounds import Rounds
-from vmad.errors import CannotRead
+from vmad.errors import CannotRead, EvidenceUnavailable
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
 from vmad.model.table import VmaTable
 from vmad.scan.scanner import Scanner
@@ -150,6 +150,51 @@ def test_daemon_falls_back_to_procfs_and_returns(
         )
         assert {one.id.pid for one in kernel.processes} == {1, 2}
         assert opened.problems["kernel"] is None
+    finally:
+        subject.stop()
+        loop.join(30)
+    assert not loop.is_alive()
+
+
+class RefusedHost(ImaginedHost):
+    """The kernel refuses to run the programs, until it no longer does."""
+
+    refused = True
+
+    def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
+        if self.refused:
+            raise EvidenceUnavailable("BPF: run refused: Operation not permitted")
+        return super().summarise(processes)
+
+
+def test_programs_refused_half_way_leave_procfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "TRY_AGAIN", 0.0)
+    monkeypatch.setattr(rounds, "BREATH", 0.01)
+    config = Config(scan=ScanConfig(interval=0.02, budget=1.0, events=False))
+    host = RefusedHost([Imagined(1), Imagined(2)])
+    opened = Opened(host, {"kernel": None, "procfs": None})
+    shown: list[tuple[HostSnapshot, str | None]] = []
+    subject = Rounds(
+        config,
+        opened,
+        Scanner(host, config, "host"),
+        events=ProcessEvents(1.0),
+        watchdog=Watchdog(Notify(), None),
+        stats=self_stats,
+        # when it is shown: a moment later the kernel is tried again
+        show=lambda snapshot: shown.append((snapshot, opened.problems["kernel"])),
+    )
+    loop = threading.Thread(target=subject.scan_loop)
+    loop.start()
+    try:
+        first, why = wait_for("a scan by procfs", lambda: shown)[0]
+        assert first.evidence is Evidence.PROCFS
+        assert "run refused" in str(why)
+        host.refused = False
+        wait_for(
+            "a scan by the kernel",
+            lambda: any(one.evidence is Evidence.KERNEL for one, _ in list(shown)),
+        )
     finally:
         subject.stop()
         loop.join(30)

@@ -41,6 +41,8 @@ static __noinline int walk_chunk(struct task_struct *task, struct walk *walk, u3
 /* Loads stay on their side: between reading mm_lock_seq and reading VMAs, in either order. */
 static __always_inline void fence(struct walk *walk)
 {
+	if (UNCHECKED)
+		return;
 	walk->laundry = __sync_fetch_and_add(&walk->fence, 1);
 }
 
