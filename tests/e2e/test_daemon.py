@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -209,3 +210,17 @@ def test_new_children_appear_and_dead_ones_go(tmp_path: Path) -> None:
         wait_for(
             "the group to go", lambda: daemon.value("vmad_group_processes", group=GROUP) is None
         )
+
+
+def test_clients_leave_scanning_the_descriptors_that_it_needs(tmp_path: Path) -> None:
+    config = "scan: {interval: 1s, budget: 50%, evidence: procfs}\n"
+    prefix = ["prlimit", "--nofile=32:32"]
+    with Daemon(tmp_path, config, prefix=prefix).ready() as daemon:
+        daemon.logged("only 32 file descriptors are allowed")
+        host, _, port = daemon.address.rpartition(":")
+        idle = [socket.create_connection((host, int(port))) for _ in range(30)]
+        scans = daemon.value("vmad_scans_total", kind="incremental") or 0
+        daemon.wait_for_value("vmad_scans_total", lambda now: now > scans + 2, kind="incremental")
+        for one in idle:
+            one.close()
+        assert "Too many open files" not in daemon.log

@@ -280,3 +280,23 @@ def test_hostile_names_of_a_real_process_are_escaped(tmp_path: Path) -> None:
 
     assert text.startswith(r"x\x1b[2J\x0a")
     assert all(char.isprintable() for char in text.replace("\n", ""))
+
+
+@pytest.mark.bpf
+@pytest.mark.parametrize("offset", ["100000", "-1"])
+def test_start_times_are_those_of_the_time_namespace_that_vmad_runs_in(
+    target: Target, offset: str
+) -> None:
+    """Of /proc and of BPF alike (time_namespaces(7))."""
+    within = ["unshare", "--time", "--boottime", offset, "--fork"]
+    told = []
+    for evidence in ("kernel", "procfs"):
+        command = [sys.executable, "-m", "vmad", "explain", str(target.pid), "--format", "json"]
+        ran = subprocess.run(
+            [*within, *command, "--evidence", evidence], capture_output=True, text=True, check=True
+        )
+        told.append(json.loads(ran.stdout)["start_time"])
+
+    ticks = os.sysconf("SC_CLK_TCK") * int(offset)
+    assert told[0] == told[1]
+    assert abs(told[0] - target.start_time - ticks) <= 1

@@ -21,6 +21,7 @@ from vmad.config import load_config
 from vmad.config.schema import Config
 from vmad.daemon.bursts import BurstWatching
 from vmad.daemon.content import DaemonContent
+from vmad.daemon.descriptors import connections_within
 from vmad.daemon.evidence import open_evidence
 from vmad.daemon.failures import FailureCounting
 from vmad.daemon.marks_file import marks_file
@@ -100,7 +101,7 @@ class Service:
         self._server = WebServer(
             self._options.listen or tuple(map(str, web.listen)),
             self._content,
-            max_connections=web.max_connections,
+            max_connections=connections_within(web.max_connections, len(self._config.targets)),
             timeout=web.timeout,
             web_config=self._options.web_config,
             budget=web.budget,

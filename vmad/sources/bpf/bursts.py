@@ -17,6 +17,7 @@ import numpy as np
 from vmad.errors import EvidenceUnavailable
 from vmad.sources.bpf.caller import CALLER, Caller, caller_of, functions, settings, watchable
 from vmad.sources.bpf.libbpf import BpfObject, loaded_programs
+from vmad.sources.time_namespace import booted_at
 
 HERE = Path(__file__).parent
 
@@ -105,7 +106,7 @@ class KernelBursts:
         risen, now = int(self._control["risen"][0]), time.monotonic()
         found = []
         if risen != self._risen:
-            boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+            boot = booted_at()
             for key, row in zip(*self._rows.items(ROWS), strict=True):
                 known, count = key.tobytes(), int(row["map_count"])
                 if count > self._seen.get(known, (0, 0.0))[0]:

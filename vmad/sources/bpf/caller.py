@@ -14,6 +14,7 @@ import numpy as np
 from vmad.errors import EvidenceUnavailable
 from vmad.model.process import ProcessId
 from vmad.sources.bpf.libbpf import BTF_PATH
+from vmad.sources.time_namespace import boot_offset
 
 #: struct caller of caller.bpf.h
 CALLER: Final = np.dtype(
@@ -27,7 +28,14 @@ CALLER: Final = np.dtype(
     ]
 )
 #: struct settings of failures.bpf.h and bursts.bpf.h
-SETTINGS: Final = np.dtype([("ns_per_tick", "<u8"), ("namespace_ino", "<u4"), ("unused", "<u4")])
+SETTINGS: Final = np.dtype(
+    [
+        ("ns_per_tick", "<u8"),
+        ("namespace_ino", "<u4"),
+        ("unused", "<u4"),
+        ("boot_offset", "<i8"),
+    ]
+)
 
 _ENTRY: Final = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
@@ -55,7 +63,7 @@ def settings() -> bytes:
     """How the programs are to number processes and tell times."""
     namespace = os.stat("/proc/self/ns/pid").st_ino
     ns_per_tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    return np.array((ns_per_tick, namespace, 0), SETTINGS).tobytes()
+    return np.array((ns_per_tick, namespace, 0, boot_offset()), SETTINGS).tobytes()
 
 
 def functions() -> bytes:

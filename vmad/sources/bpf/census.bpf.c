@@ -13,6 +13,7 @@
 struct settings {
 	u64 ns_per_tick; /* 1e9 / sysconf(_SC_CLK_TCK) */
 	s64 high; /* VMAs from which on it matters what a process belongs to */
+	s64 boot_offset; /* ns; of the reader's time namespace, as /proc/PID/stat adds it */
 };
 
 const volatile struct settings settings SEC(".rodata.settings") = {
@@ -80,7 +81,7 @@ int census(struct bpf_iter__task *ctx)
 	row.pid = pid_seen_by_reader(leader);
 	if (!row.pid)
 		return 0;
-	row.start_time = leader->start_boottime / settings.ns_per_tick;
+	row.start_time = (leader->start_boottime + settings.boot_offset) / settings.ns_per_tick;
 	row.mm = (u64)mm;
 	row.task_pid = task->pid;
 	row.start_boottime = task->start_boottime;

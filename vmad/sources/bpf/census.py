@@ -14,6 +14,7 @@ from vmad.errors import EvidenceUnavailable
 from vmad.rules.marked import LEAST
 from vmad.sources.bpf.libbpf import BpfObject
 from vmad.sources.source import CENSUS_ROW, Census
+from vmad.sources.time_namespace import boot_offset
 
 HERE = Path(__file__).parent
 
@@ -52,7 +53,8 @@ class KernelCensus:
 
     def __init__(self, high: int = LEAST) -> None:
         ns_per_tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-        self._object = BpfObject(HERE / "census.bpf.o", struct.pack("<Qq", ns_per_tick, high))
+        text = struct.pack("<Qqq", ns_per_tick, high, boot_offset())
+        self._object = BpfObject(HERE / "census.bpf.o", text)
         try:
             memory = self._object.map_memory(".data.belongings", BELONGINGS.itemsize)
         except OSError as error:

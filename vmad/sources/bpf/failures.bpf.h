@@ -54,6 +54,7 @@ struct settings {
 	u64 ns_per_tick; /* 1e9 / sysconf(_SC_CLK_TCK) */
 	u32 namespace_ino; /* the pid namespace that processes are numbered by */
 	u32 unused;
+	s64 boot_offset; /* ns; of the reader's time namespace, as /proc/PID/stat adds it */
 };
 
 const volatile struct settings settings SEC(".rodata.settings") = { .ns_per_tick = 10000000 };
@@ -134,7 +135,7 @@ static __always_inline int failed(u32 call, u32 form, u32 error)
 		if (!row || !know_caller(&row->who, leader, settings.namespace_ino))
 			return 0;
 		row->count = 0;
-		row->who.start_time = key.start_boottime / settings.ns_per_tick;
+		row->who.start_time = (key.start_boottime + settings.boot_offset) / settings.ns_per_tick;
 		bpf_map_update_elem(&failures, &key, row, BPF_NOEXIST);
 		row = bpf_map_lookup_elem(&failures, &key);
 		if (!row) {

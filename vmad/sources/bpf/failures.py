@@ -20,6 +20,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.rules.at_limit import limit_era_of
 from vmad.sources.bpf.caller import CALLER, caller_of, settings, watchable
 from vmad.sources.bpf.libbpf import BpfObject, loaded_programs
+from vmad.sources.time_namespace import booted_at
 
 HERE = Path(__file__).parent
 
@@ -188,7 +189,7 @@ class KernelFailures:
         if recorded == self._recorded:
             self._forget_idle(now)
             return []
-        boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        boot = booted_at()
         found = []
         for key, row in zip(*self._rows.items(ROWS), strict=True):
             known, count = key.tobytes(), int(row["count"])
