@@ -74,7 +74,7 @@ def process(
         seconds_to_limit=seconds,
         kinds=kinds,
         pairs=pair_counts or {},
-        recoverable=recoverable or {"stock": 0, "relaxed": 0},
+        recoverable=recoverable or {"stock": 0, "relaxed": 0, "rebuild": 0},
         walked_at=NOW - 2.0,
         size=map_count * 65_536 if map_count is not None else None,
     )
@@ -225,7 +225,7 @@ def sample_processes() -> list[JudgedProcess]:
             71,
             kinds=ordinary,
             pair_counts=pairs((GUARDS, 3), (FAULTED, 1), (LATENT, 1)),
-            recoverable={"stock": 1, "relaxed": 2},
+            recoverable={"stock": 1, "relaxed": 2, "rebuild": 2},
         )
         for number, comm in enumerate(("sshd", "cron", "systemd-journal", "dbus-daemon", "nginx"))
     ]
@@ -237,7 +237,7 @@ def sample_processes() -> list[JudgedProcess]:
             61_204,
             kinds=(15_300, 15_012, 4, 1, 1, 2_310, 28_560, 12, 4),
             pair_counts=pairs((GUARDS, 29_998), (MOVED, 120), (FORKED, 2)),
-            recoverable={"stock": 0, "relaxed": 120},
+            recoverable={"stock": 0, "relaxed": 120, "rebuild": 120},
             high_water=64_998,
             rate=0.42,
         ),
@@ -248,7 +248,7 @@ def sample_processes() -> list[JudgedProcess]:
             33_871,
             kinds=(33_700, 60, 3, 1, 1, 101, 0, 2, 3),
             pair_counts=pairs((MOVED, 21_504), (FAULTED, 11_377), (LATENT, 212), (GUARDS, 60)),
-            recoverable={"stock": 212, "relaxed": 33_093},
+            recoverable={"stock": 212, "relaxed": 33_093, "rebuild": 33_093},
             high_water=52_010,
             rate=-1.5,
         ),
@@ -259,7 +259,7 @@ def sample_processes() -> list[JudgedProcess]:
             12_482,
             kinds=(6_004, 5_880, 10, 1, 1, 571, 0, 12, 3),
             pair_counts=pairs((GUARDS, 11_700), (FAULTED, 40)),
-            recoverable={"stock": 0, "relaxed": 40},
+            recoverable={"stock": 0, "relaxed": 40, "rebuild": 40},
             rate=0.003,
         ),
         process(
@@ -299,7 +299,7 @@ def crowded_snapshot(groups: int = 200) -> HostSnapshot:
             121 + 300 * number,
             kinds=(40 + 300 * number, 20, 2, 1, 1, 51, 0, 3, 3),
             pair_counts=pairs((GUARDS, 20), (MOVED, number), (FAULTED, 3), (LATENT, 2)),
-            recoverable={"stock": 2, "relaxed": 5 + number},
+            recoverable={"stock": 2, "relaxed": 5 + number, "rebuild": 5 + number},
             rate=number / 100,
         )
         for number in range(groups)

@@ -106,7 +106,7 @@ class ExportConfig:
     """How much is exported."""
 
     top: int = key(10, Scalar(Integer(0, 1000)))
-    max_groups: int = key(75, Scalar(Integer(2, 10_000)))
+    max_groups: int = key(70, Scalar(Integer(2, 10_000)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ def _composition(explanation: Explanation, style: Style) -> list[str]:
 
 
 def _recoverable(explanation: Explanation, style: Style) -> list[str]:
-    pairs = explanation.pairs
+    pairs, pid = explanation.pairs, explanation.table.id.pid
     latent = sum(
         number
         for number, case in zip(pairs.counts(), pairs.cases, strict=True)
@@ -211,7 +211,7 @@ def _recoverable(explanation: Explanation, style: Style) -> list[str]:
         if latent:
             text = (
                 f"{counted(latent, 'pair is', 'pairs are')} latent: the kernel merges them at "
-                f"its next attempt; `vmad heal {explanation.table.id.pid}` makes it try"
+                f"its next attempt; `vmad heal {pid}` makes it try"
             )
     rows.append(("stock kernel", count(stock), text))
     text = "the evidence leaves pairs undecided"
@@ -220,6 +220,10 @@ def _recoverable(explanation: Explanation, style: Style) -> list[str]:
         if stock is not None and relaxed > stock:
             text = f"{count(relaxed - stock)} more: page offset or anon_vma no longer stop them"
     rows.append(("patched kernel", count(relaxed), text))
+    rebuild = explanation.recoverable["rebuild"]
+    if rebuild:
+        text = f"joined on this kernel, no page copied: vmad heal {pid} --rebuild"
+        rows.append(("a rebuild", count(rebuild), text))
     return lines + aligned(rows, "lrl", "  ")
 
 

@@ -104,8 +104,9 @@ GROUPS = Section(
                "advice. Never sum over rules: every pair is in both."),
         Metric("vmad_group_recoverable_areas", "gauge", ("group", "rules"), "VMAs",
                "VMAs that would vanish if every mergeable pair merged; absent where the evidence "
-               "leaves pairs undecided.",
-               "relaxed minus stock is what the patched kernel would gain for this group."),
+               "leaves pairs undecided. rebuild: if every run were rebuilt on this kernel.",
+               "relaxed minus stock is what the patched kernel would gain for this group; rebuild "
+               "is what `vmad heal PID --rebuild` can."),
     ),
 )  # fmt: skip
 
@@ -145,7 +146,8 @@ HOST = Section(
                "Compares kernels and releases of a workload over a fleet."),
         Metric("vmad_host_recoverable_areas", "gauge", ("rules",), "VMAs",
                "VMAs of the host that would vanish if every mergeable pair merged; absent where "
-               "the evidence leaves pairs undecided.",
+               "the evidence leaves pairs undecided. rebuild: if every run were rebuilt on this "
+               "kernel.",
                "relaxed minus stock is what the patched kernel would gain on this host."),
         Metric("vmad_kernel_merge_attempts_total", "counter", ("outcome", "reason"), "attempts",
                "Attempts of the kernel to merge two anonymous VMAs, by outcome (merged, refused) "
@@ -178,7 +180,8 @@ TOP = Section(
                "How long there is to restart it or to raise the limit."),
         Metric("vmad_top_process_recoverable_areas", "gauge", (*_TOP, "rules"), "VMAs",
                "VMAs of the process that would vanish if every mergeable pair merged.",
-               "A large relaxed value: the patched kernel heals this process."),
+               "A large relaxed value: the patched kernel heals this process; a large rebuild "
+               "value: `vmad heal PID --rebuild` does."),
     ),
 )  # fmt: skip
 

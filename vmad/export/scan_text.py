@@ -125,6 +125,9 @@ def _host(scan: HostScan, style: Style) -> list[str]:
             open_ones = counted(scan.undecided[rules], "process", "processes")
             text += f", without {open_ones} that this evidence leaves undecided"
         lines.append(text)
+    if scan.recoverable["rebuild"]:
+        vmas = counted(scan.recoverable["rebuild"], "VMA")
+        lines.append(f"{vmas} would vanish by rebuilds on this kernel (vmad heal PID --rebuild)")
     return lines
 
 

@@ -14,6 +14,7 @@ _FAILURES = "vmad_limit_failures_total"
 _AREAS = "vmad_group_memory_map_areas"
 _SIZE = "vmad_group_address_space_bytes"
 _STOCK = 'vmad_group_recoverable_areas{rules="stock"}'
+_REBUILD = 'vmad_group_recoverable_areas{rules="rebuild"}'
 _RELAXED = 'vmad_group_recoverable_areas{rules="relaxed"}'
 
 LIMIT = RuleGroup(
@@ -162,6 +163,20 @@ LIMIT = RuleGroup(
             "{{ $value | humanizePercentage }} of its VMAs",
             "They are kept apart by page offsets or anon_vmas alone, and a process of the group "
             "has been beyond half of its limit for 6 hours.",
+        ),
+        Alert(
+            "VmadRebuildWorthwhile",
+            "warning",
+            (
+                Condition(f"{_REBUILD} / ignoring (rules) {_AREAS}", ">", "0.5"),
+                Condition(_RATIO, ">", "0.8"),
+            ),
+            "5m",
+            "A rebuild would save {{ $labels.group }} on {{ $labels.instance }} "
+            "{{ $value | humanizePercentage }} of its VMAs",
+            "A process of the group is beyond 80 % of its limit, and most of its VMAs are kept "
+            "apart by page offsets or anon_vmas alone. `vmad heal PID --rebuild` joins them on "
+            "this kernel, without a restart.",
         ),
     ),
 )

@@ -54,9 +54,9 @@ FLEET = RuleGroup(
         ),
         Recording(
             "instance:vmad_recoverable_areas:sum",
-            "vmad_host_recoverable_areas",
+            'vmad_host_recoverable_areas{rules!="rebuild"}',
             2,
-            "VMAs that would vanish if all merged that may, by rules.",
+            "VMAs that would vanish if all merged that may, by the rules of both kernels.",
         ),
         Recording(
             "instance:vmad_blocked_pairs:top5",

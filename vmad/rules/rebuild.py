@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from vmad.model.kernel import KernelInfo
@@ -47,3 +48,20 @@ class RebuildRules:
         if questions:
             return Judgement(Verdict.UNKNOWN, tuple(questions))
         return Judgement(Verdict.MERGEABLE, direction=Direction.EITHER)
+
+
+def saved_by_rebuild(histogram: Iterable[tuple[int, int]], rules: RebuildRules) -> int | None:
+    """VMAs that rebuilds would save, of pairs counted by facts (``ProcessSummary.facts``).
+
+    Unlike merging, joining is transitive: a run of whatever length becomes one, so every pair that
+    may be joined is a VMA saved. 0 on a kernel that cannot; None where a pair is undecided.
+    """
+    if not rules.possible:
+        return 0
+    saved = 0
+    for facts, number in histogram:
+        verdict = rules.judge(facts).verdict
+        if verdict is Verdict.UNKNOWN:
+            return None
+        saved += number if verdict is Verdict.MERGEABLE else 0
+    return saved

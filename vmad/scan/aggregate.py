@@ -15,7 +15,7 @@ from vmad.model.kinds import KIND_COUNT
 from vmad.model.verdict import PairKey
 from vmad.scan.snapshot import GroupStats, JudgedProcess, Recoverable
 
-RULES = ("stock", "relaxed")
+RULES = ("stock", "relaxed", "rebuild")
 
 Number = TypeVar("Number", int, float)
 

@@ -14,6 +14,7 @@ from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
 from vmad.rules.advice import Advice, Runtime, runtime_of
+from vmad.rules.rebuild import RebuildRules, saved_by_rebuild
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.runs import recoverable
 from vmad.rules.stock import StockRules
@@ -114,9 +115,15 @@ def explain(
         {
             "stock": recoverable(table, stock, page_shift),
             "relaxed": recoverable(table, relaxed, page_shift),
+            "rebuild": _saved_by_rebuild(table, RebuildRules(rules)),
         },
         find_runtimes(table),
     )
+
+
+def _saved_by_rebuild(table: VmaTable, rules: RebuildRules) -> int | None:
+    values, counts = np.unique(table.rows["facts"][table.rows["pair"] != 0], return_counts=True)
+    return saved_by_rebuild(zip(values.tolist(), counts.tolist(), strict=True), rules)
 
 
 def find_causes(table: VmaTable, pairs: JudgedPairs) -> tuple[Cause, ...]:

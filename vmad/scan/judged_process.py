@@ -12,7 +12,7 @@ from vmad.model.process import ProcessId, ProcessSummary
 from vmad.model.verdict import PairKey
 from vmad.scan.snapshot import JudgedProcess, Recoverable
 
-UNDECIDED: Recoverable = {"stock": None, "relaxed": None}
+UNDECIDED: Recoverable = {"stock": None, "relaxed": None, "rebuild": None}
 
 
 class Counted(NamedTuple):
@@ -26,6 +26,15 @@ class Counted(NamedTuple):
     seconds_to_limit: float
     limit: int | None
     size: int = -1
+
+
+class Judged(NamedTuple):
+    """What the rules make of a histogram of facts: pairs by verdict and reason, and the VMAs that
+    rebuilds would save.
+    """
+
+    pairs: Mapping[PairKey, int]
+    rebuild: int | None
 
 
 def counted_process(process: ProcessId, comm: str, group: str, counted: Counted) -> JudgedProcess:
@@ -46,7 +55,7 @@ def walked_process(
     summary: ProcessSummary,
     group: str,
     counted: Counted,
-    pairs: Mapping[PairKey, int],
+    judged: Judged,
     walked_at: float,
 ) -> JudgedProcess:
     """A process with what a walk found at ``walked_at`` (Unix time, seconds)."""
@@ -58,8 +67,12 @@ def walked_process(
         group,
         *_shown(counted),
         summary.kinds,
-        pairs,
-        {"stock": summary.recoverable_stock, "relaxed": summary.recoverable_relaxed},
+        judged.pairs,
+        {
+            "stock": summary.recoverable_stock,
+            "relaxed": summary.recoverable_relaxed,
+            "rebuild": judged.rebuild,
+        },
         walked_at,
         counted.size if counted.size >= 0 else None,
     )

@@ -17,8 +17,10 @@ from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.verdict import PairKey
 from vmad.rules.histogram import count_verdicts_by
+from vmad.rules.rebuild import RebuildRules, saved_by_rebuild
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
+from vmad.scan.aggregate import RULES
 from vmad.scan.snapshot import JudgedProcess, Recoverable
 from vmad.sources.counting import Counting, page_shift_of
 from vmad.sources.source import Source, why_unread
@@ -63,6 +65,7 @@ def scan_once(
     """
     kernel = judged_as or source.kernel
     rules = (StockRules(kernel), RelaxedRules(kernel))
+    rebuild = RebuildRules(kernel)
     began = time.monotonic()
     census = source.census()
     if pids is not None:
@@ -77,7 +80,7 @@ def scan_once(
         else:
             summaries.append(found)
         step(done, len(there))
-    judged = [_judged(found, counts, rules, source.max_map_count) for found in summaries]
+    judged = [_judged(found, counts, rules, rebuild, source.max_map_count) for found in summaries]
     if pids is not None:
         missing = sorted(set(pids) - {process.pid for process in there})
         unreadable += [_not_there(pid) for pid in missing]
@@ -127,6 +130,7 @@ def _judged(
     summary: ProcessSummary,
     census: Mapping[ProcessId, int],
     rules: tuple[StockRules, RelaxedRules],
+    rebuild: RebuildRules,
     limit: int | None,
 ) -> JudgedProcess:
     map_count = summary.map_count
@@ -146,6 +150,7 @@ def _judged(
         recoverable={
             "stock": summary.recoverable_stock,
             "relaxed": summary.recoverable_relaxed,
+            "rebuild": saved_by_rebuild(summary.facts, rebuild),
         },
     )
 
@@ -168,8 +173,8 @@ class _Sums:
 def _added_up(found: Iterable[tuple[ProcessSummary, JudgedProcess]]) -> _Sums:
     kinds = np.zeros(KIND_COUNT, np.int64)
     pairs: Counter[PairKey] = Counter()
-    recoverable = {"stock": 0, "relaxed": 0}
-    undecided = {"stock": 0, "relaxed": 0}
+    recoverable = dict.fromkeys(RULES, 0)
+    undecided = dict.fromkeys(RULES, 0)
     seen: set[int] = set()
     for summary, process in found:
         if summary.mm and summary.mm in seen:

@@ -17,9 +17,9 @@ import numpy as np
 
 from vmad.config.schema import Config
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.model.verdict import PairKey
 from vmad.rules.histogram import count_verdicts_by
 from vmad.rules.marked import marked_from
+from vmad.rules.rebuild import RebuildRules, saved_by_rebuild
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
 from vmad.scan.aggregate import Member, same_objects
@@ -27,7 +27,7 @@ from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
 from vmad.scan.history import History
 from vmad.scan.inheritance import Inherited
-from vmad.scan.judged_process import Counted, counted_process, walked_process
+from vmad.scan.judged_process import Counted, Judged, counted_process, walked_process
 from vmad.scan.marked_groups import RECENT, weights, with_marks
 from vmad.scan.marks import Mark, Marks
 from vmad.scan.snapshot import HostSnapshot, SelfStats
@@ -57,7 +57,7 @@ class _Held:
     """The newest walk of a process, and the member made of it."""
 
     summary: ProcessSummary
-    pairs: Mapping[PairKey, int]
+    judged: Judged
     walked_at: float
     group: str
     looks: int = 0  #: times that its identity was looked up
@@ -113,6 +113,7 @@ class Scanner:
         self._limit: int | None = None
         self._whole: Whole | None = None
         self._rules = (StockRules(source.kernel), RelaxedRules(source.kernel))
+        self._rebuild = RebuildRules(source.kernel)
         # processes that look alike, such as workers of one program, share one mapping
         self._judged = lru_cache(maxsize=JUDGED_REMEMBERED)(self._judge)
         cost = vma_cost_of(source)
@@ -311,13 +312,14 @@ class Scanner:
             looks += 1
             group = self._name_of(found.id, found.comm, reread or before is not None)
         if before is not None and before.summary.facts == found.facts:
-            pairs = before.pairs
+            judged = before.judged
         else:
-            pairs = self._judged(found.facts)
-        self._held[found.id] = _Held(found, pairs, self._clock(), group, looks)
+            judged = self._judged(found.facts)
+        self._held[found.id] = _Held(found, judged, self._clock(), group, looks)
 
-    def _judge(self, facts: tuple[tuple[int, int], ...]) -> Mapping[PairKey, int]:
-        return count_verdicts_by(facts, self._rules)
+    def _judge(self, facts: tuple[tuple[int, int], ...]) -> Judged:
+        pairs = count_verdicts_by(facts, self._rules)
+        return Judged(pairs, saved_by_rebuild(facts, self._rebuild))
 
     def _counted(self, census: Census, ids: Sequence[_Key]) -> Census:
         """A census whose source cannot count, with the counts of the newest walks."""
@@ -405,7 +407,7 @@ class Scanner:
             if held is not None:
                 if held.member is None:
                     walk = held.summary
-                    judged = walked_process(walk, held.group, now(row), held.pairs, held.walked_at)
+                    judged = walked_process(walk, held.group, now(row), held.judged, held.walked_at)
                     held.member = Member(judged, walk.mm)
                 yield held.member
                 continue

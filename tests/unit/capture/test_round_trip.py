@@ -136,4 +136,4 @@ def test_page_offsets_are_read_with_the_page_size_of_the_recorded_machine(
     monkeypatch.undo()
 
     (process,) = scan_once(CaptureSource(str(tmp_path / "capture"))).processes
-    assert process.recoverable == {"stock": 2, "relaxed": 2}
+    assert process.recoverable == {"stock": 2, "relaxed": 2, "rebuild": 0}

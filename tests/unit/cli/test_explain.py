@@ -71,7 +71,7 @@ def test_json_keeps_the_contract(host: Path) -> None:
     assert thing["kernel"]["release"] == "6.1.0-56-amd64"
     assert thing["kernel"]["patched"] is False
     assert (thing["evidence"], thing["map_count"], thing["max_map_count"]) == ("kernel", 96, 65530)
-    assert set(thing["recoverable"]) == {"stock", "relaxed"}
+    assert set(thing["recoverable"]) == {"stock", "relaxed", "rebuild"}
     assert len(thing["pairs"]) == 95, "every pair"
     assert thing["pairs"][60] == {
         "boundary": "0x20000003d000",

@@ -60,7 +60,7 @@ def test_json_keeps_the_contract(host: Path) -> None:
     assert first["pairs"]["relaxed"]["mergeable"] == {"latent": 35}
     assert set(first["kinds"]) == {kind.name.lower() for kind in Kind}
     assert sum(first["kinds"].values()) == first["map_count"] == 96
-    assert set(first["recoverable"]) == {"stock", "relaxed"}
+    assert set(first["recoverable"]) == {"stock", "relaxed", "rebuild"}
     (gone,) = scan["unreadable"]
     assert (gone["pid"], gone["why"]) == (999, "gone")
 

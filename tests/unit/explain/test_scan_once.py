@@ -38,11 +38,11 @@ def test_what_the_evidence_leaves_open_is_none_and_never_zero() -> None:
     scan = scan_once(TablesSource(tables))
     by_pid = {process.id.pid: process for process in scan.processes}
 
-    assert by_pid[1].recoverable == {"stock": None, "relaxed": None}
-    assert by_pid[2].recoverable == {"stock": 0, "relaxed": 0}
+    assert by_pid[1].recoverable == {"stock": None, "relaxed": None, "rebuild": 0}
+    assert by_pid[2].recoverable == {"stock": 0, "relaxed": 0, "rebuild": 0}
     assert (scan.recoverable, scan.undecided) == (
-        {"stock": 0, "relaxed": 0},
-        {"stock": 1, "relaxed": 1},
+        {"stock": 0, "relaxed": 0, "rebuild": 0},
+        {"stock": 1, "relaxed": 1, "rebuild": 0},
     )
     text = "\n".join(scan_text(scan, Style(), 15))
     assert "0 VMAs would vanish on the stock kernel, without 1 process that" in text

@@ -214,7 +214,9 @@ def test_what_could_not_be_read_is_absent_not_zero() -> None:
 
 
 def test_undecided_recoverable_is_absent() -> None:
-    undecided = process(9, "vault", "vault", 9, recoverable={"stock": 4, "relaxed": None})
+    undecided = process(
+        9, "vault", "vault", 9, recoverable={"stock": 4, "relaxed": None, "rebuild": None}
+    )
 
     found = series(snapshot_of([undecided]))
 

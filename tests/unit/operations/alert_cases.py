@@ -58,6 +58,11 @@ def _recoverable(stock: int, relaxed: int, ratio: str, minutes: int) -> dict[str
     }
 
 
+def _rebuild(saved: int, minutes: int) -> dict[str, str]:
+    name = 'vmad_group_recoverable_areas{group="db", rules="rebuild"}'
+    return {name: f"{saved}x{minutes}"}
+
+
 _DB = {"group": "db"}
 _FAILED = 'vmad_limit_failures_total{group="db", call="mmap", error="ENOMEM"}'
 _KERNEL = {"source": "kernel"}
@@ -219,6 +224,18 @@ CASES = (
     Case(
         "VmadPatchedKernelWouldHelp", "the stock kernel would do as well", False, 400,
         _recoverable(14_000, 14_000, "0.6", 450),
+    ),
+    Case(
+        "VmadRebuildWorthwhile", "most of its VMAs, near the limit", True, 8,
+        _recoverable(0, 0, "0.85", 20) | _rebuild(24_000, 20), _DB,
+    ),
+    Case(
+        "VmadRebuildWorthwhile", "far from the limit", False, 8,
+        _recoverable(0, 0, "0.6", 20) | _rebuild(24_000, 20),
+    ),
+    Case(
+        "VmadRebuildWorthwhile", "a few of its VMAs", False, 8,
+        _recoverable(0, 0, "0.85", 20) | _rebuild(4_000, 20),
     ),
     Case("VmadDown", "no answer", True, 6, {"up": "0x10"}),
     Case("VmadDown", "one failed scrape", False, 6, {"up": "1x4 0 1x4"}),

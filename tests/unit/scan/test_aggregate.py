@@ -39,19 +39,27 @@ def test_unknown_address_spaces_are_each_their_own() -> None:
 
 
 def test_one_undecided_member_makes_the_sum_undecided() -> None:
-    known = some(1, 5, recoverable={"stock": 1, "relaxed": 4})
-    half = some(2, 5, recoverable={"stock": 2, "relaxed": None})
+    known = some(1, 5, recoverable={"stock": 1, "relaxed": 4, "rebuild": 4})
+    half = some(2, 5, recoverable={"stock": 2, "relaxed": None, "rebuild": None})
 
-    assert add_up([member(known, 1), member(half, 2)]).recoverable == {"stock": 3, "relaxed": None}
+    assert add_up([member(known, 1), member(half, 2)]).recoverable == {
+        "stock": 3, "relaxed": None, "rebuild": None,
+    }  # fmt: skip
 
 
 def test_member_that_was_only_counted_does_not_spoil_the_sums() -> None:
-    counted = some(2, 900, recoverable={"stock": None, "relaxed": None}, pairs={}, walked_at=None)
+    counted = some(
+        2,
+        900,
+        recoverable={"stock": None, "relaxed": None, "rebuild": None},
+        pairs={},
+        walked_at=None,
+    )
     group = group_of("g", [member(some(1, 5), 1), member(counted, 2)], 232)
 
     assert group.map_count_max == 900
     assert group.pairs == pairs((GUARDS, 2), (MOVED, 1))
-    assert group.recoverable == {"stock": 0, "relaxed": 0}
+    assert group.recoverable == {"stock": 0, "relaxed": 0, "rebuild": 0}
 
 
 def test_nothing_is_said_of_pairs_where_nobody_was_walked() -> None:

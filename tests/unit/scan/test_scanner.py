@@ -13,6 +13,7 @@ from vmad.config.load import parse_config
 from vmad.config.schema import Config, ExportConfig, ThresholdsConfig
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
 from vmad.rules.vma_cost import TYPICAL
+from vmad.scan.aggregate import RULES
 from vmad.scan.marks import MOST_GROUPS
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
@@ -305,8 +306,8 @@ def test_process_that_never_could_be_walked_still_shows_how_near_it_is() -> None
 
     assert snapshot.worst_ratio == 60_000 / 65_530
     assert snapshot.processes[0].walked_at is None
-    assert snapshot.processes[0].recoverable == {"stock": None, "relaxed": None}
-    assert snapshot.recoverable == {"stock": 3, "relaxed": 3}
+    assert snapshot.processes[0].recoverable == dict.fromkeys(RULES)
+    assert snapshot.recoverable == {"stock": 3, "relaxed": 3, "rebuild": 0}
 
 
 def test_missing_right_is_not_tried_again_until_something_changes() -> None:
@@ -341,7 +342,7 @@ def test_source_without_counts_takes_them_from_its_walks() -> None:
 
     assert ratios(snapshot) == {1: 300 / 65_530, 2: 200 / 65_530}
     assert [one.walks for one in host.processes] == [1, 1]
-    assert snapshot.recoverable == {"stock": None, "relaxed": None}
+    assert snapshot.recoverable == {"stock": None, "relaxed": None, "rebuild": 0}
 
 
 def test_other_source_starts_from_nothing() -> None:

@@ -151,7 +151,9 @@ def test_undecided_recoverable_is_a_dash() -> None:
         9, "a", "a", 9, pair_counts=dict(sample_snapshot().pairs), recoverable={"stock": 4}
     )
     snapshot = replace(
-        snapshot_of([replace(undecided, recoverable={"stock": 4, "relaxed": None})]),
+        snapshot_of(
+            [replace(undecided, recoverable={"stock": 4, "relaxed": None, "rebuild": None})]
+        ),
     )
 
     assert page_of(snapshot).row("VMAs recoverable")[1:3] == ["4", "–"]
