@@ -25,8 +25,13 @@ class CannotMeasure(VmadError):
 
 
 def built_target() -> Path:
-    """The program of target.c, compiled when it is older than its source."""
-    source, program = HERE / "target.c", OUT / TARGET
+    """The program of target.c."""
+    return built("target.c", TARGET)
+
+
+def built(name: str, called: str) -> Path:
+    """The program of a source here, compiled when it is older than that."""
+    source, program = HERE / name, OUT / called
     if program.exists() and program.stat().st_mtime >= source.stat().st_mtime:
         return program
     OUT.mkdir(exist_ok=True)

@@ -26,6 +26,8 @@ class Plan:
     latency_rounds: int = 15
     latency_seconds: float = 0.3
     traced_seconds: float = 1.5
+    watched_rounds: int = 7
+    watched_pieces: int = 800
 
     def step(self, what: str) -> Callable[[int], None]:
         """A progress line per round, on stderr."""
@@ -52,4 +54,6 @@ QUICK = Plan(
     latency_rounds=2,
     latency_seconds=0.05,
     traced_seconds=0.1,
+    watched_rounds=1,
+    watched_pieces=20,
 )

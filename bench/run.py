@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import check, exporter, latency, million, scans
+from bench import check, exporter, latency, million, scans, watching
 from bench.children import OUT
 from bench.figures import Figure, figure_from_json
 from bench.machine import ALONE, commit, conditions, load_average
@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[[Plan], list[Figure]]] = {
     "exporter": exporter.measure,
     "latency": latency.measure,
     "million": million.measure,
+    "watching": watching.measure,
 }
 
 

@@ -6,14 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_quick_run_measures_every_figure_of_a_part() -> None:
+@pytest.mark.parametrize(
+    ("part", "figures"), [("latency", 5), pytest.param("watching", 8, marks=pytest.mark.bpf)]
+)
+def test_a_quick_run_measures_every_figure_of_a_part(part: str, figures: int) -> None:
     results = ROOT / "bench" / "results.json"
     before = results.read_bytes()
     done = subprocess.run(
-        [sys.executable, "-m", "bench.run", "--quick", "--only", "latency"],
+        [sys.executable, "-m", "bench.run", "--quick", "--only", part],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -23,5 +28,5 @@ def test_a_quick_run_measures_every_figure_of_a_part() -> None:
     assert done.stdout.startswith("| figure | asked | reached | ok |")
     found = json.loads((ROOT / "bench" / "out" / "results.json").read_text("utf-8"))
     assert found["schema"] == "vmad.bench/1"
-    assert [figure["reached"] is not None for figure in found["figures"]] == [True] * 5
+    assert [figure["reached"] is not None for figure in found["figures"]] == [True] * figures
     assert results.read_bytes() == before

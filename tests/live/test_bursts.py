@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from failing_calls import FEXIT, LIMIT, calling, compiled
+from failing_calls import LIMIT, calling, compiled
+from failing_calls import WAYS as CALL_WAYS
 from kernel_walks import KERNEL
 
 from vmad.errors import EvidenceUnavailable
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.bpf
 
 #: 6.14 made the tracepoint cheap; distributions may have taken it earlier
 LOCK = KERNEL.version >= (6, 14)
-WAYS = [way for way, there in (("lock", LOCK), ("fexit", FEXIT)) if there] or [None]
+WAYS = [way for way, there in (("lock", LOCK), ("fexit", "fexit" in CALL_WAYS)) if there] or [None]
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,15 @@ def test_nothing_is_looked_at_without_a_limit(bursts: KernelBursts, program: Pat
     with calling(program, "up and down", LIMIT) as made:
         assert of(made.pid, bursts) == []
     bursts.limit_is(LIMIT)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way is not None])
+def test_on_demand_nothing_is_paid_until_a_process_is_near(program: Path, way: str) -> None:
+    watching = KernelBursts(LIMIT, (way,), on_demand=True)
+    watching.most_is(LIMIT // 2 - 1)
+    assert not watching.attached
+    watching.most_is(LIMIT // 2 + 1)
+    assert watching.attached
+    with calling(program, "up and down", LIMIT) as made:
+        assert [peak.map_count for peak in of(made.pid, watching)] == [LIMIT]
+    watching.close()

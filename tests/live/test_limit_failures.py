@@ -120,7 +120,7 @@ def test_on_demand_calls_are_watched_while_somebody_is_near(
         assert len(of(made.pid, failures)) == 1
     failures.most_is(100)
     assert failures.attached, "it may come back"
-    monkeypatch.setattr("vmad.sources.bpf.failures.WATCH_ON_SECONDS", 0.0)
+    monkeypatch.setattr("vmad.sources.bpf.attachment.LINGER", 0.0)
     failures.most_is(100)
     assert not failures.attached
     failures.close()

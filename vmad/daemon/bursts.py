@@ -7,7 +7,6 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from vmad.config.schema import Config
-from vmad.doctor.measure import ns_per_call
 from vmad.errors import EvidenceUnavailable
 from vmad.model.process import ProcessId
 from vmad.sources.maximum import read_max_map_count
@@ -17,15 +16,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vmad")
 
-#: how many times as long mmap and munmap may take for it, unless it is asked for always
-DEAREST = 1.03
-
 
 class Marked(Protocol):
     """What is told of the highest counts: the scanner."""
 
     def mark(self, process: ProcessId, comm: str, count: int, cgroup: bytes | None = None) -> None:
         """A process, which may be gone by now, had so many VMAs."""
+
+    @property
+    def most(self) -> int | None:
+        """The most VMAs that a process had in the newest sample; None unknown."""
 
 
 class BurstWatching:
@@ -41,20 +41,12 @@ class BurstWatching:
         from vmad.sources.bpf.bursts import KernelBursts  # noqa: PLC0415  libbpf
 
         try:
-            before = ns_per_call() if config.scan.bursts == "auto" else None
-            self._kernel = KernelBursts(read_max_map_count(proc))
+            self._kernel = KernelBursts(
+                read_max_map_count(proc), on_demand=config.scan.bursts != "always"
+            )
         except EvidenceUnavailable as error:
             self.why_not = str(error)
             log.info("scan.bursts: map_count is sampled only: %s", error)
-            return
-        if before is not None and (ratio := ns_per_call() / before) > DEAREST:
-            self.why_not = (
-                f"mmap and munmap take {ratio:.2f} times as long here with it; "
-                "scan.bursts: always has it all the same"
-            )
-            log.info("scan.bursts: map_count is sampled only: %s", self.why_not)
-            self._kernel.close()
-            self._kernel = None
             return
         log.info("highest counts are kept by BPF (%s)", self._kernel.way)
 
@@ -69,6 +61,7 @@ class BurstWatching:
             return
         self._kernel.limit_is(read_max_map_count(self._proc))
         try:
+            self._kernel.most_is(scanner.most)
             found = self._kernel.read()
         except EvidenceUnavailable as error:
             self.why_not = str(error)

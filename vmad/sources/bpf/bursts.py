@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from vmad.errors import EvidenceUnavailable
+from vmad.sources.bpf.attachment import NEAR, Attachment
 from vmad.sources.bpf.caller import CALLER, Caller, caller_of, functions, settings, watchable
 from vmad.sources.bpf.libbpf import BpfObject, loaded_programs
 from vmad.sources.time_namespace import booted_at
@@ -28,8 +29,6 @@ CALLS: Final = (
 )  # fmt: skip
 #: how VMAs are watched -> object; the exact one first
 WAYS: Final = {"lock": "bursts_lock.bpf.o", "fexit": "bursts_fexit.bpf.o"}
-#: the share of the limit from which on a process is looked at
-FROM_SHARE: Final = 0.5
 ROWS: Final = 1024
 #: a row that has not risen for so long is taken out, for others; what it said is known here
 IDLE_SECONDS: Final = 60.0
@@ -56,15 +55,23 @@ class Peak:
 class KernelBursts:
     """The attached programs, which watch from now on.
 
-    ``way`` (of WAYS) is how. Raises EvidenceUnavailable with what is missing.
+    ``way`` (of WAYS) is how. ``on_demand``: only while some process is near the limit, as
+    ``most_is`` is told. Raises EvidenceUnavailable with what is missing.
     """
 
-    def __init__(self, max_map_count: int | None, ways: Sequence[str] = tuple(WAYS)) -> None:
+    def __init__(
+        self,
+        max_map_count: int | None,
+        ways: Sequence[str] = tuple(WAYS),
+        *,
+        on_demand: bool = False,
+    ) -> None:
         problems: list[str] = []
         remedy = None
         for way in ways:
             try:
-                self._object = _attached(way)
+                self._object, programs = _loaded(way)
+                self._attachment = Attachment(self._object, programs, on_demand=on_demand)
                 memory = self._object.map_memory(".data.control", CONTROL.itemsize)
             except EvidenceUnavailable as error:
                 what = error.what.removeprefix(f"BPF: {WAYS[way]} ")
@@ -85,9 +92,19 @@ class KernelBursts:
         self.limit_is(max_map_count)
 
     def limit_is(self, max_map_count: int | None) -> None:
-        """Look at processes beyond FROM_SHARE of this vm.max_map_count; None: at none."""
-        share = _LARGEST if max_map_count is None else int(max_map_count * FROM_SHARE)
+        """Look at processes beyond NEAR of this vm.max_map_count; None: at none."""
+        self._limit = max_map_count
+        share = _LARGEST if max_map_count is None else int(max_map_count * NEAR)
         self._control["from"][0] = max(share, 1)
+
+    @property
+    def attached(self) -> bool:
+        """Whether VMAs are watched at this moment."""
+        return self._attachment.attached
+
+    def most_is(self, map_count: int | None) -> None:
+        """Some process has so many VMAs, and none has more. Raises EvidenceUnavailable."""
+        self._attachment.most_is(map_count, self._limit)
 
     @property
     def lost(self) -> int:
@@ -127,10 +144,11 @@ class KernelBursts:
 def is_watching() -> bool | None:
     """Whether some process has these programs in the kernel; None where that cannot be told."""
     names = loaded_programs()
-    return None if names is None else "vmad_lock_relea" in names or names.count("vmad_munmap") > 1
+    return None if names is None else bool({"vmad_lock_relea", "vmad_up_munmap"} & set(names))
 
 
-def _attached(way: str) -> BpfObject:
+def _loaded(way: str) -> tuple[BpfObject, list[str]]:
+    """And the programs in it, in the order of attaching."""
     path = HERE / WAYS[way]
     programs, without = ["vmad_lock_released"], []
     if way == "lock":
@@ -142,13 +160,6 @@ def _attached(way: str) -> BpfObject:
             raise EvidenceUnavailable("this kernel's tracepoint of mmap_lock is dear")
     else:
         there = watchable(CALLS)
-        programs = [f"vmad_{call}" for call in CALLS if call in there]
-        without = [f"vmad_{call}" for call in CALLS if call not in there]
-    loaded = BpfObject(path, settings(), since="5.11", without=without)
-    try:
-        for program in programs:
-            loaded.attach(program)
-    except EvidenceUnavailable:
-        loaded.close()
-        raise
-    return loaded
+        programs = [f"vmad_up_{call}" for call in CALLS if call in there]
+        without = [f"vmad_up_{call}" for call in CALLS if call not in there]
+    return BpfObject(path, settings(), since="5.11", without=without), programs

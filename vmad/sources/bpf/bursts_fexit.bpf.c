@@ -25,7 +25,7 @@ static __always_inline int call_returned(u32 program)
 /* loaded where the kernel has the call */
 #define WATCHED(name, number)                \
 	SEC("fexit/" ENTRY #name)            \
-	int vmad_##name(u64 *ctx)            \
+	int vmad_up_##name(u64 *ctx)         \
 	{                                    \
 		return call_returned(number); \
 	}

@@ -18,6 +18,7 @@ from vmad.errors import EvidenceUnavailable
 from vmad.model.failures import FailedCalls
 from vmad.model.kernel import KernelInfo
 from vmad.rules.at_limit import limit_era_of
+from vmad.sources.bpf.attachment import Attachment
 from vmad.sources.bpf.caller import CALLER, caller_of, settings, watchable
 from vmad.sources.bpf.libbpf import BpfObject, loaded_programs
 from vmad.sources.time_namespace import booted_at
@@ -57,11 +58,6 @@ _ERRORS: Final = {11: "EAGAIN", 12: "ENOMEM"}
 ROWS: Final = 1024
 #: a row that nobody added to in so long is taken out, for others; what it said is known here
 IDLE_SECONDS: Final = 60.0
-
-#: on demand calls are watched from when some process has this share of the limit, until none has
-#: had it for so long
-WATCH_FROM: Final = 0.5
-WATCH_ON_SECONDS: Final = 60.0
 
 #: struct control
 CONTROL: Final = np.dtype(
@@ -113,10 +109,10 @@ class KernelFailures:
         remedy = None
         for way in ways:
             try:
-                self._object, self._programs = _loaded(way, settings())
-                self._on_demand = on_demand and way == "sys_exit"
-                if not self._on_demand:
-                    self._attach()
+                self._object, programs = _loaded(way, settings())
+                self._attachment = Attachment(
+                    self._object, programs, on_demand=on_demand and way == "sys_exit"
+                )
             except EvidenceUnavailable as error:
                 what = error.what.removeprefix(f"BPF: {WAYS[way]} ")
                 problems.append(f"{way}: {what}")
@@ -136,33 +132,16 @@ class KernelFailures:
         self._seen: dict[bytes, tuple[int, float]] = {}  #: key -> its count, monotonic seconds
         self._recorded = 0
         self._limit = 0
-        self._near_at = time.monotonic()
         self.limit_is(max_map_count)
-
-    def _attach(self) -> None:
-        try:
-            for program in self._programs:
-                self._object.attach(program)
-        except EvidenceUnavailable:
-            self._object.close()
-            raise
 
     @property
     def attached(self) -> bool:
         """Whether calls are watched at this moment."""
-        return self._object.attached
+        return self._attachment.attached
 
     def most_is(self, map_count: int | None) -> None:
         """Some process has so many VMAs, and none has more. Raises EvidenceUnavailable."""
-        if not self._on_demand or map_count is None or not self._limit:
-            return
-        now = time.monotonic()
-        if map_count >= WATCH_FROM * self._limit:
-            self._near_at = now
-            if not self.attached:
-                self._attach()
-        elif self.attached and now - self._near_at > WATCH_ON_SECONDS:
-            self._object.detach()
+        self._attachment.most_is(map_count, self._limit)
 
     def limit_is(self, max_map_count: int | None) -> None:
         """Count against this vm.max_map_count; None: count nothing."""
