@@ -83,7 +83,7 @@ def _names_differ(columns: MapsColumns, a: Index, b: Index) -> Bools:
     at_a, at_b = columns.name[a[both]], columns.name[b[both]]
     length = columns.line_end[a[both]] - at_a
     unlike = length != columns.line_end[b[both]] - at_b
-    for place in range(0, int(length.max()), 8):
+    for place in range(0, int(np.max(length)), 8):
         kept = np.clip(length - place, 0, 8).astype(np.uint64)
         mask = np.where(
             kept == 8, ~np.uint64(0), (np.uint64(1) << np.uint64(8) * kept) - np.uint64(1)

@@ -94,7 +94,7 @@ class MapsReader:
     def fill(self, buffer: Bytes, tick: Tick) -> Filled:
         """Read until ``buffer`` is full or all is read; ``more`` is False at the end."""
         self._buffer = buffer
-        self._view = memoryview(buffer)  # type: ignore[arg-type]
+        self._view = buffer.data
         self._limit = len(buffer) - PAD
         filled = Filled()
         at = PAD
