@@ -7,6 +7,8 @@ A daemon that scans once an hour samples counts; each burst begins and ends betw
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import LIMIT
-from tests.e2e.daemons import Daemon, wait_for
+from tests.e2e.daemons import VMAD, Daemon, wait_for
 from tests.e2e.prometheus_server import Prometheus
 from tests.e2e.test_rules import RULES
 from tests.live.targets import Target
@@ -114,6 +116,18 @@ def test_page_and_json_tell_of_the_bursts(scene: Scene) -> None:
     assert groups[JOB]["high_water"] == scene.daemon.value(MARK, group=JOB)
     assert groups[JOB]["processes"] == 0
     assert groups[JOB]["high_water_at"] <= groups[WORKER]["high_water_at"]
+
+
+def test_a_scan_by_hand_tells_of_the_bursts(scene: Scene) -> None:
+    command = [VMAD, "scan", "--daemon", scene.daemon.address]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    told = text[text.index("3 groups were near the limit for a time") :]
+    document = subprocess.run([*command, "--format", "json"], capture_output=True, check=True)
+    bursts = json.loads(document.stdout)["bursts"]
+
+    assert all(group in told for group in GROUPS)
+    assert [burst["group"] for burst in bursts] == [CRASHER, WORKER, JOB]
+    assert "map_count_max" not in bursts[-1]
 
 
 def test_marks_outlive_a_crash_of_vmad(scene: Scene) -> None:

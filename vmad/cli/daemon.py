@@ -8,10 +8,13 @@ import json
 from typing import Any
 
 from vmad.errors import VmadError
+from vmad.export.bursts_json import SCHEMA as BURSTS_SCHEMA
+from vmad.export.bursts_json import bursts_from
 from vmad.export.daemon_json import SCHEMA as DAEMON_SCHEMA
 from vmad.export.failures_json import SCHEMA, tally_of
 from vmad.model.failures import FailureTally
 from vmad.model.process import ProcessId
+from vmad.scan.bursts import Burst
 from vmad.scan.growth import Watched
 
 DEFAULT_ADDRESS = "127.0.0.1:19797"
@@ -54,6 +57,17 @@ def daemon_itself(address: str = DEFAULT_ADDRESS) -> dict[str, Any]:
     document = _asked(address, "/api/v1/daemon")
     if isinstance(document, dict) and document.get("schema") == DAEMON_SCHEMA:
         return document
+    raise NoDaemon(f"the daemon at {address} is of another version")
+
+
+def bursts_over(address: str = DEFAULT_ADDRESS) -> list[Burst]:
+    """The bursts that are over of which the daemon at ``address`` knows. Raises NoDaemon."""
+    document = _asked(address, "/api/v1/bursts")
+    try:
+        if document["schema"] == BURSTS_SCHEMA:
+            return bursts_from(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NoDaemon(f"{address} does not answer as a vmad daemon does") from error
     raise NoDaemon(f"the daemon at {address} is of another version")
 
 

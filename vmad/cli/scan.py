@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, failed_at_limit
+from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, bursts_over, failed_at_limit
 from vmad.cli.options import (
     add_format_option,
     add_kernel_option,
@@ -22,6 +22,8 @@ from vmad.cli.options import (
 )
 from vmad.cli.terminal import Progress, style_of
 from vmad.errors import UsageError
+from vmad.export.bursts_json import bursts_list
+from vmad.export.bursts_text import bursts_text
 from vmad.export.failures_json import failures_object
 from vmad.export.failures_text import failures_text
 from vmad.export.printable import printable
@@ -53,6 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=address,
         metavar="HOST:PORT",
         help="where the daemon of this host answers, which knows what has failed at the limit "
+        "and what came near it for a time "
         f"(default {DEFAULT_ADDRESS}, if one answers there)",
     )
     shown = parser.add_mutually_exclusive_group()
@@ -78,16 +81,22 @@ def run(arguments: argparse.Namespace) -> int:
         )
         origin, cost = limit_origin_of(source), vma_cost_of(source)
         notes = [fallback_note(arguments, source)]
-    failures = None
+    failures, bursts = None, None
     if is_here(arguments):
+        daemon = arguments.daemon or DEFAULT_ADDRESS
         try:
-            failures = failed_at_limit(arguments.daemon or DEFAULT_ADDRESS)
+            bursts = bursts_over(daemon)
+            failures = failed_at_limit(daemon)
         except NoDaemon as error:
             notes.append(f"{error}." if arguments.daemon else None)
     elif arguments.daemon:
         raise UsageError("--daemon is about processes of this host")
     if arguments.format == "json":
-        known = {} if failures is None else {"limit_failures": failures_object(failures)}
+        known: dict[str, object] = {}
+        if failures is not None:
+            known["limit_failures"] = failures_object(failures)
+        if bursts is not None:
+            known["bursts"] = bursts_list(bursts)
         json.dump(_document(scan, origin, cost) | known, sys.stdout)
         print()
     else:
@@ -99,6 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
             lines += style.wrapped(limit, "")
         if failures is not None:
             lines += ["", *failures_text(failures, style)]
+        if bursts:
+            lines += ["", *bursts_text(bursts, style)]
         print("\n".join([*lines, *(printable(note) for note in notes if note is not None)]))
     blind = scan.unreadable and (arguments.pids or not scan.processes)
     return EXIT_UNREADABLE if blind else 0

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from vmad.errors import CannotRead, ProcessGone
 from vmad.export.metrics import Exposition
+from vmad.scan.bursts import bursts_of
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.source import Source
 from vmad.web.viewer import Viewer
@@ -123,6 +124,16 @@ class DaemonContent:
 
         document = daemon_document(self._stats_now(), self._snapshot)
         return json.dumps(document).encode() + b"\n"
+
+    def bursts_json(self) -> bytes | None:
+        """Bursts that are over, schema vmad.bursts/1; None before the first scan."""
+        from vmad.export.bursts_json import bursts_document  # noqa: PLC0415
+
+        snapshot = self._snapshot
+        if snapshot is None:
+            return None
+        bursts = bursts_of(snapshot.groups, snapshot.max_map_count)
+        return json.dumps(bursts_document(bursts)).encode() + b"\n"
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process, walked now, in pieces; schema vmad.explain/1."""

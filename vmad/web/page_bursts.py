@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from vmad.scan.snapshot import GroupStats, HostSnapshot
+from vmad.scan.bursts import bursts_of
+from vmad.scan.snapshot import HostSnapshot
 from vmad.web.markup import Column, Html, Table, moment, name, number, section, share
 
-#: what VmadBurst tells of as a burst: a mark above, a count below
-FROM = 0.9
-TO = 0.8
-#: bursts shown, the last one first
+#: bursts shown
 SHOWN = 10
 
 _BURSTS = Table(
@@ -27,14 +25,8 @@ _BURSTS = Table(
 
 def bursts_section(host: HostSnapshot) -> Html:
     """Nothing where there was none."""
-    limit = host.max_map_count
-    if not limit:
-        return Html("")
-    bursts = sorted(
-        (group for group in host.groups if _burst(group, limit)),
-        key=lambda group: -(group.high_water_at or 0.0),
-    )
-    if not bursts:
+    limit, bursts = host.max_map_count, bursts_of(host.groups, host.max_map_count)
+    if not bursts or not limit:
         return Html("")
     return section(
         "Bursts",
@@ -42,22 +34,13 @@ def bursts_section(host: HostSnapshot) -> Html:
         "their VMAs back since. Look at that time in their logs for failures.",
         _BURSTS.html(
             (
-                name(group.name),
-                number(group.high_water),
-                share((group.high_water or 0) / limit),
-                moment(group.high_water_at or 0.0),
-                number(group.map_count_max),
-                number(group.processes),
+                name(burst.group),
+                number(burst.high_water),
+                share(burst.high_water / limit),
+                moment(burst.at),
+                number(burst.map_count_max),
+                number(burst.processes),
             )
-            for group in bursts[:SHOWN]
+            for burst in bursts[:SHOWN]
         ),
-    )
-
-
-def _burst(group: GroupStats, limit: int) -> bool:
-    now = group.map_count_max or 0
-    return (
-        group.high_water_at is not None
-        and (group.high_water or 0) > FROM * limit
-        and now < TO * limit
     )

@@ -24,12 +24,12 @@ METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 METRICS_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 HEALTHY, READY, METRICS, SCAN = "/-/healthy", "/-/ready", "/metrics", "/api/v1/scan"
-FAILURES = "/api/v1/failures"
+FAILURES, BURSTS = "/api/v1/failures", "/api/v1/bursts"
 DAEMON = "/api/v1/daemon"
 #: bodies from this many bytes on are worth compressing
 _COMPRESS_FROM = 2048
 _EXPLAIN = re.compile(r"/api/v1/explain/([1-9][0-9]{0,9})")
-_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES, DAEMON))
+_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES, BURSTS, DAEMON))
 #: bytes of a large answer that are made at a time
 _PIECE = 1 << 16
 
@@ -57,6 +57,9 @@ class Content(Protocol):
 
     def daemon_json(self) -> bytes:
         """How the daemon does itself, schema vmad.daemon/1; also before the first scan."""
+
+    def bursts_json(self) -> bytes | None:
+        """Bursts that are over under the schema vmad.bursts/1; None before the first scan."""
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process under the schema vmad.explain/1; with its ``pairs`` for those who may see
@@ -151,6 +154,12 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
         return _compressed(request, Response(200, JSON, failures))
     if path == DAEMON:
         return _compressed(request, Response(200, JSON, content.daemon_json()))
+    if path == BURSTS:
+        bursts = content.bursts_json()
+        if bursts is None:
+            why_not = content.ready() or "the first scan is not complete yet"
+            return error(path, 503, why_not, Retry_After="1")
+        return _compressed(request, Response(200, JSON, bursts))
     return _explain(request, content, viewer)
 
 

@@ -43,6 +43,9 @@ class SampleContent:
     def failures_json(self) -> bytes | None:
         return b'{"schema": "vmad.failures/1"}\n' if self.snapshot else None
 
+    def bursts_json(self) -> bytes | None:
+        return b'{"schema": "vmad.bursts/1"}\n' if self.snapshot else None
+
     def daemon_json(self) -> bytes:
         return b'{"schema": "vmad.daemon/1"}\n'
 

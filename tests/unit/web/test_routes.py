@@ -70,6 +70,7 @@ def early() -> Iterator[str]:
         ("HEAD", "/-/healthy", 200, router.TEXT),
         ("GET", "/-/ready", 200, router.TEXT),
         ("GET", "/api/v1/scan", 200, router.JSON),
+        ("GET", "/api/v1/bursts", 200, router.JSON),
         ("GET", "/api/v1/failures", 200, router.JSON),
         ("GET", "/api/v1/failures/1", 404, router.JSON),
         ("GET", "/api/v1/daemon", 200, router.JSON),
