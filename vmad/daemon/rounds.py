@@ -13,6 +13,7 @@ from vmad.daemon.bursts import BurstWatching
 from vmad.daemon.evidence import Opened, procfs_source
 from vmad.daemon.notify import Watchdog
 from vmad.errors import EvidenceUnavailable, VmadError
+from vmad.memory import give_back
 from vmad.model.process import Evidence
 from vmad.scan.failures import LimitFailures
 from vmad.scan.planner import (
@@ -181,6 +182,8 @@ class Rounds:
             self._show(snapshot)
             self.showing_seconds += cpu_seconds() - began
             self._keep(full)
+            if full:  # of processes that are gone; fragments would stay until the next restart
+                give_back()
         return 0 if full else (since_full or 0) + 1
 
     def _rest(self, began: float, plan: Plan) -> None:

@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
 
+from vmad.memory import give_back
 from vmad.sources.cpu_time import cpu_seconds
 from vmad.web import router
 from vmad.web.budget import ANSWERS, CONNECTIONS, LOGINS, Budget
 from vmad.web.connection import Connection
 from vmad.web.kept import Format, KeptExpositions
 from vmad.web.logins import Login, Logins
-from vmad.web.memory import give_back
 from vmad.web.request import Request
 from vmad.web.router import Content, Response
 from vmad.web.same_site import OPEN_PATHS, SameSite
