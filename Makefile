@@ -8,6 +8,7 @@
 # make lock   renew requirements/
 # make test-machines [MACHINES="trixie sid"]   make run, make test, the package and the lab on other Debians
 # make check-kernel-series   the patch series on Debian's newest 6.12 source (daily, say)
+# make siege [MINUTES=5]   the daemon under load, beside its peers (docs/reliability.md)
 # make deb    the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 
@@ -88,6 +89,18 @@ fuzz: setup-test
 fuzz-relaxed: setup-test
 	.venv/bin/python -m tests.differential.fuzz_rebuild --seed $(SEED) --pairs $(PAIRS)
 
+# vmad under load, beside Debian's exporters where `make peers` has fetched them; docs/reliability.md
+MINUTES ?= 5
+SIEGE_ARGS ?=
+siege: setup-test
+	.venv/bin/python -m tests.siege --minutes $(MINUTES) $(SIEGE_ARGS)
+
+# unpacked, not installed
+peers:
+	@mkdir -p build/peers
+	cd build/peers && apt-get download prometheus-process-exporter prometheus-node-exporter
+	for package in build/peers/*.deb; do dpkg-deb -x $$package build/peers; done
+
 deb:
 	@deploy/deb.sh $(VERSION)
 
@@ -101,3 +114,4 @@ clean:
 
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-e2e lint docs bench
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-relaxed
+.PHONY: siege peers

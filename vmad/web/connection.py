@@ -16,6 +16,8 @@ from vmad.web.viewer import ANYBODY, Viewer
 
 #: seconds without progress after which a response being written may give way to a newcomer
 STALLED = 1.0
+#: seconds of silence, or without reading, after which it may have to where all places are taken
+SILENT = 0.05
 #: seconds between two looks at what the client has yet to take
 _LOOK = 0.02
 #: bytes that the kernel may keep of an answer that is done, and seconds that it is waited for
@@ -49,6 +51,7 @@ class Connection:
     origin: str = ""
     phase: Phase = Phase.READING
     taken: bool = False
+    began_writing: float = 0.0
     rest: bytes = b""  #: of an answer that was begun
     left: bool = False  #: it has hung up, or will send nothing more
     task: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -65,9 +68,33 @@ class Connection:
 
     @property
     def stalled(self) -> bool:
-        """Whether it has not read of its answer for so long that others may have its place."""
+        """Whether it has not read of its answer for so long that another may have its turn."""
         now = asyncio.get_running_loop().time()
         return self.phase is Phase.WRITING and self.since < now - STALLED
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether its place may be somebody else's where there is none left: it says nothing, it
+        does not read at once, or it has been reading for long.
+        """
+        now = asyncio.get_running_loop().time()
+        if self.phase is Phase.READING:
+            return self.since < now - SILENT and not self._has_more()
+        return self.phase is Phase.WRITING and (
+            self.since < now - SILENT or self.began_writing < now - STALLED
+        )
+
+    def _has_more(self) -> bool:
+        """Whether something has come that is not read yet."""
+        try:
+            return bool(self.client.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def write_from_now_on(self) -> None:
+        """Its answer is there."""
+        self.phase = Phase.WRITING
+        self.since = self.began_writing = asyncio.get_running_loop().time()
 
     def drop(self) -> None:
         """Close it in favour of somebody else."""

@@ -23,7 +23,7 @@ from dataclasses import replace
 from vmad.errors import VmadError
 from vmad.web import router
 from vmad.web.answers import Answers
-from vmad.web.connection import Connection, Phase, Stream, undelivered
+from vmad.web.connection import SILENT, Connection, Phase, Stream, undelivered
 from vmad.web.listen import address_text, bind_all, is_loopback, remove
 from vmad.web.request import MAX_LINE, BadRequest, Request, parse_request, read_request
 from vmad.web.router import Content
@@ -170,7 +170,7 @@ class WebServer:
             if self._at_hand(connection, crowded):
                 client.close()
                 continue
-            if crowded and not self._make_room():
+            if crowded and not await self._room():
                 if connection.phase is Phase.READING:
                     with suppress(OSError):
                         client.send(_FULL)
@@ -195,17 +195,31 @@ class WebServer:
         if wait > 0:
             await asyncio.sleep(max(wait, _REST))
 
+    async def _room(self) -> bool:
+        """The same, after a little patience: nobody has kept still when they all came at once."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 2 * SILENT
+        while not self._make_room():
+            if loop.time() > until:
+                return False
+            await asyncio.sleep(SILENT / 4)
+            if len(self._connections) < self._max_connections:
+                return True
+        return True
+
     def _make_room(self) -> bool:
         """Close the connection that has kept still longest; False when all are at work."""
-        for still in (
-            [one for one in self._connections if one.phase is Phase.LEAVING],
-            [one for one in self._connections if one.phase is Phase.READING],
-            [one for one in self._connections if one.stalled],
-        ):
-            if still:
-                victim = min(still, key=lambda one: one.since)
-                del self._connections[victim]
-                victim.drop()
+        for phase in (Phase.LEAVING, Phase.READING, Phase.WRITING):
+            if self._drop_one_of(phase):
+                return True
+        return False
+
+    def _drop_one_of(self, phase: Phase) -> bool:
+        # the one that has kept still longest first
+        for one in sorted(self._connections, key=lambda one: one.since):
+            if one.phase is phase and (phase is Phase.LEAVING or one.gives_way):
+                del self._connections[one]
+                one.drop()
                 return True
         return False
 
@@ -214,12 +228,7 @@ class WebServer:
         busy = [one for one in self._connections if one.phase in (Phase.ANSWERING, Phase.WRITING)]
         if len(busy) < self._max_connections * _FOR_DEAR_ONES:
             return False
-        stalled = [one for one in busy if one.stalled]
-        if stalled:
-            victim = min(stalled, key=lambda one: one.since)
-            del self._connections[victim]
-            victim.drop()
-        return not stalled
+        return not self._drop_one_of(Phase.WRITING)
 
     def _at_hand(self, connection: Connection, crowded: bool) -> bool:
         """Whether the connection was answered and is done: a scrape whose request has come with
@@ -239,7 +248,7 @@ class WebServer:
                 return False
             message = head_of(request, response, settings) + response.body
             client.recv(len(head))
-            connection.phase = Phase.WRITING
+            connection.write_from_now_on()
             connection.rest = message[client.send(message) :]
         except (BadRequest, OSError):  # nothing has come yet, or it is answered as usual
             return False
@@ -291,14 +300,14 @@ class WebServer:
                     request = await read_request(reader)
             except BadRequest as bad:
                 response = router.error("", bad.status, bad.text)
-                connection.phase = Phase.WRITING
+                connection.write_from_now_on()
                 await to_client.respond(None, response, settings)
             else:
                 crowded = self._crowded()
                 connection.phase = Phase.ANSWERING
                 answer = self._answers.answer(request, settings, connection, crowded)
                 async with answer as response:
-                    connection.phase = Phase.WRITING
+                    connection.write_from_now_on()
                     await to_client.respond(request, response, settings)
                     # a large answer is over when the client has it
                     await to_client.finish()

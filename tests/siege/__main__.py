@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""``make siege MINUTES=N``: vmad and its peers under the same load, as a table on stdout.
+
+Exit status 1 when vmad lost a scrape or stretched an interval for its clients.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+
+from tests.siege.scenarios import COMMON, HEAD, OURS, Outcome, besiege
+from tests.siege.subjects import PEERS, herd, node_exporter, process_exporter, vmad
+
+
+def main() -> int:
+    """Run all scenarios, within about ``--minutes``."""
+    parser = argparse.ArgumentParser(prog="python -m tests.siege", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--processes", type=int, default=0, help="that exist besides")
+    arguments = parser.parse_args()
+    peers = (process_exporter, node_exporter) if PEERS.is_dir() else ()
+    if not peers:
+        print("without peers: `make peers` fetches them", file=sys.stderr)
+    seconds = arguments.minutes * 60 / (len(OURS) + len(peers) * len(COMMON))
+    print(
+        f"Linux {platform.release()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, "
+        f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}; "
+        f"{seconds:.0f} s each\n\n{HEAD}",
+        flush=True,
+    )
+    failed: list[Outcome] = []
+    with herd(arguments.processes) as number:
+        if number:
+            print(f"with {number} processes more than usual", file=sys.stderr)
+        for start, scenarios in ((vmad, OURS), *((peer, COMMON) for peer in peers)):
+            with start() as subject:
+                for scenario in scenarios:
+                    outcome = besiege(subject, scenario, seconds)
+                    print(outcome.row(), flush=True)
+                    if subject.name == "vmad" and outcome.lost:
+                        failed.append(outcome)
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Many HTTP clients in one thread: each a generator that waits for its socket, or for a while."""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import select
+import socket
+import time
+from collections import Counter
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+from itertools import count
+
+#: seconds after which a scrape counts as lost, as Prometheus has it
+TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Until the socket may be read or written, or ``seconds`` have passed."""
+
+    seconds: float
+    on: socket.socket | None = None
+    events: int = 0
+
+
+Client = Generator[Wait, bool, None]
+
+
+@dataclass
+class Tally:
+    """What the clients of one kind met. Seconds."""
+
+    latencies: list[float] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def quantile(self, part: float) -> float:
+        """Of the answers with status 200; NaN without any."""
+        if not self.latencies:
+            return float("nan")
+        ordered = sorted(self.latencies)
+        return ordered[min(int(part * len(ordered)), len(ordered) - 1)]
+
+
+class Crowd:
+    """Runs clients against one address until a time comes."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._where = (host, int(port))
+        self._host = address
+        self._poll = select.epoll()
+        self._order = count()
+        #: (when, tie-breaker, client, number of its wait)
+        self._timers: list[tuple[float, int, Client, int]] = []
+        self._waits: dict[Client, tuple[int, socket.socket | None]] = {}
+        self._by_descriptor: dict[int, Client] = {}
+
+    def run(self, clients: Iterable[Client], seconds: float) -> None:
+        """Let them go about it."""
+        end = time.monotonic() + seconds
+        for client in clients:
+            self._step(client, None)
+        while (now := time.monotonic()) < end:
+            pause = min(self._timers[0][0] if self._timers else end, end) - now
+            for descriptor, _ in self._poll.poll(max(pause, 0)):
+                client = self._by_descriptor.get(descriptor)
+                if client is not None:
+                    self._step(client, True)
+            now = time.monotonic()
+            while self._timers and self._timers[0][0] <= now:
+                _, _, client, number = heapq.heappop(self._timers)
+                if client in self._waits and self._waits[client][0] == number:
+                    self._step(client, False)
+        for client in list(self._waits):
+            self._forget(client)
+            client.close()
+        self._poll.close()
+
+    def _step(self, client: Client, ready: bool | None) -> None:
+        self._forget(client)
+        wait = next(client) if ready is None else client.send(ready)
+        number = next(self._order)
+        self._waits[client] = number, wait.on
+        if wait.on is not None:
+            self._by_descriptor[wait.on.fileno()] = client
+            self._poll.register(wait.on, wait.events)
+        heapq.heappush(self._timers, (time.monotonic() + wait.seconds, number, client, number))
+
+    def _forget(self, client: Client) -> None:
+        _, on = self._waits.pop(client, (0, None))
+        if on is not None and on.fileno() >= 0:
+            self._by_descriptor.pop(on.fileno(), None)
+            self._poll.unregister(on)
+
+    def _open(self, receive_buffer: int | None = None) -> socket.socket:
+        one = socket.socket()
+        one.setblocking(False)
+        if receive_buffer is not None:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        code = one.connect_ex(self._where)
+        assert code in (0, errno.EINPROGRESS), errno.errorcode[code]
+        return one
+
+    def _request(self, path: str, *more: str) -> bytes:
+        lines = (f"GET {path} HTTP/1.1", f"Host: {self._host}", "Connection: close", *more)
+        return "\r\n".join((*lines, "", "")).encode()
+
+    # --- kinds of clients
+
+    def scraper(self, tally: Tally, pause: float, path: str = "/metrics") -> Client:
+        """Asks as Prometheus does, waits for the answer, pauses, asks again."""
+        request = self._request(path, "Accept-Encoding: gzip")
+        while True:
+            began = time.monotonic()
+            with self._open() as one:
+                status, first = "lost", b""
+                try:
+                    if (yield Wait(TIMEOUT, one, select.EPOLLOUT)):
+                        one.send(request)
+                        while (yield Wait(TIMEOUT, one, select.EPOLLIN)):
+                            part = one.recv(1 << 18)
+                            if not part:
+                                status = first[9:12].decode() or "empty"
+                                break
+                            first = first or part
+                except OSError as error:
+                    status = errno.errorcode.get(error.errno or 0, "error")
+            tally.statuses[status] += 1
+            if status == "200":
+                tally.latencies.append(time.monotonic() - began)
+            yield Wait(pause)
+
+    def silent(self) -> Client:
+        """Connects and says nothing, until it is closed; then again."""
+        while True:
+            with self._open() as one:
+                try:
+                    yield Wait(TIMEOUT, one, select.EPOLLOUT)
+                    yield Wait(3600, one, select.EPOLLIN)
+                except OSError:
+                    pass
+            yield Wait(1)
+
+    def slow_writer(self) -> Client:
+        """Sends its request byte by byte."""
+        while True:
+            with self._open() as one:
+                try:
+                    yield Wait(TIMEOUT, one, select.EPOLLOUT)
+                    for byte in self._request("/metrics", "X-Slow: " + "x" * 400):
+                        one.send(bytes((byte,)))
+                        yield Wait(0.1)
+                except OSError:
+                    pass
+            yield Wait(0.05)
+
+    def slow_reader(self, path: str = "/metrics") -> Client:
+        """Reads its answer a few bytes at a time."""
+        while True:
+            with self._open(2048) as one:
+                try:
+                    yield Wait(TIMEOUT, one, select.EPOLLOUT)
+                    one.send(self._request(path))
+                    while (yield Wait(TIMEOUT, one, select.EPOLLIN)) and one.recv(256):
+                        yield Wait(0.1)
+                except OSError:
+                    pass
+            yield Wait(0.05)
