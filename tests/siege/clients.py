@@ -133,8 +133,9 @@ class Crowd:
                 tally.latencies.append(time.monotonic() - began)
             yield Wait(pause)
 
-    def silent(self) -> Client:
-        """Connects and says nothing, until it is closed; then again."""
+    def silent(self, delay: float) -> Client:
+        """Connects after ``delay`` seconds and says nothing, until it is closed; then again."""
+        yield Wait(delay)
         while True:
             with self._open() as one:
                 try:

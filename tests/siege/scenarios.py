@@ -26,7 +26,7 @@ def fifty_scrapers(crowd: Crowd, tally: Tally) -> Iterator[Client]:
 
 def silent(crowd: Crowd, tally: Tally) -> Iterator[Client]:
     """500 silent connections."""
-    return (crowd.silent() for _ in range(500))
+    return (crowd.silent(number / 500) for number in range(500))
 
 
 def slow(crowd: Crowd, tally: Tally) -> Iterator[Client]:

@@ -9,6 +9,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +76,16 @@ def vmad(config: str = "") -> Iterator[Subject]:
         file.flush()
         command = [VMAD, "serve", "--config", file.name, "--web.listen-address", address]
         with _running("vmad", command, address) as subject:
+            wait_for("the first scan", lambda: _status(address, "/-/ready") == 200)
             yield subject
+
+
+def _status(address: str, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=30) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from tests.e2e.daemons import wait_for
-from tests.siege.scenarios import OURS, Besiegers, besiege, effective_interval
+from tests.siege.scenarios import OURS, Besiegers, besiege
 from tests.siege.subjects import Subject, herd, vmad
 
 SECONDS = 5.0
@@ -17,14 +17,9 @@ SECONDS = 5.0
 CONFIG = "scan: {interval: 5s, budget: 50%}\n"
 
 
-def ready(subject: Subject) -> None:
-    wait_for("the first scan", lambda: effective_interval(subject))
-
-
 @pytest.mark.parametrize("besiegers", OURS, ids=lambda one: one.__name__)
 def test_honest_scrapers_are_all_answered_and_scans_go_on(besiegers: Besiegers) -> None:
     with vmad(CONFIG) as subject:
-        ready(subject)
         before = subject.resident
         outcome = besiege(subject, besiegers, SECONDS)
 

@@ -23,7 +23,7 @@ from dataclasses import replace
 from vmad.errors import VmadError
 from vmad.web import router
 from vmad.web.answers import Answers
-from vmad.web.connection import SILENT, Connection, Phase, Stream, undelivered
+from vmad.web.connection import SILENT, STALLED, Connection, Phase, Stream, undelivered
 from vmad.web.listen import address_text, bind_all, is_loopback, remove
 from vmad.web.request import MAX_LINE, BadRequest, Request, parse_request, read_request
 from vmad.web.router import Content
@@ -198,7 +198,7 @@ class WebServer:
     async def _room(self) -> bool:
         """The same, after a little patience: nobody has kept still when they all came at once."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + 2 * SILENT
+        until = loop.time() + STALLED
         while not self._make_room():
             if loop.time() > until:
                 return False
