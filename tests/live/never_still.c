@@ -68,6 +68,7 @@ int main(int count, char **arguments)
 		map(low, LARGE, PROT_READ | PROT_WRITE | PROT_EXEC);
 		memset(low, 1, LARGE);
 	}
+	one_round(arguments[1], low, high);
 	puts("ready");
 	fflush(stdout);
 	while (!poll(&input, 1, 0))

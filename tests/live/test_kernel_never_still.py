@@ -18,6 +18,7 @@ from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
 from vmad.sources.bpf import waiting
 from vmad.sources.bpf.source import BpfSource
+from vmad.sources.guest.btf import Btf
 from vmad.sources.procfs.stat import read_stat
 
 pytestmark = pytest.mark.bpf
@@ -145,15 +146,25 @@ def until(read: Callable[[], object], wanted: Callable[[object], bool]) -> Count
             return seen
 
 
+def iterator_takes_mmap_lock() -> bool:
+    """As it did until bee9ef4a40a2: it hands out no copies."""
+    types = Btf(Path("/sys/kernel/btf/vmlinux").read_bytes())
+    return types.field("bpf_iter_task_vma_kern_data", "snapshot") is None
+
+
 @pytest.mark.parametrize("walk", [pytest.param("held", marks=only_open_coded), "task_vma"])
 def test_each_walk_that_waits_serves_alone(never_still: Path, walk: str) -> None:
-    main = "open-coded" if walk == "held" else None
-    source = open_kernel_source(main)
+    # under the lock, which it then tries for once more: in vain where the target waits already
+    may_fail = walk == "held" and iterator_takes_mmap_lock()
+    source = open_kernel_source("open-coded" if walk == "held" else None)
     with without(source, walk), changing(never_still, "protect") as process:
         for _ in range(10):
             result = summary_of(source, process)
-            assert isinstance(result, ProcessSummary)
-            assert result.pairs == VMAS
+            if isinstance(result, Unreadable):
+                assert may_fail
+                assert result.why is Unread.CHANGING
+            else:
+                assert result.pairs == VMAS
     source.close()
 
 
