@@ -71,11 +71,12 @@ apt_get() {
 
 apt_refresh() {
 	say "  apt-get: refreshing the lists of packages"
-	apt_get update
+	apt_get -o APT::Update::Error-Mode=any update
 }
 
 # ARGUMENTS: apt-get -y with them, once more with new lists, or after a dpkg that was killed
 apt_get_surely() {
+	lists_error=
 	apt_get -y --no-install-recommends "$@" && return
 	case $apt_error in
 	*'s for it to end') return 1 ;;
@@ -84,9 +85,12 @@ apt_get_surely() {
 		as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null 2>&1 9>&- || true
 		apt_get -y --fix-broken install || true
 		;;
-	*) apt_refresh || true ;;
+	*) apt_refresh || lists_error=$apt_error ;;
 	esac
-	apt_get -y --no-install-recommends "$@"
+	apt_get -y --no-install-recommends "$@" && return
+	# that a package is not known has its cause there
+	apt_error=${lists_error:-$apt_error}
+	return 1
 }
 
 apt_install() { apt_get_surely install "$@"; }
