@@ -18,7 +18,7 @@ may_install() { # PACKAGE...: or says in one line what to do by hand
 
 # apt-get's own lines on stdin, ours on stderr; on stdout its error, if it failed
 apt_steps() {
-	error= count=0 total= unpacks= configures=
+	error='' count=0 total='' unpacks='' configures=''
 	while IFS= read -r line; do
 		case $line in
 		*' newly installed, '*)

@@ -19,8 +19,8 @@ compile() { # LIST ARGUMENTS...
 		echo '# Written by `make lock`.'
 		printf '%s\n' "$build" | build/lock/bin/uv pip compile --quiet --universal \
 			--python-version 3.11 --generate-hashes --no-header --no-config "$@" pyproject.toml -
-	} >build/lock/$list.txt
-	mv build/lock/$list.txt requirements/
+	} >"build/lock/$list.txt"
+	mv "build/lock/$list.txt" requirements/
 }
 compile test --all-extras --upgrade
 compile run --constraint requirements/test.txt

@@ -28,7 +28,7 @@ END
 say "installing into $home"
 "$home/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade -r "$home/wanted.txt"
 "$home/bin/python" -m pip --disable-pip-version-check freeze |
-	tr A-Z_ a-z- | grep == | sort >"$home/has.txt"
+	tr A-Z_ a-z- | grep '==' | sort >"$home/has.txt"
 sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' requirements/test.txt | sort >"$home/pinned.txt"
 others=$(comm -23 "$home/has.txt" "$home/pinned.txt" | tr '\n' ' ')
 say "other than in requirements/: ${others:-none}"
