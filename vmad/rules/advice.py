@@ -90,6 +90,11 @@ RAISE_LIMIT = _operator(
     "core file of more than 65,535 segments.",
     "Documentation/admin-guide/sysctl/vm.rst; include/linux/mm.h, DEFAULT_MAX_MAP_COUNT",
 )
+REBUILD = _operator(
+    "Join them without a restart, on Linux 6.8 and later: `vmad heal PID --rebuild` makes one VMA "
+    "of each run of them and copies no page. They come back as fast as the program makes them.",
+    "docs/rebuild.md; UFFDIO_MOVE, commit adef440691ba (6.8)",
+)
 PATCHED_KERNEL = _operator(
     "Run a kernel with the anon_vma series: it merges these VMAs when the memory of at least one "
     "side is not shared with another process.",

@@ -142,8 +142,8 @@ _REASONS = (
         "vma->anon_vma",
         "Each of the two VMAs was written to on its own and got an anon_vma of its own.",
         _ANON_VMA_TEST,
-        (a.PATCHED_KERNEL, a.WRITE_IN_ORDER, a.PROTECT_WHOLE_FIRST, a.WHOLE_AREAS, r.ZGC_FORMULA,
-         r.DOTNET_GC, r.GLIBC_MMAP_THRESHOLD, r.MIMALLOC_PURGE, a.RAISE_LIMIT),
+        (a.REBUILD, a.WRITE_IN_ORDER, a.PROTECT_WHOLE_FIRST, a.PATCHED_KERNEL, a.WHOLE_AREAS,
+         r.ZGC_FORMULA, r.DOTNET_GC, r.GLIBC_MMAP_THRESHOLD, r.MIMALLOC_PURGE, a.RAISE_LIMIT),
         lifted_by_series=True,
     ),
     Reason(
@@ -168,7 +168,7 @@ _REASONS = (
         "One of the two VMAs was moved by mremap after it had been written to, so their page "
         "offsets no longer continue each other.",
         _PGOFF_TEST,
-        (a.PATCHED_KERNEL, a.NO_MREMAP, r.GLIBC_MMAP_THRESHOLD, a.RAISE_LIMIT),
+        (a.REBUILD, a.NO_MREMAP, a.PATCHED_KERNEL, r.GLIBC_MMAP_THRESHOLD, a.RAISE_LIMIT),
         lifted_by_series=True,
     ),
     Reason(
