@@ -208,9 +208,10 @@ class Service:
                 log.error("configuration refused, the old one stays: %s", line)
             status = "configuration refused, see the log"
         else:
-            self._go_by(config)
+            # told before its effect can be seen
             self._reload_success, self._reload_time = True, time.time()
             self._content.renew()
+            self._go_by(config)
             log.info("configuration reloaded")
             status = "configuration reloaded"
         if self._content.ready() is None:
