@@ -77,6 +77,12 @@ docs: setup-test
 bench: setup-test
 	.venv/bin/python -m bench.run
 
+# coverage-guided fuzzing of every parser (atheris), SECONDS for all of them; tests/fuzz
+SECONDS ?= 600
+fuzz-parsers: setup-test
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'
+	.venv/bin/python -m tests.fuzz.run --seconds $(SECONDS)
+
 # random programs of system calls, the kernel as the judge; resumes from build/fuzz/state.json
 PAIRS ?= 100000
 SEED ?= 1
@@ -113,5 +119,5 @@ clean:
 	$(MAKE) --silent -C vmad/probe/payload clean
 
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-e2e lint docs bench
-.PHONY: test-machines check-kernel-series deb clean fuzz fuzz-relaxed
+.PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-relaxed
 .PHONY: siege peers

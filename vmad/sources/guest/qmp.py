@@ -49,6 +49,14 @@ class Monitor:
     """
 
     def __init__(self, path: str) -> None:
+        self._begin(path, socket.socket(socket.AF_UNIX))
+        try:
+            self._open()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _begin(self, path: str, connection: socket.socket) -> None:
         self.path = path
         self.events: deque[tuple[str, float]] = deque(maxlen=MOST_EVENTS)
         self.lock = threading.RLock()
@@ -56,12 +64,7 @@ class Monitor:
         self._ids = count(secrets.randbits(40) << 20)
         self._closed = False
         self._deadline = math.inf
-        self._socket = socket.socket(socket.AF_UNIX)
-        try:
-            self._open()
-        except BaseException:
-            self._socket.close()
-            raise
+        self._socket = connection
 
     def _open(self) -> None:
         self._socket.settimeout(GREETING_TIMEOUT)

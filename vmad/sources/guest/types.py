@@ -17,6 +17,8 @@ from vmad.errors import TargetUnavailable
 from vmad.sources.guest.btf import BEGINNING, BEGINNING_SIZE, LARGEST, BadBtf, Btf
 
 _DEBUG = Path("/usr/lib/debug")
+#: bytes of an ELF file's names and notes
+_LARGEST_PART = 1 << 20
 _NOTE_BUILD_ID = b"\x03\0\0\0GNU\0"
 
 
@@ -89,17 +91,25 @@ def read_types(path: Path) -> tuple[Btf, str | None]:
         raw = sections.get(".BTF")
         if raw is None:
             raise BadBtf("has no section .BTF")
-        btf = Btf(os.pread(file.fileno(), min(raw[1], LARGEST), raw[0]))
+        btf = Btf(_part(file.fileno(), raw, LARGEST))
         build_id = None
         for name in (".note.gnu.build-id", ".notes"):
             if name in sections:
-                note = os.pread(file.fileno(), sections[name][1], sections[name][0])
+                note = _part(file.fileno(), sections[name], _LARGEST_PART)
                 at = note.find(_NOTE_BUILD_ID)
                 if at >= 4:
                     size = struct.unpack_from("<I", note, at - 4)[0]
                     build_id = note[at + 8 : at + 8 + size].hex()
                     break
         return btf, build_id
+
+
+def _part(fd: int, place: tuple[int, int], largest: int) -> bytes:
+    """Bytes of a file at (offset, size), at most so many. Raises BadBtf, OSError."""
+    offset, size = place
+    if offset >= 1 << 62:
+        raise BadBtf("is a damaged ELF file")
+    return os.pread(fd, min(size, largest), offset)
 
 
 def _sections(fd: int) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -115,7 +125,7 @@ def _sections(fd: int) -> Iterator[tuple[str, tuple[int, int]]]:
         size, count, names_at = struct.unpack_from("<HHH", head, 58)
         raw = os.pread(fd, size * count, table)
         places = [struct.unpack_from("<II16xQQ", raw, size * n) for n in range(count)]
-        names = os.pread(fd, places[names_at][3], places[names_at][2])
+        names = _part(fd, (places[names_at][2], places[names_at][3]), _LARGEST_PART)
     except (struct.error, IndexError, OSError, OverflowError) as error:
         raise BadBtf("is a damaged ELF file") from error
     for name, kind, offset, length in places:

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Every parser of what others wrote, as a function of bytes.
+
+An error that the parser documents is an answer; any other escapes, and is a finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from vmad.config.load import parse_config
+from vmad.daemon.marks_file import MarksFile
+from vmad.daemon.state import StateFile
+from vmad.errors import VmadError
+from vmad.export.explain_text import Context, explain_text
+from vmad.export.style import Style
+from vmad.lab.apt_indices import bootable, lab_packages
+from vmad.model.kernel import KernelInfo
+from vmad.model.process import ProcessId
+from vmad.scan.explain import explain
+from vmad.sources.capture import CaptureSource
+from vmad.sources.cgroup import parse_cgroup
+from vmad.sources.guest.btf import BadBtf, Btf, structure_sizes
+from vmad.sources.guest.kernel import NoTypes, find_anchors, find_banner, find_btf, find_build_ids
+from vmad.sources.guest.layout import NEEDED, OPTIONAL, WrongTypes, layout_of
+from vmad.sources.guest.paging import PageTables
+from vmad.sources.guest.physical import NotRam, _ram
+from vmad.sources.guest.qmp import Monitor, Refused
+from vmad.sources.guest.types import read_types
+from vmad.sources.names import named_ranges
+from vmad.sources.npy import unpack_array
+from vmad.sources.procfs.numa_maps import parse_numa_maps
+from vmad.sources.procfs.smaps import parse_smaps
+from vmad.sources.procfs.stat import parse_stat
+from vmad.sources.procfs.table import Evidences, parsed, table_of
+from vmad.web.request import MAX_LINE, BadRequest, parse_request, read_request
+from vmad.web.web_config import read_web_config
+
+KERNEL = KernelInfo("6.12.9")
+NO_DEVICES = np.empty(0, np.uint64)
+
+
+@contextmanager
+def as_file(content: bytes, name: str = "file") -> Iterator[str]:
+    """A file with this content, of memory."""
+    with tempfile.TemporaryDirectory(prefix="vmad-fuzz-", dir="/dev/shm") as directory:
+        path = Path(directory, name)
+        path.write_bytes(content)
+        yield str(path)
+
+
+def capture(content: bytes) -> None:
+    """Opened, and every process in it counted, explained and told."""
+    with as_file(content) as path, suppress(VmadError):
+        source = CaptureSource(path)
+        try:
+            census = source.census()
+            processes = [ProcessId(*row) for row in census[["pid", "start_time"]].tolist()[:4]]
+            list(source.summarise(processes))
+            for process in processes:
+                table = source.table(process)
+                found = explain(table, source.kernel, source.max_map_count, source.kernel)
+                list(explain_text(found, Style(), Context(None, None, {}, None, True)))
+        finally:
+            source.close()
+
+
+def array(content: bytes) -> None:
+    """A row of numbers in numpy's format."""
+    with suppress(ValueError):
+        unpack_array(content, np.dtype("<i4"))
+
+
+def state(content: bytes) -> None:
+    """The history that a daemon left."""
+    with as_file(content, "history") as path:
+        StateFile(Path(path), "boot").read()
+
+
+def marks(content: bytes) -> None:
+    """The marks that a daemon left."""
+    with as_file(content, "marks") as path:
+        MarksFile(Path(path)).read()
+
+
+def maps(content: bytes) -> None:
+    """maps, put together as a person asks for it, and its names."""
+    read = Evidences(content, None, None)
+    with suppress(VmadError):
+        table_of(
+            ProcessId(1, 1), comm="c", read=read, kernel=KERNEL, shared_devices=NO_DEVICES,
+            names_exist=True, hints=lambda a, b, c: np.zeros(len(a), np.int64),
+        )  # fmt: skip
+    parsed(content, NO_DEVICES)
+    with suppress(ValueError):
+        named_ranges(content.splitlines(keepends=True))
+
+
+def smaps(content: bytes) -> None:
+    """smaps, cut anywhere."""
+    half = len(content) // 2
+    parse_smaps((content[:half], content[half:]), KERNEL)
+
+
+def small_texts(content: bytes) -> None:
+    """stat, cgroup, numa_maps."""
+    parse_cgroup(content)
+    parse_numa_maps(content)
+    with suppress(ValueError):
+        parse_stat(content)
+
+
+def configuration(content: bytes) -> None:
+    """The daemon's configuration."""
+    with suppress(VmadError):
+        parse_config(content, "f")
+
+
+def web_configuration(content: bytes) -> None:
+    """--web.config.file."""
+    with as_file(content) as path, suppress(VmadError):
+        read_web_config(path)
+
+
+def http(content: bytes) -> None:
+    """A request's head, read from a connection and parsed as a whole."""
+
+    async def read() -> None:
+        reader = asyncio.StreamReader(limit=MAX_LINE)
+        reader.feed_data(content)
+        reader.feed_eof()
+        with suppress(BadRequest, asyncio.IncompleteReadError):
+            await read_request(reader)
+
+    asyncio.run(read())
+    with suppress(BadRequest):
+        parse_request(content)
+
+
+def btf(content: bytes) -> None:
+    """A kernel's types."""
+    with suppress(BadBtf):
+        structure_sizes(content, ["task_struct", "thing", "mm_struct"])
+    try:
+        types = Btf(content)
+        for name in (*NEEDED, *OPTIONAL, "thing.first", "thing.left", "thing.links.prev"):
+            structure, _, path = name.partition(".")
+            with suppress(BadBtf):
+                types.field(structure, path)
+        layout_of(types)
+    except (BadBtf, WrongTypes):
+        pass
+
+
+def types_file(content: bytes) -> None:
+    """A vmlinux, or a file of types."""
+    with as_file(content) as path, suppress(BadBtf, OSError):
+        read_types(Path(path))
+
+
+def image(content: bytes) -> None:
+    """A kernel's image in a guest's memory."""
+    banner = find_banner(content)
+    find_build_ids(content)
+    with suppress(NoTypes):
+        find_btf(content)
+    if banner is not None:
+        with suppress(NoTypes, WrongTypes, BadBtf):
+            find_anchors(content, 0xFFFF_FFFF_8100_0000, banner)
+
+
+class _Ram:
+    """Physical memory that repeats some pages."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read(self, start: int, size: int) -> bytes:
+        if start >= 1 << 40 or not self._content:
+            raise NotRam(hex(start))
+        at = start % len(self._content)
+        return (self._content[at:] + self._content * (size // len(self._content) + 1))[:size]
+
+
+def page_tables(content: bytes) -> None:
+    """A guest's page tables."""
+    for five_levels in (False, True):
+        tables = PageTables(_Ram(content), 0, five_levels)  # type: ignore[arg-type]
+        with suppress(NotRam):
+            tables.image()
+        with suppress(NotRam):
+            tables.translate(0xFFFF_FFFF_8123_4567)
+
+
+def memory_tree(content: bytes) -> None:
+    """What "info mtree -f" prints."""
+    _ram(content.decode("latin-1"))
+
+
+def qmp(content: bytes) -> None:
+    """What QEMU says: a greeting, answers, events."""
+    ours, theirs = socket.socketpair()
+    monitor = Monitor.__new__(Monitor)
+    monitor._begin("/s", ours)
+    monitor._ids = count(1)
+    with theirs:
+        theirs.setblocking(False)
+        with suppress(BlockingIOError):
+            theirs.sendall(content)
+        theirs.shutdown(socket.SHUT_WR)
+        with suppress(VmadError, Refused):
+            monitor._await_greeting()
+            monitor.execute("qmp_capabilities")
+            monitor.told("query-status", "status", str)
+            monitor.human("info registers")
+        monitor.take_events()
+    monitor.close()
+
+
+def package_index(content: bytes) -> None:
+    """An index of Debian's packages."""
+    with suppress(VmadError):
+        bootable(lab_packages(content.decode("utf-8", "replace").splitlines(keepends=True)))
+
+
+PARSERS: dict[str, Callable[[bytes], None]] = {
+    each.__name__: each
+    for each in (
+        capture, array, state, marks, maps, smaps, small_texts, configuration, web_configuration,
+        http, btf, types_file, image, page_tables, memory_tree, qmp, package_index,
+    )
+}  # fmt: skip
+
+#: where seeds are, a directory for each parser
+SEEDS = Path(__file__).parent / "seeds"
+
+
+def seeds_of(name: str) -> list[bytes]:
+    """The inputs to begin with, and those that once were findings."""
+    return [path.read_bytes() for path in sorted((SEEDS / name).glob("*"))]

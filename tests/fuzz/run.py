@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Coverage-guided fuzzing of the parsers with atheris: ``make fuzz-parsers SECONDS=600``.
+
+``python -m tests.fuzz.run [--seconds N] [PARSER…]`` gives each parser its share of N seconds, in a
+process of its own with 2 GiB of memory and 10 seconds an input at most. What is found new is kept
+in build/fuzz-parsers/PARSER, a finding in build/fuzz-parsers/findings; exit status 1 when there is
+one. ``--replay FILE PARSER`` runs one input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+OUT = ROOT / "build" / "fuzz-parsers"
+
+
+def main() -> int:
+    """Fuzz each parser in turn."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=600, help="for all of them")
+    parser.add_argument("--inputs", type=int, default=-1, help="at most, for each")
+    parser.add_argument("--replay", type=Path, metavar="FILE")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("parsers", nargs="*", metavar="PARSER")
+    arguments, _ = parser.parse_known_args()
+    if arguments.inside:
+        return _inside(arguments.parsers[0])
+    from tests.fuzz.parsers import PARSERS  # noqa: PLC0415  atheris instruments it inside
+
+    names = arguments.parsers or list(PARSERS)
+    if arguments.replay is not None:
+        PARSERS[names[0]](arguments.replay.read_bytes())
+        return 0
+    share = max(arguments.seconds // len(names), 1)
+    return max(_fuzz(name, share, arguments.inputs) for name in names)
+
+
+def _fuzz(name: str, seconds: int, inputs: int) -> int:
+    corpus, findings = OUT / name, OUT / "findings"
+    for directory in (corpus, findings):
+        directory.mkdir(parents=True, exist_ok=True)
+    seeds = Path(__file__).parent / "seeds" / name
+    command = [
+        *(sys.executable, "-m", "tests.fuzz.run", "--inside", name),
+        f"-max_total_time={seconds}",
+        f"-runs={inputs}",
+        *("-timeout=10", "-rss_limit_mb=2048", "-max_len=65536", "-print_final_stats=1"),
+        f"-artifact_prefix={findings}/{name}-",
+        *(str(each) for each in (corpus, seeds) if each.is_dir()),
+    ]
+    ran = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    said = [line for line in ran.stderr.splitlines() if "number_of_executed_units" in line]
+    print(f"{name}: {said[0].split()[-1] if said else '?'} inputs", flush=True)
+    if ran.returncode:
+        print("\n".join(ran.stderr.splitlines()[-40:]), flush=True)
+    return 1 if ran.returncode else 0
+
+
+def _inside(name: str) -> int:
+    import atheris  # noqa: PLC0415  only where it fuzzes
+
+    with atheris.instrument_imports(include=["vmad"]):
+        from tests.fuzz.parsers import PARSERS  # noqa: PLC0415
+    words = [sys.argv[0], *(word for word in sys.argv[1:] if word not in ("--inside", name))]
+    atheris.Setup(words, PARSERS[name])
+    atheris.Fuzz()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
