@@ -92,7 +92,7 @@ def limits_object(explanation: Explanation, limits: HostLimits) -> dict[str, Any
     What cannot be told (by a capture, in a guest) is absent.
     """
     advice = advice_on_limit(
-        explanation.map_count, explanation.max_map_count, explanation.kernel, limits.cost
+        explanation.map_count, explanation.max_map_count, explanation.kernel, limits
     )
     things: dict[str, Any] = {}
     if explanation.max_map_count:

@@ -230,9 +230,7 @@ def _recoverable(explanation: Explanation, style: Style) -> list[str]:
 def _limit(explanation: Explanation, style: Style, context: Context) -> list[str]:
     limit, ratio = explanation.max_map_count, explanation.ratio
     mark = None if context.watched is None else context.watched.high_water
-    advice = advice_on_limit(
-        explanation.map_count, limit, explanation.kernel, context.limits.cost, mark
-    )
+    advice = advice_on_limit(explanation.map_count, limit, explanation.kernel, context.limits, mark)
     if advice is None or ratio is None or limit is None:
         return []
     if _far(explanation, context):

@@ -40,14 +40,17 @@ def advice_on_limit(
     map_count: int | None,
     limit: int | None,
     kernel: KernelInfo,
-    cost: VmaCost | None,
+    limits: HostLimits,
     high_water: int | None = None,
 ) -> SysctlAdvice | None:
     """Which limit to set for what was seen; None where the count or the limit is unknown.
 
-    ``high_water`` is the highest count that a daemon saw, where one was asked.
+    ``high_water`` is the highest count that a daemon saw, where one was asked. A failed call tells
+    of a count that may have stood between two looks.
     """
     if map_count is None or not limit:
         return None
-    most = max(map_count, high_water or 0)
-    return sysctl_advice(most, limit, cost, cut_off=is_cut_off(most, limit, kernel.version))
+    failed = max((failure.map_count for failure in limits.failures or ()), default=0)
+    most = max(map_count, high_water or 0, failed)
+    cut_off = is_cut_off(most, limit, kernel.version)
+    return sysctl_advice(most, limit, limits.cost, cut_off=cut_off)
