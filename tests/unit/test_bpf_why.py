@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,25 @@ def test_a_kernel_without_the_iterator_is_not_a_mistake_of_ours() -> None:
     cause, remedy = libbpf._why(errno.ESRCH, "", "6.10")
     assert "not in this kernel" in cause
     assert remedy == "needs Linux 6.10 or later"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "program of this type cannot use helper bpf_probe_read#4",
+        "unknown func bpf_probe_read_kernel#113",
+    ],
+)
+def test_lockdown_that_hides_the_kernel_from_bpf_is_named(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """6.12 under lockdown=confidentiality: EINVAL rather than EPERM, and no helper to read with."""
+    release = os.uname()
+    monkeypatch.setattr(
+        os, "uname", lambda: os.uname_result((*release[:2], "6.12.118", *release[3:]))
+    )
+    log = f"76: (85) call bpf_probe_read_kernel#113\n{word}\nprocessed 12 insns\n"
+    assert libbpf._why(errno.EINVAL, log, "6.10") == (
+        "kernel lockdown (confidentiality) forbids BPF to read the kernel",
+        "boot without it, or with lockdown=integrity",
+    )

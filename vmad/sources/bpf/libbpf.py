@@ -12,6 +12,7 @@ import ctypes
 import errno
 import mmap
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
@@ -160,6 +161,11 @@ def load_library() -> ctypes.CDLL:
     return library
 
 
+#: The verifier's words under kernel_lockdown(7), confidentiality, with EINVAL: then tracing
+#: programs have none of these helpers (bpf_tracing_func_proto(), LOCKDOWN_BPF_READ_KERNEL).
+_NO_HELPER = re.compile(r"(?:unknown func|cannot use helper) bpf_probe_read")
+
+
 def _why(number: int, log: str, since: str) -> tuple[str, str]:
     """Cause and remedy of a failed load, for a person."""
     if not os.path.exists(BTF_PATH):
@@ -169,6 +175,11 @@ def _why(number: int, log: str, since: str) -> tuple[str, str]:
     wanted = tuple(int(part) for part in since.split("."))
     if number == errno.ESRCH or parse_release(os.uname().release)[:2] < wanted:
         return "a type or function it wants is not in this kernel", f"needs Linux {since} or later"
+    if _NO_HELPER.search(log):
+        return (
+            "kernel lockdown (confidentiality) forbids BPF to read the kernel",
+            "boot without it, or with lockdown=integrity",
+        )
     # the verifier's last words, without its statistics
     lines = [
         line
