@@ -258,13 +258,14 @@ def _heads(types: bytes, kinds: Mapping[int, tuple[int, int]]) -> Iterator[tuple
             kind = _kind(head)
             if kind not in kinds:
                 raise BadBtf(f"a type of kind {kind}, which is not known")
-            yield at, name, kind
             once, each = kinds[kind]
-            at += 12 + once + each * _members(head)
+            following = at + 12 + once + each * _members(head)
+            if following > end:
+                raise BadBtf("cut off")
+            yield at, name, kind
+            at = following
     except struct.error as error:
         raise BadBtf("cut off") from error
-    if at != end:
-        raise BadBtf("cut off")
 
 
 def _places_of(name: str, strings: bytes) -> list[int]:
