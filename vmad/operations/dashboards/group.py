@@ -88,8 +88,8 @@ def _how_near(made: Dashboard) -> Dashboard:
         .with_panel(
             graph("Failures at the limit",
                   "System calls that were refused because of vm.max_map_count, while memory was "
-                  "free. No line: none, or nobody counts (see vmad doctor).",
-                  [Query(f"increase(vmad_limit_failures_total{_GROUP}[$__rate_interval]) > 0",
+                  "free. No line: nobody counts (see vmad doctor).",
+                  [Query(f"increase(vmad_limit_failures_total{_GROUP}[$__rate_interval])",
                          "{{call}}: {{error}}")], VMAS)
         )
         .with_panel(

@@ -115,11 +115,11 @@ def _who(made: Dashboard) -> Dashboard:
             graph(
                 "Failures at the limit, by group",
                 "System calls that were refused because of vm.max_map_count, while memory was "
-                "free. No line: none, or nobody counts (see vmad doctor).",
+                "free. No line: nobody counts (see vmad doctor).",
                 [
                     Query(
-                        "sum by (group) "
-                        f"(increase(vmad_limit_failures_total{_HOST}[$__rate_interval])) > 0",
+                        "topk(10, sum by (group) "
+                        f"(increase(vmad_limit_failures_total{_HOST}[$__rate_interval])))",
                         "{{group}}",
                     )
                 ],
