@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The kernel's proc connector on a netlink socket: which processes started another program.
 
-Documentation/driver-api/connector.rst. What vmad needs of it is three structures: struct nlmsghdr,
-struct cn_msg, struct proc_event (linux/netlink.h, linux/connector.h, linux/cn_proc.h). pyroute2 has
-a socket for it, too, from 0.9 on: four times the CPU per event, 24 MiB of memory, and it does not
-survive a loss of events (0.9.7).
+Documentation/driver-api/connector.rst. pyroute2 opens it, joins and asks for events, from 0.9 on;
+Debian 12 has an earlier one, and there the same is done on a bare socket. Reading is ours in both
+cases, of three structures: struct nlmsghdr, struct cn_msg, struct proc_event (linux/netlink.h,
+linux/connector.h, linux/cn_proc.h). pyroute2 0.9.7 takes four times the CPU per event, and does not
+survive a loss of events.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 from vmad.sources.event_filter import attach
 
@@ -65,17 +67,28 @@ class Connector:
 
     def __init__(self) -> None:
         check_that_somebody_is_there()
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR)
+        subscriber = _pyroute2_socket()
+        if subscriber is None:
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_CONNECTOR)
+        else:
+            self._socket = socket.socket(fileno=os.dup(subscriber.fileno()))
         self._woken, self._wake = socket.socketpair()
         try:
             # before bind: what is queued in between counts too
             self._enlarge()
             attach(self._socket)
-            self._socket.bind((0, _CN_IDX_PROC))
-            self._listen()
+            if subscriber is None:
+                self._socket.bind((0, _CN_IDX_PROC))
+                self._listen()
+            else:
+                subscriber.bind()
+                subscriber.control(listen=True)
         except BaseException:
             self.close()
             raise
+        finally:
+            if subscriber is not None:
+                subscriber.close()  # ours is the same socket: it stays open, and asked for
 
     def _enlarge(self) -> None:
         """SO_RCVBUFFORCE needs CAP_NET_ADMIN; without it SO_RCVBUF gives what rmem_max allows."""
@@ -116,6 +129,17 @@ class Connector:
         """From any thread; an ``execs`` that waits ends. Twice does no harm."""
         self._wake.close()  # the other end is readable from now on
         self._socket.close()
+
+
+def _pyroute2_socket() -> Any:
+    """pyroute2's, not yet bound; None where it is not installed, or has none."""
+    try:
+        from pyroute2.netlink.connector.cn_proc import (  # noqa: PLC0415  24 MiB
+            ProcEventSocket,
+        )
+    except ImportError:
+        return None
+    return ProcEventSocket()
 
 
 def _execs(datagram: bytes) -> Iterator[int]:
