@@ -76,5 +76,5 @@ def test_lockdown_that_hides_the_kernel_from_bpf_is_named(
     log = f"76: (85) call bpf_probe_read_kernel#113\n{word}\nprocessed 12 insns\n"
     assert libbpf._why(errno.EINVAL, log, "6.10") == (
         "kernel lockdown (confidentiality) forbids BPF to read the kernel",
-        "boot without it, or with lockdown=integrity",
+        "boot without kernel lockdown, or with lockdown=integrity",
     )

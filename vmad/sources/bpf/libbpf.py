@@ -178,7 +178,7 @@ def _why(number: int, log: str, since: str) -> tuple[str, str]:
     if _NO_HELPER.search(log):
         return (
             "kernel lockdown (confidentiality) forbids BPF to read the kernel",
-            "boot without it, or with lockdown=integrity",
+            "boot without kernel lockdown, or with lockdown=integrity",
         )
     # the verifier's last words, without its statistics
     lines = [
