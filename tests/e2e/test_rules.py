@@ -123,7 +123,8 @@ def test_prometheus_evaluates_every_rule_without_an_error(scene: Scene) -> None:
 def test_both_sides_of_every_condition_have_data(scene: Scene, alert: Alert) -> None:
     for condition in alert.conditions:
         for side in condition.expressions:
-            assert scene.asked(side), side
+            # "unless … offset" asks for series that have just begun; here all have gone on for long
+            assert scene.asked(re.sub(r" unless \S+ offset \w+", "", side)), side
 
 
 @pytest.mark.parametrize("rule", FLEET.rules, ids=lambda rule: rule.name)
