@@ -55,12 +55,13 @@ def test_advice_is_carried_over(program: Path) -> None:
     assert (said(program, "flags") == expected) is MOVES
 
 
+@pytest.mark.skipif(not MOVES, reason="UFFDIO_MOVE came with 6.8")
 def test_a_huge_page_stays_whole(program: Path) -> None:
     """Unless somebody (khugepaged) holds it just then: then the kernel splits it and moves it."""
     kept = "6 to 1, error none, step 1, huge pages kept, 0 wrong bytes"
     answers = {said(program, "huge") for _ in range(10)}
-    assert (kept in answers) is MOVES
-    assert not MOVES or answers <= {kept, kept.replace("kept", "split")}
+    assert kept in answers
+    assert answers <= {kept, kept.replace("kept", "split")}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,8 @@ def test_a_pinned_page_in_the_middle_sends_all_home(program: Path) -> None:
 
 
 def test_without_a_vma_to_spare_nothing_changes(program: Path) -> None:
-    assert said(program, "at the limit") == "6 to 6, error ENOMEM, step 2, 0 wrong bytes"
+    expected = "6 to 6, error ENOMEM, step 2, 0 wrong bytes" if MOVES else TOO_OLD
+    assert said(program, "at the limit") == expected
 
 
 def test_eight_vmas_to_spare_are_enough(program: Path) -> None:
