@@ -15,6 +15,8 @@ import pytest
 from kernel_walks import WALKS, open_kernel_source
 from merge_watches import WATCHES
 
+from vmad.model.kernel import running_kernel
+from vmad.rules.rebuild import SINCE as MOVES_SINCE
 from vmad.sources.bpf.source import BpfSource
 
 
@@ -27,6 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out.add("open_coded")
     if not WATCHES:
         left_out.add("watches")
+    left_out.add("moves_not" if running_kernel().version[:2] >= MOVES_SINCE else "moves")
     out = [item for item in items if any(map(item.get_closest_marker, left_out))]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]

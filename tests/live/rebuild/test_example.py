@@ -55,7 +55,7 @@ def test_advice_is_carried_over(program: Path) -> None:
     assert (said(program, "flags") == expected) is MOVES
 
 
-@pytest.mark.skipif(not MOVES, reason="UFFDIO_MOVE came with 6.8")
+@pytest.mark.moves
 def test_a_huge_page_stays_whole(program: Path) -> None:
     """Unless somebody (khugepaged) holds it just then: then the kernel splits it and moves it."""
     kept = "6 to 1, error none, step 1, huge pages kept, 0 wrong bytes"
@@ -97,7 +97,7 @@ def test_without_address_space_nothing_changes(program: Path) -> None:
     assert answer.endswith("0 wrong bytes")
 
 
-@pytest.mark.skipif(not MOVES, reason="UFFDIO_MOVE came with 6.8")
+@pytest.mark.moves
 def test_a_thread_that_writes_all_the_while_loses_no_write(program: Path) -> None:
     """By itself, and by a system call that reads the page, through 200 rebuilds."""
     assert said(program, "others") == "counted right, lost 0, 0 wrong bytes"

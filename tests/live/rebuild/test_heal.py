@@ -16,14 +16,9 @@ from typing import NamedTuple
 
 import pytest
 
-from vmad.model.kernel import running_kernel
-from vmad.rules.rebuild import SINCE
-
 SOURCE = Path(__file__).with_name("mover.c")
-MOVES = running_kernel().version[:2] >= SINCE
 
 pytestmark = pytest.mark.bpf
-only_where_pages_move = pytest.mark.skipif(not MOVES, reason="UFFDIO_MOVE came with 6.8")
 
 
 class Report(NamedTuple):
@@ -100,14 +95,14 @@ def heal(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
-@pytest.mark.skipif(MOVES, reason="for kernels that cannot")
+@pytest.mark.moves_not
 def test_a_kernel_that_cannot_says_so(mover: Callable[..., Mover]) -> None:
     said = heal(mover(16).pid, "--rebuild")
     assert said.returncode == 0
     assert "cannot move pages between areas; UFFDIO_MOVE came with 6.8" in said.stdout
 
 
-@only_where_pages_move
+@pytest.mark.moves
 def test_what_was_predicted_is_reached_and_nothing_is_noticed(mover: Callable[..., Mover]) -> None:
     target = mover(400)
     before = target.ask()
@@ -125,7 +120,7 @@ def test_what_was_predicted_is_reached_and_nothing_is_noticed(mover: Callable[..
     assert after.vmas == before.vmas - 399
 
 
-@only_where_pages_move
+@pytest.mark.moves
 def test_short_stops_leave_a_vma_for_each_piece(mover: Callable[..., Mover]) -> None:
     target = mover(2000)
     before = target.ask()
@@ -146,7 +141,7 @@ def test_short_stops_leave_a_vma_for_each_piece(mover: Callable[..., Mover]) -> 
     assert (after.wrong, after.files) == (0, before.files)
 
 
-@only_where_pages_move
+@pytest.mark.moves
 def test_pages_that_a_child_shares_stay_with_their_vmas(mover: Callable[..., Mover]) -> None:
     target = mover(20)
     target.ask("fork")
@@ -192,7 +187,7 @@ for line in sys.stdin:
 """
 
 
-@only_where_pages_move
+@pytest.mark.moves
 @pytest.mark.parametrize("which", [0, 1], ids=["ptrace calls", "looks"])
 def test_the_death_of_the_tracer_at_any_step_loses_nothing(
     mover: Callable[..., Mover], which: int
@@ -230,7 +225,7 @@ def test_the_death_of_the_tracer_at_any_step_loses_nothing(
     assert target.after_more_work().row == 1
 
 
-@only_where_pages_move
+@pytest.mark.moves
 def test_a_target_that_is_killed_in_the_middle_ends_the_rebuild(
     mover: Callable[..., Mover],
 ) -> None:
@@ -250,7 +245,7 @@ def test_a_target_that_is_killed_in_the_middle_ends_the_rebuild(
     assert "is gone" in errors or "was killed" in errors
 
 
-@only_where_pages_move
+@pytest.mark.moves
 def test_without_the_right_to_a_userfaultfd_it_says_which(
     binary: Path,
 ) -> None:
