@@ -105,7 +105,7 @@ def test_a_kernel_that_cannot_says_so(mover: Callable[..., Mover]) -> None:
 @pytest.mark.moves
 def test_what_was_predicted_is_reached_and_nothing_is_noticed(mover: Callable[..., Mover]) -> None:
     target = mover(400)
-    before = target.ask()
+    before = target.after_more_work()
     plain = heal(target.pid)
     planned = heal(target.pid, "--rebuild")
     assert target.ask().row == before.row == 400
@@ -123,7 +123,7 @@ def test_what_was_predicted_is_reached_and_nothing_is_noticed(mover: Callable[..
 @pytest.mark.moves
 def test_short_stops_leave_a_vma_for_each_piece(mover: Callable[..., Mover]) -> None:
     target = mover(2000)
-    before = target.ask()
+    before = target.after_more_work()
     planned = json.loads(
         heal(target.pid, "--rebuild", "--max-stop", "4", "--format", "json").stdout
     )
