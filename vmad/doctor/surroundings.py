@@ -104,15 +104,26 @@ def _sysctls(proc: str) -> Iterator[Setting]:
         yield Setting(name, value, text)
 
 
+#: Python package -> what goes without it
+_PACKAGES = {
+    "numpy": "",
+    "prometheus_client": "",
+    "PyYAML": "configuration files",
+    "python-ptrace": "probe, heal --apply",
+    "pyroute2": "process events; before 0.9 vmad opens the socket itself",
+    "bcrypt": "users of --web.config.file",
+}
+
+
 def _versions() -> Iterator[Setting]:
     yield Setting("libbpf", _libbpf_version() or "not installed", "1.0 or later; package libbpf1")
     yield Setting("Python", platform.python_version(), f"vmad {__version__}")
-    for package in ("numpy", "prometheus_client"):
+    for package, use in _PACKAGES.items():
         try:
             found = version(package)
         except PackageNotFoundError:
             found = "not installed"
-        yield Setting(package, found, "")
+        yield Setting(package, found, use)
 
 
 def _libbpf_version() -> str | None:

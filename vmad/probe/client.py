@@ -6,6 +6,7 @@ python-ptrace is GPL-2.0-only, prometheus-client Apache-2.0: they must not meet 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -99,6 +100,11 @@ def rebuild(pid: int, runs: Sequence[tuple[int, int]], *, max_stop: float) -> It
 
 def _events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What the program says to a request, without its errors, which are raised."""
+    if importlib.util.find_spec("ptrace") is None:
+        raise VmadError(
+            "tracing needs the Python package ptrace, which is not installed",
+            "install Debian's python3-ptrace, or python-ptrace by pip",
+        )
     program = subprocess.Popen(
         [sys.executable, "-P", "-m", "vmad.probe"],
         stdin=subprocess.PIPE,

@@ -7,6 +7,7 @@ cannot do (asking for a client certificate without verifying it) is refused, nev
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import re
@@ -137,6 +138,11 @@ def read_web_config(path: str) -> WebSettings:
 def _read_users(section: _Mapping | None) -> Users | None:
     if section is None or not section.keys:
         return None
+    if importlib.util.find_spec("bcrypt") is None:
+        raise BadConfig(
+            f"{section.path}: users need the Python package bcrypt, which is not installed",
+            "install Debian's python3-bcrypt, or bcrypt by pip",
+        )
     says = "not a bcrypt hash (make one with `htpasswd -nBC 10 USER`)"
     hashes = {name: section.text(name, HASH, says) or "" for name in section.keys}
     for name, stored in hashes.items():

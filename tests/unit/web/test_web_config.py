@@ -238,3 +238,13 @@ def test_wrong_configuration_is_refused_with_file_line_and_what_is_allowed(
 def test_missing_configuration_is_one_line(config: Path) -> None:
     with pytest.raises(BadConfig, match=r"web\.yml: No such file or directory"):
         WebConfigFile(str(config))
+
+
+def test_users_without_bcrypt_name_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    path = tmp_path / "web.yml"
+    path.write_text("basic_auth_users: {eve: $2y$10$" + "a" * 53 + "}\n", encoding="utf-8")
+    with pytest.raises(BadConfig, match="python3-bcrypt"):
+        read_web_config(str(path))
