@@ -40,8 +40,9 @@ def ask(path: Path, what: str, *prefix: str) -> Reply:
         [*prefix, python, "-S", "-c", _ASK, str(path)],
         input=f"GET {what} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
         capture_output=True,
-        check=True,
+        check=False,
     )
+    assert ran.returncode == 0, ran.stderr.decode()
     return parse_reply(ran.stdout)
 
 
