@@ -80,12 +80,9 @@ static long plan_fresh(struct plan *plan, uint64_t *fresh)
 	const long flags = CALL_MAP_PRIVATE | CALL_MAP_ANONYMOUS | plan->map_flags;
 	uint64_t length = plan->end - plan->run, lead = plan->seed ? plan->run - plan->seed : 0;
 	uint64_t room = lead + length + PLAN_HUGE, head, i;
-	long place = call6(__NR_mmap, 0, room, 0, flags | CALL_MAP_NORESERVE, -1, 0), error;
+	long place, error;
 
-	if (place < 0)
-		return plan_fail(plan, PLAN_SEED, place);
-	head = place + lead + ((plan->run - place - lead) & (PLAN_HUGE - 1));
-	*fresh = head;
+	/* first, since the kernel would put the reservation into the very hole that the seed needs */
 	if (plan->seed) {
 		error = call6(__NR_mmap, plan->seed, plan->page, plan->prot,
 			      flags | CALL_MAP_FIXED_NOREPLACE, -1, 0);
@@ -93,17 +90,26 @@ static long plan_fresh(struct plan *plan, uint64_t *fresh)
 			call(__NR_munmap, error, plan->page, 0);
 			error = -CALL_EINVAL;
 		}
-		if (error >= 0) {
-			*(volatile char *)plan->seed = 1;
-			error = call6(__NR_mremap, plan->seed, plan->page, plan->page,
-				      CALL_MREMAP_MAYMOVE | CALL_MREMAP_FIXED, head - lead, 0);
-			if (error < 0)
-				call(__NR_munmap, plan->seed, plan->page, 0);
-		}
-	} else {
-		error = call6(__NR_mmap, head, length, plan->prot, flags | CALL_MAP_FIXED, -1, 0);
+		if (error < 0)
+			return plan_fail(plan, PLAN_SEED, error);
+		*(volatile char *)plan->seed = 1;
 	}
+	place = call6(__NR_mmap, 0, room, 0, flags | CALL_MAP_NORESERVE, -1, 0);
+	if (place < 0) {
+		if (plan->seed)
+			call(__NR_munmap, plan->seed, plan->page, 0);
+		return plan_fail(plan, PLAN_SEED, place);
+	}
+	head = place + lead + ((plan->run - place - lead) & (PLAN_HUGE - 1));
+	*fresh = head;
+	if (plan->seed)
+		error = call6(__NR_mremap, plan->seed, plan->page, plan->page,
+			      CALL_MREMAP_MAYMOVE | CALL_MREMAP_FIXED, head - lead, 0);
+	else
+		error = call6(__NR_mmap, head, length, plan->prot, flags | CALL_MAP_FIXED, -1, 0);
 	if (error < 0) {
+		if (plan->seed)
+			call(__NR_munmap, plan->seed, plan->page, 0);
 		call(__NR_munmap, place, room, 0);
 		return plan_fail(plan, PLAN_SEED, error);
 	}

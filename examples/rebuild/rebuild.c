@@ -120,9 +120,11 @@ int rebuild_areas(void *start, size_t length, struct rebuilt *result)
 		result = &unwanted;
 	memset(result, 0, sizeof(*result));
 	result->step = REBUILD_READ;
-	cuts = malloc(MAX_CUTS * sizeof(*cuts));
-	result->error = cuts ? read_areas(plan.run, plan.end, page, &cuts, &result->before, &first,
-					  &plan.seed) : ENOMEM;
+	/* MAP_NORESERVE: unlike the run, and so no part of it, should the kernel put it beside it */
+	cuts = mmap(NULL, MAX_CUTS * sizeof(*cuts), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	result->error = cuts == MAP_FAILED ? ENOMEM : read_areas(plan.run, plan.end, page, &cuts,
+								  &result->before, &first, &plan.seed);
 	if (!result->error)
 		result->error = advise(&plan, first.flags);
 	if (result->error)
@@ -143,7 +145,8 @@ int rebuild_areas(void *start, size_t length, struct rebuilt *result)
 	}
 	read_areas(plan.run, plan.end, page, &cuts, &result->after, &first, &ignored);
 out:
-	free(cuts);
+	if (cuts != MAP_FAILED)
+		munmap(cuts, MAX_CUTS * sizeof(*cuts));
 	errno = result->error;
 	return result->error ? -1 : 0;
 }

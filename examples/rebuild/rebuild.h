@@ -35,7 +35,7 @@ struct rebuilt {
  *
  * EBUSY: a page is pinned, or shared with a forked child that lives. EINVAL at REBUILD_REGISTER: a
  * kernel before 6.8. EPERM there: needs CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1. ENOMEM:
- * less than eight VMAs, or no address space, to spare.
+ * fewer than ten VMAs, or no address space, to spare.
  */
 int rebuild_areas(void *start, size_t length, struct rebuilt *result);
 

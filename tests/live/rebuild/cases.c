@@ -23,7 +23,7 @@
 #include "rebuild.h"
 
 enum { PIECES = 8, PAGES = 4 };
-#define BASE ((char *)0x200000000000)
+static char *BASE = (char *)0x200000000000;
 #define ELSEWHERE ((char *)0x280000000000)
 #define RW (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE)
@@ -221,8 +221,12 @@ int main(int argc, char **argv)
 	char flags[512];
 
 	page = sysconf(_SC_PAGESIZE);
+	if (!strcmp(name, "where the kernel maps")) { /* just above where its next mapping would go */
+		BASE = mmap(NULL, 2 * PIECES * PAGES * page, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		munmap(BASE, 2 * PIECES * PAGES * page);
+	}
 	make(strcmp(name, "huge") ? PAGES * page : 4UL << 20);
-	if (!strcmp(name, "plain")) {
+	if (!strcmp(name, "plain") || !strcmp(name, "where the kernel maps")) {
 		rebuild();
 	} else if (!strcmp(name, "natural offset") || !strcmp(name, "something below")) {
 		if (!strcmp(name, "something below"))
@@ -268,7 +272,7 @@ int main(int argc, char **argv)
 		fill_up(0);
 		rebuild();
 	} else if (!strcmp(name, "near the limit")) {
-		fill_up(8);
+		fill_up(10);
 		rebuild();
 	} else if (!strcmp(name, "without room")) {
 		unsigned long address_space = 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * mover PIECES [PAGES]: a target that notices what is done to it. Says its pid, then answers each line.
+ * mover PIECES [PAGES [near]]: a target that notices what is done to it. Says its pid, then answers each line.
  *
  * PIECES areas of PAGES pages lie in a row, half of each written to; every other one was moved in, so
  * that they are VMAs of their own. Three threads work there all the while: one reads what was written,
  * one adds and checks its sums, one lets the kernel write (pipes) and reads it back.
+ *
+ * near: where the kernel maps next, and not far from everything.
  *
  *   spoil   put copies in the place of every other piece, which are VMAs of their own once more
  *   fork    a child that lives, and shares all pages
@@ -25,7 +27,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define BASE ((char *)0x200000000000)
+static char *BASE = (char *)0x200000000000;
 #define ELSEWHERE ((char *)0x280000000000)
 
 static size_t page, length;
@@ -174,6 +176,10 @@ int main(int argc, char **argv)
 	pieces = argc > 1 ? atoi(argv[1]) : 64;
 	page = sysconf(_SC_PAGESIZE);
 	length = (argc > 2 ? atoi(argv[2]) : 8) * page;
+	if (argc > 3) {
+		BASE = mmap(NULL, pieces * length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		munmap(BASE, pieces * length);
+	}
 	make();
 	for (i = 0; i < 3; i++)
 		must(!pthread_create(&thread, NULL, work[i], NULL), "pthread_create");

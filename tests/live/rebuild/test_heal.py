@@ -36,9 +36,13 @@ class Report(NamedTuple):
 class Mover:
     """The running target."""
 
-    def __init__(self, binary: Path, pieces: int, **how: int) -> None:
+    def __init__(self, binary: Path, pieces: int, *more: str, **how: int) -> None:
         self.process = subprocess.Popen(
-            [binary, str(pieces)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how
+            [binary, str(pieces), *more],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            **how,
         )
         assert self.process.stdout is not None
         self.pid = int(self.process.stdout.readline())
@@ -81,8 +85,8 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mover(binary: Path) -> Iterator[Callable[..., Mover]]:
     running: list[Mover] = []
 
-    def start(pieces: int, **how: int) -> Mover:
-        running.append(Mover(binary, pieces, **how))
+    def start(pieces: int, *more: str) -> Mover:
+        running.append(Mover(binary, pieces, *more))
         return running[-1]
 
     yield start
@@ -118,6 +122,18 @@ def test_what_was_predicted_is_reached_and_nothing_is_noticed(mover: Callable[..
     assert "399 VMAs fewer (399 predicted)" in done.stdout
     assert (after.wrong, after.row, after.files) == (0, 1, before.files)
     assert after.vmas == before.vmas - 399
+
+
+@pytest.mark.moves
+def test_runs_where_the_kernel_maps_next_are_no_exception(mover: Callable[..., Mover]) -> None:
+    """The seed's hole is the one that the kernel would fill first."""
+    target = mover(40, "8", "near")
+    assert target.after_more_work().row == 40
+    done = heal(target.pid, "--rebuild", "--apply", "--max-stop", "500")
+    after = target.after_more_work()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (after.wrong, after.row) == (0, 1)
 
 
 @pytest.mark.moves
