@@ -28,6 +28,7 @@ from vmad.model.process import ProcessId
 from vmad.scan.explain import explain
 from vmad.sources.capture import CaptureSource
 from vmad.sources.cgroup import parse_cgroup
+from vmad.sources.counting import page_shift_of
 from vmad.sources.guest.btf import BadBtf, Btf, structure_sizes
 from vmad.sources.guest.kernel import NoTypes, find_anchors, find_banner, find_btf, find_build_ids
 from vmad.sources.guest.layout import NEEDED, OPTIONAL, WrongTypes, layout_of
@@ -67,7 +68,9 @@ def capture(content: bytes) -> None:
             list(source.summarise(processes))
             for process in processes:
                 table = source.table(process)
-                found = explain(table, source.kernel, source.max_map_count, source.kernel)
+                found = explain(
+                    table, source.kernel, source.max_map_count, page_shift=page_shift_of(source)
+                )
                 list(explain_text(found, Style(), Context(None, None, {}, None, True)))
         finally:
             source.close()
@@ -97,7 +100,8 @@ def maps(content: bytes) -> None:
     with suppress(VmadError):
         table_of(
             ProcessId(1, 1), comm="c", read=read, kernel=KERNEL, shared_devices=NO_DEVICES,
-            names_exist=True, hints=lambda a, b, c: np.zeros(len(a), np.int64),
+            names_exist=True, heap_differs_unseen=True,
+            hints=lambda a, b, c: np.zeros(len(a), np.int64),
         )  # fmt: skip
     parsed(content, NO_DEVICES)
     with suppress(ValueError):

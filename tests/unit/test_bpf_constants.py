@@ -177,7 +177,7 @@ def test_settings_are_laid_out_as_the_programs_read_them() -> None:
     text = layout.settings(KernelInfo("6.18.44"), 0x1234, tables, 1 << 16)
     assert text[:8] == (0x1234).to_bytes(8, "little")
     assert text[-512:] == tables[0] + tables[1]
-    masks = flags.high_masks((6, 18))
+    masks = flags.high_masks((6, 18), "x86_64")
     high = np.frombuffer(text, "<u8", layout.HIGH_FLAGS, 8)
     bits = np.frombuffer(text, "<u4", layout.HIGH_FLAGS, 8 + high.nbytes)
     assert dict(zip(high.tolist(), bits.tolist(), strict=True)) == {0: 0} | {

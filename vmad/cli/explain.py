@@ -107,7 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
         progress.step(f"vmad: judging {arguments.pid}")
         kernel = judged_as(source, arguments.kernel)
         explanation = explain(
-            table, source.kernel, source.max_map_count, kernel, page_shift_of(source)
+            table,
+            source.kernel,
+            source.max_map_count,
+            kernel,
+            page_shift=page_shift_of(source),
         )
         pages, samples = None, {}
         notes = [fallback_note(arguments, source)]

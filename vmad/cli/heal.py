@@ -31,6 +31,7 @@ from vmad.rules.rebuild import RebuildRules
 from vmad.rules.rebuild_runs import rebuild_runs
 from vmad.rules.runs import recoverable
 from vmad.rules.stock import StockRules
+from vmad.sources.counting import page_shift_of
 from vmad.sources.source import Source
 
 
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.max_stop = arguments.max_stop or DEFAULT_MAX_STOP
         process = find_process(source, arguments.pid)
         table = source.table(process)
-        plan = _plan(table, source)
+        plan = plan_of(table, source)
         limit = source.max_map_count
         if not arguments.apply or not plan.boundaries:
             return _tell_plan(arguments, table.comm, plan, limit)
@@ -96,7 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
     return _tell_result(arguments, table.comm, plan, result, after)
 
 
-def _plan(table: VmaTable, source: Source) -> Plan:
+def plan_of(table: VmaTable, source: Source) -> Plan:
+    """What would be done."""
     rules, rebuild = StockRules(source.kernel), RebuildRules(source.kernel)
     certain = table.evidence is Evidence.KERNEL
     wanted = Verdict.MERGEABLE if certain else Verdict.UNKNOWN
@@ -104,7 +106,14 @@ def _plan(table: VmaTable, source: Source) -> Plan:
     boundaries = [start for start, facts in upper if rules.judge(facts).verdict is wanted]
     stop = expected_stop(len(boundaries), table.map_count, table.evidence)
     saved = rebuild_runs(table, rebuild).saved if certain and rebuild.possible else 0
-    return Plan(boundaries, recoverable(table, rules), table.map_count, certain, stop, saved)
+    return Plan(
+        boundaries,
+        recoverable(table, rules, page_shift_of(source)),
+        table.map_count,
+        certain,
+        stop,
+        saved,
+    )
 
 
 def _tell_plan(arguments: argparse.Namespace, comm: str, plan: Plan, limit: int | None) -> int:

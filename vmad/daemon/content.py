@@ -141,6 +141,7 @@ class DaemonContent:
         from vmad.export.explain_json import explain_json  # noqa: PLC0415
         from vmad.scan.explain import explain  # noqa: PLC0415
         from vmad.scan.host_limits import HostLimits  # noqa: PLC0415
+        from vmad.sources.counting import page_shift_of  # noqa: PLC0415
         from vmad.sources.host_limits import limit_origin_of, vma_cost_of  # noqa: PLC0415
 
         source = self._source()
@@ -152,7 +153,9 @@ class DaemonContent:
             raise ProcessGone(f"process {pid} is gone")
         if pairs:  # it may have executed a setuid program in between
             self._check(viewer, pid)
-        explanation = explain(table, source.kernel, source.max_map_count)
+        explanation = explain(
+            table, source.kernel, source.max_map_count, page_shift=page_shift_of(source)
+        )
         return explain_json(
             explanation,
             limits=HostLimits(vma_cost_of(source), limit_origin_of(source)),

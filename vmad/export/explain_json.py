@@ -17,7 +17,7 @@ from vmad.export.other_limits_text import bound_object
 from vmad.export.printable import utf8
 from vmad.export.scan_json import kernel_object, kinds_object, origin_object, vma_cost_object
 from vmad.model.facts import flags_differing
-from vmad.model.flags import CANONICAL_CODES
+from vmad.model.flags import canonical_codes
 from vmad.model.table import perms_text
 from vmad.model.verdict import Judgement, Verdict
 from vmad.scan.explain import Explanation, cause_counts
@@ -122,24 +122,24 @@ def judgement_object(judgement: Judgement) -> dict[str, Any]:
     return thing
 
 
-def differing_codes(facts: int) -> list[str]:
-    """Two-letter codes of the flags that differ between the two VMAs, as smaps names them."""
+def differing_codes(facts: int, machine: str) -> list[str]:
+    """Codes of the flags that differ between the two VMAs, as smaps of that machine has them."""
     differing = flags_differing(facts)
-    return [code for bit, code in sorted(CANONICAL_CODES.items()) if differing >> bit & 1]
+    return [code for bit, code in sorted(canonical_codes(machine).items()) if differing >> bit & 1]
 
 
-def _of_case(case: PairCase) -> str:
+def _of_case(case: PairCase, machine: str) -> str:
     thing = {
         "stock": judgement_object(case.stock),
         "relaxed": judgement_object(case.relaxed),
-        "flags_differ": differing_codes(case.facts),
+        "flags_differ": differing_codes(case.facts, machine),
     }
     return json.dumps(thing)[1:]
 
 
 def _chunks(explanation: Explanation, pages: PairPages) -> Iterator[Sequence[str]]:
     rows, upper = explanation.table.rows, explanation.pairs.upper
-    of_case = [_of_case(case) for case in explanation.pairs.cases]
+    of_case = [_of_case(case, explanation.kernel.machine) for case in explanation.pairs.cases]
     perms = [perms_text(bits) for bits in range(16)]
     for first in range(0, len(upper), CHUNK):
         b = rows[upper[first : first + CHUNK]]

@@ -9,7 +9,7 @@ from vmad.export.explain_json import PairPages
 from vmad.export.quantities import count, counted, size
 from vmad.export.style import Style
 from vmad.export.text_table import aligned
-from vmad.model.flags import CANONICAL_CODES, canonical, high_masks
+from vmad.model.flags import canonical, canonical_codes, high_masks
 from vmad.model.table import perms_text
 from vmad.model.verdict import Direction, Judgement, Verdict
 from vmad.scan.explain import Explanation
@@ -27,12 +27,14 @@ def pairs_text(
     """Lines; ``limit`` bounds the number of pairs, None lists all."""
     pairs, rows = explanation.pairs, explanation.table.rows
     shown = len(pairs) if limit is None else min(limit, len(pairs))
-    masks = high_masks(explanation.kernel.version[:2], explanation.kernel.machine)
+    kernel = explanation.kernel
+    masks = high_masks(kernel.version[:2], kernel.machine)
+    codes = canonical_codes(kernel.machine)
     header = ["BOUNDARY", "LOWER", "SIZE", "UPPER", "SIZE", "STOCK", "PATCHED", "DETAIL"]
     listed = [header]
     for row, number in zip(pairs.upper[:shown].tolist(), pairs.case[:shown].tolist(), strict=True):
         a, b, case = rows[row - 1], rows[row], pairs.cases[number]
-        detail = [_flags(int(a["flags"]), int(b["flags"]), masks)]
+        detail = [_flags(int(a["flags"]), int(b["flags"]), masks, codes)]
         if not explanation.table.has_flags:
             detail = []
         found = (pages or {}).get(int(b["start"]))
@@ -66,12 +68,12 @@ def _verdict(judgement: Judgement) -> str:
     return f"{judgement.verdict.value}: {', '.join(judgement.reasons)}"
 
 
-def _flags(a: int, b: int, masks: dict[str, int]) -> str:
+def _flags(a: int, b: int, masks: Mapping[str, int], names: Mapping[int, str]) -> str:
     """("upper +hg -ac"): the flags that the upper VMA has more and fewer than the lower."""
     lower, upper = canonical(a, masks), canonical(b, masks)
     codes = [
         f"{'+' if upper >> bit & 1 else '-'}{code}"
-        for bit, code in sorted(CANONICAL_CODES.items())
+        for bit, code in sorted(names.items())
         if (lower ^ upper) >> bit & 1
     ]
     return f"upper {' '.join(codes)}" if codes else ""

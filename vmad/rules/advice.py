@@ -133,6 +133,10 @@ TOGGLE_UNWRITTEN = _any(
     "Make the kernel try on the side that was never written to.",
     "list_is_singular of an empty chain in is_mergeable_anon_vma, up to 6.15",
 )
+SAME_ORIGIN = _any(
+    "Take both sides from mmap(MAP_ANONYMOUS), not one of them from brk or /dev/zero.",
+    "arch/arm64/include/asm/page.h, VM_DATA_DEFAULT_FLAGS; mman.h, arch_calc_vm_flag_bits",
+)
 COARSER_MPROTECT = _any(
     "Change protections in larger pieces and keep memory of one protection together, a pool for "
     "each, instead of alternating within one area.",

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vmad.model.flags import CANONICAL_CODES
+from vmad.architecture.known import ARCHITECTURES
+from vmad.model.flags import canonical_codes
 from vmad.rules import advice as a
 from vmad.rules import runtime_advice as r
 from vmad.rules.advice import Advice
@@ -32,6 +33,10 @@ class Reason:
 _ANON_VMA_TEST = "mm/vma.c, is_mergeable_anon_vma"
 _VMA_TEST = "mm/vma.c, is_mergeable_vma"
 _PGOFF_TEST = "mm/vma.c, can_vma_merge_before and can_vma_merge_after"
+
+
+#: (canonical bit, code) of every flag of every architecture
+_CODES = {item for each in ARCHITECTURES for item in canonical_codes(each.machine).items()}
 
 
 def _flag_reason(code: str) -> Reason:
@@ -98,7 +103,7 @@ _REASONS = (
     ),
     *(
         _flag_reason(code)
-        for _, code in sorted(CANONICAL_CODES.items(), key=lambda flag: (flag[1] == "ac", flag))
+        for _, code in sorted(_CODES, key=lambda flag: (flag[1] == "ac", flag))
         if code in FLAG_REASONS
     ),
     Reason(

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from vmad.model import facts as f
 from vmad.model.facts import AnonVma
-from vmad.model.flags import ACCESS, ACCOUNT, CANONICAL_CODES
+from vmad.model.flags import ACCESS, ACCOUNT
 from vmad.model.kernel import KernelInfo
 from vmad.model.verdict import Judgement
 from vmad.rules.eras import Era
@@ -91,16 +92,17 @@ def anon_vmas(facts: int) -> AnonVmas | None:
     return AnonVmas(AnonVma(a), AnonVma(b), same, None if hidden else exclusive)
 
 
-def flag_reasons(differing: int) -> list[str]:
+def flag_reasons(differing: int, codes: Mapping[int, str]) -> list[str]:
     """("vm_flags:access", …) for canonical flags that differ; "vm_flags:ac" last.
 
+    ``codes`` is what flags.canonical_codes() gives for the kernel's machine.
     VM_ACCOUNT comes last because it follows from the others: mmap derives it from the access and
     from MAP_NORESERVE (mm/mmap.c, accountable_mapping).
     """
     names = ["vm_flags:access"] if differing & ACCESS else []
     names += [
         f"vm_flags:{code}"
-        for bit, code in sorted(CANONICAL_CODES.items())
+        for bit, code in sorted(codes.items())
         if differing & ~(ACCESS | ACCOUNT) & 1 << bit
     ]
     if differing & ACCOUNT:
@@ -108,13 +110,13 @@ def flag_reasons(differing: int) -> list[str]:
     return names
 
 
-def blockers(facts: int, era: Era) -> list[str]:
+def blockers(facts: int, era: Era, codes: Mapping[int, str]) -> list[str]:
     """Reasons that block on stock and patched kernels alike, without the anon_vma's and pgoff's.
 
     A condition that was seen to differ blocks, whatever else was not seen.
     """
     names = ["VM_SPECIAL"] if facts & f.SPECIAL else []
-    names += flag_reasons(f.flags_differing(facts) & ~era.ignored_flags)
+    names += flag_reasons(f.flags_differing(facts) & ~era.ignored_flags, codes)
     names += [
         name
         for bit, name in (

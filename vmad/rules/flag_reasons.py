@@ -30,7 +30,6 @@ _NONE_KNOWN = (a.RAISE_LIMIT,)
 
 #: by code of smaps VmFlags; the access flags rd, wr, ex are one reason, "vm_flags:access"
 FLAG_REASONS: dict[str, FlagReason] = {
-    "mr": FlagReason("VM_MAYREAD", "may ever be made readable", _NONE_KNOWN),
     "mw": FlagReason("VM_MAYWRITE", "may ever be made writable", _NONE_KNOWN),
     "me": FlagReason("VM_MAYEXEC", "may ever be made executable", _NONE_KNOWN),
     "sl": FlagReason("VM_SEALED", "is sealed against changes (mseal, kernel 6.10)", (a.UNSEAL,)),
@@ -44,7 +43,9 @@ FLAG_REASONS: dict[str, FlagReason] = {
     "uw": FlagReason("VM_UFFD_WP", "reports writes to a userfaultfd", _UFFD),
     "ui": FlagReason("VM_UFFD_MINOR", "reports minor faults to a userfaultfd", _UFFD),
     "ur": FlagReason("VM_UFFD_RWP", "reports reads and writes to a userfaultfd", _UFFD),
-    "ss": FlagReason("VM_SHADOW_STACK", "is a shadow stack (x86, kernel 6.6)", _NONE_KNOWN),
+    "ss": FlagReason(
+        "VM_SHADOW_STACK", "is a shadow stack (x86 from 6.6, arm64 from 6.13)", _NONE_KNOWN
+    ),
     "gu": FlagReason(
         "VM_MAYBE_GUARD",
         "may hold guard regions; kernels that have this flag merge all the same",
@@ -72,12 +73,22 @@ FLAG_REASONS: dict[str, FlagReason] = {
     "pkey": FlagReason("VM_PKEY_BIT0..3", "has that protection key", (a.POOL_PER_PKEY,)),
     "??": FlagReason("(a flag without a name)", "has a flag that smaps does not name", _NONE_KNOWN),
     "ar": FlagReason("VM_ARCH_1", "has a flag of this processor architecture", _NONE_KNOWN),
+    "bt": FlagReason(
+        "VM_ARM64_BTI", "is code that only marked instructions may jump to (arm64, PROT_BTI)",
+        _NONE_KNOWN,
+    ),
     "sd": FlagReason(
         "VM_SOFTDIRTY",
         "is soft-dirty as a whole; no kernel since 5.10 compares that",
         _NONE_KNOWN,
     ),
     "mt": FlagReason("VM_MTE", "uses memory tags (arm64, PROT_MTE)", _NONE_KNOWN),
+    "mt_allowed": FlagReason(
+        "VM_MTE_ALLOWED",
+        "could use memory tags (arm64): the heap and the stack always could, what mmap gives only "
+        "on a processor with tags, /dev/zero never",
+        (a.SAME_ORIGIN,),
+    ),
     "hg": FlagReason(
         "VM_HUGEPAGE",
         "has the advice MADV_HUGEPAGE",

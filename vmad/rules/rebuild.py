@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from vmad.model.flags import canonical_codes
 from vmad.model.kernel import KernelInfo
 from vmad.model.verdict import Direction, Judgement, Verdict
 from vmad.rules.conditions import JUDGEMENTS_REMEMBERED, blockers, open_questions
@@ -29,6 +30,7 @@ class RebuildRules:
     def __init__(self, kernel: KernelInfo) -> None:
         self.kernel = kernel
         self.era: Era = era_of(kernel.version)
+        self._codes = canonical_codes(kernel.machine)
         self._remembered = lru_cache(maxsize=JUDGEMENTS_REMEMBERED)(self._decide)
 
     @property
@@ -41,7 +43,7 @@ class RebuildRules:
         return self._remembered(facts)
 
     def _decide(self, facts: int) -> Judgement:
-        reasons = blockers(facts, self.era)
+        reasons = blockers(facts, self.era, self._codes)
         if reasons:
             return Judgement(Verdict.BLOCKED, tuple(reasons))
         questions = open_questions(facts, self.era, pgoff_matters=False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from vmad.model import facts as f
+from vmad.model.flags import canonical_codes
 from vmad.model.kernel import KernelInfo
 from vmad.model.verdict import Direction, Judgement, Verdict
 from vmad.rules.conditions import (
@@ -32,6 +33,7 @@ class RelaxedRules:
     def __init__(self, kernel: KernelInfo) -> None:
         self.kernel = kernel
         self.era: Era = era_of(kernel.version)
+        self._codes = canonical_codes(kernel.machine)
         self._remembered = lru_cache(maxsize=JUDGEMENTS_REMEMBERED)(self._decide)
 
     def judge(self, facts: int) -> Judgement:
@@ -40,7 +42,7 @@ class RelaxedRules:
 
     def _decide(self, facts: int) -> Judgement:
         avs = anon_vmas(facts)
-        reasons = blockers(facts, self.era)
+        reasons = blockers(facts, self.era, self._codes)
         reasons += surviving_reasons(facts, avs)
         if reasons:
             return Judgement(Verdict.BLOCKED, tuple(reasons))

@@ -77,7 +77,7 @@ def hard_differences(facts: npt.NDArray[np.uint64], ignored_flags: int) -> npt.N
     return differing
 
 
-def recoverable(table: VmaTable, rules: Rules, page_shift: int = 12) -> int | None:
+def recoverable(table: VmaTable, rules: Rules, page_shift: int) -> int | None:
     """VMAs that would vanish if every run merged as far as ``rules`` let it.
 
     None when the evidence leaves any pair of the table undecided under these rules.

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from vmad.model import facts as f
 from vmad.model.facts import AnonVma
+from vmad.model.flags import canonical_codes
 from vmad.model.kernel import KernelInfo
 from vmad.model.verdict import Direction, Judgement, Verdict
 from vmad.rules.conditions import (
@@ -31,6 +32,7 @@ class StockRules:
     def __init__(self, kernel: KernelInfo) -> None:
         self.kernel = kernel
         self.era: Era = era_of(kernel.version)
+        self._codes = canonical_codes(kernel.machine)
         self._remembered = lru_cache(maxsize=JUDGEMENTS_REMEMBERED)(self._decide)
 
     def judge(self, facts: int) -> Judgement:
@@ -39,7 +41,7 @@ class StockRules:
 
     def _decide(self, facts: int) -> Judgement:
         avs = anon_vmas(facts)
-        reasons = blockers(facts, self.era)
+        reasons = blockers(facts, self.era, self._codes)
         reasons += anon_vma_reasons(avs)
         reasons += pgoff_reasons(facts, avs)
         if reasons:

@@ -21,7 +21,6 @@ from vmad.rules.stock import StockRules
 from vmad.scan.judged_pairs import JudgedPairs, judge_pairs
 from vmad.scan.repeats import Indices, Repeat, find_repeats
 from vmad.scan.snapshot import Recoverable
-from vmad.sources.counting import PAGE_SHIFT
 
 #: VMAs that no pair accounts for are counted under their kind; these have a name in maps
 NAMED_KINDS = (Kind.FILE, Kind.FILE_DELETED, Kind.SHARED_MEMORY)
@@ -93,7 +92,8 @@ def explain(
     kernel: KernelInfo,
     max_map_count: int | None,
     judged_as: KernelInfo | None = None,
-    page_shift: int = PAGE_SHIFT,
+    *,
+    page_shift: int,
 ) -> Explanation:
     """Analyse one address space by the rules of ``judged_as`` (the kernel's own by default).
 

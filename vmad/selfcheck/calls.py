@@ -9,6 +9,8 @@ import mmap
 import os
 import struct
 
+from vmad.architecture.known import needed
+
 PAGE = mmap.PAGESIZE
 HALF = 4 * PAGE
 #: A is [BASE, B), B is [B, END): far from the kernel's own area, nothing else is a neighbour
@@ -22,14 +24,6 @@ RW = READ | WRITE
 PRIVATE, DROPPABLE, ANON, FIXED_NOREPLACE = 2, 8, 0x20, 0x100000
 GROWSDOWN, NORESERVE, STACK = 0x100, 0x4000, 0x20000
 _MAYMOVE_FIXED, _DONTUNMAP = 3, 4
-_X86 = os.uname().machine == "x86_64"
-_NR = dict(
-    zip(
-        ("mbind", "userfaultfd", "mlock2", "mseal", "pkey_alloc", "pkey_mprotect"),
-        (237, 323, 325, 462, 330, 329) if _X86 else (235, 282, 284, 462, 289, 288),
-        strict=True,
-    )
-)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = _libc.mremap.restype = ctypes.c_void_p
@@ -53,7 +47,8 @@ def _checked(result: int | None, what: str) -> int:
 def system_call(name: str, *arguments: int) -> int:
     """A call that the C library may lack. Raises OSError."""
     padded = (*arguments, 0, 0, 0, 0, 0, 0)[:6]
-    return _checked(_libc.syscall(_NR[name], *padded), name)
+    calls = needed(os.uname().machine, "selfcheck").calls
+    return _checked(_libc.syscall(getattr(calls, name), *padded), name)
 
 
 def map_memory(at: int, size: int, prot: int = RW, flags: int = PRIVATE, fd: int = -1) -> None:

@@ -32,7 +32,7 @@ class Counting:
     ``page_shift`` is log2 of the page size of the machine that the tables come from.
     """
 
-    def __init__(self, kernel: KernelInfo, page_shift: int = PAGE_SHIFT) -> None:
+    def __init__(self, kernel: KernelInfo, page_shift: int) -> None:
         self._page_shift = page_shift
         self._stock = StockRules(kernel)
         self._relaxed = RelaxedRules(kernel)

@@ -50,7 +50,7 @@ class TablesSource:
 
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """Count the tables."""
-        counting = Counting(self.kernel)
+        counting = Counting(self.kernel, 12)
         for process in processes:
             yield counting.summary(self.table(process))
 

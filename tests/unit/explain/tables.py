@@ -60,6 +60,8 @@ def table_of(
     comm: str = "redis-server",
     evidence: Evidence = Evidence.KERNEL,
     mm: int = 1,
+    *,
+    page_shift: int = 12,
 ) -> VmaTable:
     """The areas one above the other."""
     areas = list(areas)
@@ -70,7 +72,7 @@ def table_of(
         at += area.gap
         row = rows[number]
         row["start"], row["end"] = at, at + area.size
-        row["pgoff"] = at >> 12
+        row["pgoff"] = at >> page_shift
         row["perms"], row["kind"] = area.perms_bits, area.row_kind
         row["flags"] = area.perms_bits & 7
         if area.facts is not None:

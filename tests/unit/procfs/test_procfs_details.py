@@ -67,8 +67,16 @@ def smaps_of(*records: tuple[Line, str, dict[str, int]]) -> bytes:
 A, B = Line(0x10000, 0x11000), Line(0x11000, 0x12000)
 
 
-def facts_of(a: str, b: str, kernel: KernelInfo = K618, **fields: int) -> int:
-    smaps = parse_smaps([smaps_of((A, a, {}), (B, b, fields))], kernel)
+def facts_of(
+    a: str,
+    b: str,
+    kernel: KernelInfo = K618,
+    *,
+    lower: Line = A,
+    unseen: bool = False,
+    **fields: int,
+) -> int:
+    smaps = parse_smaps([smaps_of((lower, a, {}), (B, b, fields))], kernel)
     table = table_of(
         ProcessId(1, 1),
         comm="x",
@@ -76,6 +84,7 @@ def facts_of(a: str, b: str, kernel: KernelInfo = K618, **fields: int) -> int:
         kernel=kernel,
         shared_devices=np.zeros(0, np.uint64),
         names_exist=False,
+        heap_differs_unseen=unseen,
         hints=lambda *_: np.zeros(1, np.int64),
     )
     return int(table.rows["facts"][1])
@@ -110,6 +119,22 @@ def test_flags_that_differ_are_named_and_known() -> None:
 
 def test_a_protection_key_is_a_flag_that_differs() -> None:
     assert f.flags_differing(facts_of("rd", "rd", ProtectionKey=2)) == 1 << 22
+
+
+def test_an_arm_kernels_flags_are_its_own() -> None:
+    arm = KernelInfo("6.18.3", "aarch64")
+    text = smaps_of((A, "rd bt mt ss", {}), (B, "rd", {"ProtectionKey": 5}))
+
+    assert parse_smaps([text], arm).flags.tolist() == [1 | 1 << 24 | 1 << 36 | 1 << 38, 1 | 5 << 32]
+
+
+def test_a_flag_of_the_heap_that_smaps_hides_leaves_its_pairs_open() -> None:
+    heap = Line(A.start, A.end, name=b"[heap]")
+    arm = KernelInfo("6.18.3", "aarch64")
+
+    assert facts_of("rd wr", "rd wr", arm, lower=heap, unseen=True) & f.UNKNOWN_FLAGS
+    assert not facts_of("rd wr", "rd wr", arm, lower=heap) & f.UNKNOWN_FLAGS
+    assert not facts_of("rd wr", "rd wr", arm, unseen=True) & f.UNKNOWN_FLAGS
 
 
 def test_an_unnamed_flag_on_one_side_differs_on_both_it_stays_unknown() -> None:

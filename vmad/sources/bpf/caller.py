@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from vmad.architecture.known import running
 from vmad.errors import EvidenceUnavailable
 from vmad.model.process import ProcessId
 from vmad.sources.bpf.libbpf import BTF_PATH
@@ -36,8 +37,6 @@ SETTINGS: Final = np.dtype(
         ("boot_offset", "<i8"),
     ]
 )
-
-_ENTRY: Final = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,9 @@ def functions() -> bytes:
 
 def watchable(calls: Collection[str]) -> frozenset[str]:
     """Those of these system calls whose functions this kernel has. Raises EvidenceUnavailable."""
-    entry = _ENTRY.get(os.uname().machine)
-    if entry is None:
+    architecture = running()
+    if architecture is None:
         raise EvidenceUnavailable(f"not known on {os.uname().machine}")
+    entry = architecture.call_prefix
     names = functions()
     return frozenset(call for call in calls if f"\0{entry}{call}\0".encode() in names)

@@ -16,6 +16,8 @@ __noinline int canonical_flags(u64 raw)
 
 	if (!walk)
 		return 0;
+	/* no VMA lacks VM_MAYREAD, whose place is taken; one that did would not be like another */
+	result |= (raw >> FLAG_MAYREAD_BIT & 1) << FLAG_UNNAMED_BIT;
 	if (high) {
 		for (i = 0; i < HIGH_FLAGS; i++) {
 			u64 mask = settings.high_mask[i];

@@ -23,6 +23,7 @@ from vmad.sources.procfs.allocator import keep_freed_memory
 from vmad.sources.procfs.anon_names import anon_names_exist
 from vmad.sources.procfs.census import ProcessList
 from vmad.sources.procfs.living import place_of
+from vmad.sources.procfs.memory_tags import heap_differs_unseen
 from vmad.sources.procfs.pairs import facts_of_keys
 from vmad.sources.procfs.reader import Filled, MapsReader, gate_line, new_buffer
 from vmad.sources.procfs.rights import explained, missing_right
@@ -65,6 +66,7 @@ class ProcfsSource:
         self._gate = gate_line(proc)
         self._reads = BoundedReads(workers, deadline)
         self._names_exist = anon_names_exist()
+        self._heap_differs_unseen = heap_differs_unseen(self.kernel.machine)
         self._numa = os.path.exists(f"{proc}/self/numa_maps")
         unknown = f.MAPS_UNKNOWN if self._numa else f.MAPS_UNKNOWN & ~f.UNKNOWN_POLICY
         self._facts: list[int] = facts_of_keys(unknown).tolist()
@@ -263,5 +265,6 @@ class ProcfsSource:
             kernel=self.kernel,
             shared_devices=self._devices,
             names_exist=self._names_exist,
+            heap_differs_unseen=self._heap_differs_unseen,
             hints=page_hints,
         )

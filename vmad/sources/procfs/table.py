@@ -12,10 +12,12 @@ import numpy.typing as npt
 from vmad.model import facts as f
 from vmad.model.flags import VM_SPECIAL, canonical, high_masks
 from vmad.model.kernel import KernelInfo
+from vmad.model.kinds import Kind
 from vmad.model.process import Evidence, ProcessId
 from vmad.model.table import VMA_ROW, VmaTable
 from vmad.sources.procfs.maps import MapsColumns, parse_maps
 from vmad.sources.procfs.numa_maps import compare_policies
+from vmad.sources.procfs.pagemap import PAGE_SHIFT
 from vmad.sources.procfs.pairs import facts_of_keys, find_pairs
 from vmad.sources.procfs.smaps import UNNAMED, Smaps
 from vmad.sources.procfs.text import PAD, U64, Index
@@ -52,12 +54,14 @@ def table_of(
     kernel: KernelInfo,
     shared_devices: U64,
     names_exist: bool,
+    heap_differs_unseen: bool,
     hints: Callable[[U64, U64, U64], npt.NDArray[np.int64]],
 ) -> VmaTable:
     """Put the evidences together.
 
     ``hints(starts, boundaries, ends)`` gives four hint bits per pair from pagemap; it is asked
-    only when there is no smaps, which says the same of every page.
+    only when there is no smaps, which says the same of every page. ``heap_differs_unseen``: see
+    memory_tags.
     """
     columns = parsed(read.lines, shared_devices)
     kept = np.flatnonzero(~(columns.gate | columns.malformed))
@@ -65,7 +69,7 @@ def table_of(
     rows["start"], rows["end"] = columns.start[kept], columns.end[kept]
     rows["perms"], rows["kind"] = columns.perms[kept], columns.kind[kept]
     with_file = np.flatnonzero(columns.file[kept])
-    rows["pgoff"][with_file] = columns.offsets(kept[with_file]) >> np.uint64(12)
+    rows["pgoff"][with_file] = columns.offsets(kept[with_file]) >> np.uint64(PAGE_SHIFT)
     rows["file"][with_file] = _file_ids(columns, kept[with_file])
 
     b, keys = find_pairs(columns, np.ones(len(columns), np.bool_), names_exist)
@@ -73,6 +77,9 @@ def table_of(
     if read.smaps is not None:
         rows["flags"] = read.smaps.flags[kept]
         _see_flags(facts, read.smaps, b, kernel)
+        if heap_differs_unseen:
+            of_kernel = np.isin(columns.kind, (Kind.HEAP, Kind.STACK))
+            facts |= (of_kernel[b - 1] ^ of_kernel[b]) * np.uint64(f.UNKNOWN_FLAGS)
     elif len(b):
         bits = hints(columns.start[b - 1], columns.start[b], columns.end[b])
         facts |= bits.astype(np.uint64) << np.uint64(f.A_FAULTED.bit_length() - 1)

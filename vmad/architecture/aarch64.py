@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""64-bit Arm."""
+
+from __future__ import annotations
+
+from vmad.architecture.architecture import Architecture, Emulator, SystemCalls
+from vmad.architecture.common_flags import common_flags
+
+
+def high_flags(release: tuple[int, int]) -> dict[str, int]:
+    """Memory tags, permission keys, guarded control stacks (include/linux/mm.h).
+
+    - VM_MTE and VM_MTE_ALLOWED (5.10, "arm64: mte: Add PROT_MTE support to mmap() and
+      mprotect()"): VM_HIGH_ARCH_0 and 1; since 6.12 VM_HIGH_ARCH_4 and 5 ("arm64: re-order MTE
+      VM_ flags"), for the keys to have the first bits, as on x86
+    - VM_PKEY_BIT0..2 (6.12, permission overlays: FEAT_S1POE has eight keys)
+    - VM_SHADOW_STACK (6.13, guarded control stacks): VM_HIGH_ARCH_6
+    """
+    masks = common_flags(release)
+    tags = 36 if release >= (6, 12) else 32
+    masks["mt"] = 1 << tags
+    masks["mt_allowed"] = 1 << (tags + 1)
+    if release >= (6, 12):
+        masks["pkey"] = 7 << 32
+    if release >= (6, 13):
+        masks["ss"] = 1 << 38
+    return masks
+
+
+AARCH64 = Architecture(
+    machine="aarch64",
+    title="64-bit Arm",
+    page_shifts=(12, 14, 16),
+    # include/uapi/asm-generic/unistd.h
+    calls=SystemCalls(
+        exit=93, kcmp=272, madvise=233, map_shadow_stack=453, mbind=235, mlock2=284, mmap=222,
+        mprotect=226, mseal=462, munmap=215, perf_event_open=241, pkey_alloc=289,
+        pkey_mprotect=288, rt_sigreturn=139, set_mempolicy=237, userfaultfd=282,
+    ),
+    call_prefix="__arm64_sys_",
+    high_flags=high_flags,
+    unshown_flags=frozenset({"mt_allowed"}),
+    flag_24="bt",  # VM_ARM64_BTI
+    debian="arm64",
+    kernel_image="Image",
+    emulator=Emulator(
+        program="qemu-system-aarch64",
+        package="qemu-system-arm",
+        machine="virt,gic-version=max,mte=on",
+        # the architecture's own algorithm of pointer authentication takes most of the time of an
+        # emulated kernel; this one is as good for a guest that nobody attacks
+        processor="max,pauth-impdef=on",
+        console="ttyAMA0",
+        parameters=("mitigations=off",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What vmad has to know of a processor architecture, and nothing that Linux has alike on all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCalls:
+    """Numbers of the calls that are made here without the C library."""
+
+    exit: int
+    kcmp: int
+    madvise: int
+    map_shadow_stack: int
+    mbind: int
+    mlock2: int
+    mmap: int
+    mprotect: int
+    mseal: int
+    munmap: int
+    perf_event_open: int
+    pkey_alloc: int
+    pkey_mprotect: int
+    rt_sigreturn: int
+    set_mempolicy: int
+    userfaultfd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """How QEMU plays a machine of this kind.
+
+    ``machine`` and ``processor`` (emulated, not KVM) are values of its options; ``console`` is the
+    guest's name of the first serial port; ``parameters``: of the guest's kernel, for speed.
+    """
+
+    program: str
+    package: str  #: Debian's
+    machine: str
+    processor: str
+    console: str
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One processor architecture, 64 bits.
+
+    ``high_flags`` gives the raw mask of each flag above bit 31 of vm_flags on a kernel release
+    (major, minor), by code; a flag that the release does not have is absent. ``unshown_flags``:
+    codes of those that neither the letters nor another line of smaps shows.
+    """
+
+    machine: str  #: as ``uname -m`` has it
+    title: str  #: for a person
+    page_shifts: tuple[int, ...]  #: log2 of the page sizes that a kernel of it may have
+    calls: SystemCalls
+    call_prefix: str  #: of the kernel functions that are the system calls
+    high_flags: Callable[[tuple[int, int]], dict[str, int]]
+    unshown_flags: frozenset[str]
+    flag_24: str  #: what smaps prints for VM_ARCH_1, the architecture's own flag
+    debian: str
+    kernel_image: str  #: below arch/*/boot of a kernel tree
+    emulator: Emulator

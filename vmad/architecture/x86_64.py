@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""64-bit x86."""
+
+from __future__ import annotations
+
+from vmad.architecture.architecture import Architecture, Emulator, SystemCalls
+from vmad.architecture.common_flags import common_flags
+
+
+def high_flags(release: tuple[int, int]) -> dict[str, int]:
+    """Protection keys are VM_HIGH_ARCH_0..3; shadow stacks came with 6.6 (2928e8b7a1e9's series).
+
+    Sources: include/linux/mm.h of 5.10, 5.17, 6.1, 6.6, 6.12, 6.18, 7.3.
+    """
+    masks = {"pkey": 0xF << 32, **common_flags(release)}
+    if release >= (6, 6):
+        masks["ss"] = 1 << 37
+    return masks
+
+
+X86_64 = Architecture(
+    machine="x86_64",
+    title="x86-64",
+    page_shifts=(12,),
+    # arch/x86/entry/syscalls/syscall_64.tbl
+    calls=SystemCalls(
+        exit=60, kcmp=312, madvise=28, map_shadow_stack=453, mbind=237, mlock2=325, mmap=9,
+        mprotect=10, mseal=462, munmap=11, perf_event_open=298, pkey_alloc=330,
+        pkey_mprotect=329, rt_sigreturn=15, set_mempolicy=238, userfaultfd=323,
+    ),
+    call_prefix="__x64_sys_",
+    high_flags=high_flags,
+    unshown_flags=frozenset(),
+    flag_24="ar",
+    debian="amd64",
+    kernel_image="bzImage",
+    emulator=Emulator(
+        program="qemu-system-x86_64",
+        package="qemu-system-x86",
+        machine="q35",
+        # Emulated AVX2 (seen with QEMU 7.2) makes numpy's argsort of 64-bit numbers leave some
+        # out of order, and np.unique with them; the same code on a real processor sorts them.
+        processor="max,avx2=off",
+        console="ttyS0",
+        parameters=("no5lvl", "mitigations=off"),
+    ),
+)  # fmt: skip
