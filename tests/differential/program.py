@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-PAGE = 4096
+PAGE = mmap.PAGESIZE
 #: where programs play: far from everything that the executor itself maps
 ARENA = 0x1000_0000_0000
 ARENA_PAGES = 48

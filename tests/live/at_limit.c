@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE 4096UL
+#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 #define PAGES 9UL
 #define RW (PROT_READ | PROT_WRITE)
 #define AT_ONCE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE)

@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE 4096UL
+#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 #define SIDE (4 * PAGE)
 #define RW (PROT_READ | PROT_WRITE)
 #ifndef PR_SET_VMA

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE 4096UL
+#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 #define LARGE (256UL << 20)
 
 static char *map(char *at, unsigned long size, int access)

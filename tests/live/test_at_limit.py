@@ -35,7 +35,7 @@ import mmap, sys
 areas = []
 try:
     while True:  # neighbours that differ, so that none merges
-        areas.append(mmap.mmap(-1, 4096, prot=1 + 2 * (len(areas) % 2)))
+        areas.append(mmap.mmap(-1, mmap.PAGESIZE, prot=1 + 2 * (len(areas) % 2)))
 except OSError as error:
     print(error.errno, flush=True)
 sys.stdin.read()

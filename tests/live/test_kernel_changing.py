@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from vmad.sources.bpf.source import BpfSource, _wanted
 
 pytestmark = pytest.mark.bpf
 
-PAGE = 4096
+PAGE = mmap.PAGESIZE
 LARGE = 6 * CHUNK
 
 #: the kernel keeps the other walk's place, and waits for the lock

@@ -21,6 +21,7 @@ from vmad.rules.runs import recoverable
 from vmad.rules.stock import StockRules
 from vmad.sources.bpf.open_coded import BUDGET, CHUNK
 from vmad.sources.bpf.source import BpfSource
+from vmad.sources.counting import PAGE_SHIFT
 from vmad.sources.procfs.source import ProcfsSource
 from vmad.sources.source import Source
 
@@ -55,8 +56,8 @@ def assert_alike(counted: ProcessSummary, table: VmaTable) -> None:
     kinds = np.bincount(table.rows["kind"], minlength=KIND_COUNT)
     assert counted.kinds == tuple(kinds.tolist())
     assert counted.facts == histogram(table)
-    assert counted.recoverable_stock == recoverable(table, STOCK)
-    assert counted.recoverable_relaxed == recoverable(table, RELAXED)
+    assert counted.recoverable_stock == recoverable(table, STOCK, PAGE_SHIFT)
+    assert counted.recoverable_relaxed == recoverable(table, RELAXED, PAGE_SHIFT)
 
 
 def assert_sound(table: VmaTable) -> None:

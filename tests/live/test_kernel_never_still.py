@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import subprocess
 import threading
 from collections import Counter
@@ -23,7 +24,7 @@ from vmad.sources.procfs.stat import read_stat
 
 pytestmark = pytest.mark.bpf
 
-PAGE = 4096
+PAGE = mmap.PAGESIZE
 AREAS = 0x3000_0000_0000
 VMAS = 4000
 #: what a walk of takes longer than any change of it, so that the first walk never is exact

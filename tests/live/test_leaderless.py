@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 
 EVIDENCES = [pytest.param("kernel", marks=pytest.mark.bpf), "procfs"]
 PIECES = 200
+PAGE = mmap.PAGESIZE
+EXIT = {"x86_64": 60, "aarch64": 93}[os.uname().machine]  #: ends one thread
 
 #: maps pieces that alternate rw-p and r--p, says where, and ends its first thread alone (exit(2))
 CHILD = f"""
@@ -26,10 +29,10 @@ libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, cty
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 def live(ready):
-    at = libc.mmap(None, {PIECES} * 4096, 1, 0x22, -1, 0)
+    at = libc.mmap(None, {PIECES} * {PAGE}, 1, 0x22, -1, 0)
     for piece in range(0, {PIECES}, 2):
-        assert libc.mprotect(at + piece * 4096, 4096, 3) == 0
-        ctypes.memset(at + piece * 4096, 1, 1)
+        assert libc.mprotect(at + piece * {PAGE}, {PAGE}, 3) == 0
+        ctypes.memset(at + piece * {PAGE}, 1, 1)
     ready.wait()
     print(at, flush=True)
     sys.stdin.read()
@@ -38,7 +41,7 @@ def live(ready):
 ready = threading.Event()
 threading.Thread(target=live, args=(ready,)).start()
 ready.set()
-libc.syscall({{'x86_64': 60, 'aarch64': 93}}[os.uname().machine], 0)
+libc.syscall({EXIT}, 0)
 """
 
 
@@ -52,7 +55,7 @@ class Leaderless:
     @property
     def boundaries(self) -> set[str]:
         """Between its pieces."""
-        return {hex(self.start + piece * 4096) for piece in range(1, PIECES)}
+        return {hex(self.start + piece * PAGE) for piece in range(1, PIECES)}
 
 
 @pytest.fixture
@@ -102,7 +105,7 @@ def test_its_files_pages_and_program_are_read_through_a_thread(
 
     assert (told.returncode, told.stderr) == (0, "")
     assert "were not read" not in told.stdout
-    written = f"0x{process.start + 2 * 4096:x}"
+    written = f"0x{process.start + 2 * PAGE:x}"
     (pair,) = [pair for pair in pages["pairs"] if pair["boundary"] == written]
     assert (pair["pages"]["a"]["present"], pair["pages"]["b"]["present"]) == (0, 1)
 
@@ -120,7 +123,7 @@ def test_capture_records_it(process: Leaderless, tmp_path: Path, evidence: str) 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="probing works on x86-64 only")
 @pytest.mark.parametrize("evidence", EVIDENCES)
 def test_probe_asks_through_a_thread_that_lives(process: Leaderless, evidence: str) -> None:
-    boundary = hex(process.start + 4096)
+    boundary = hex(process.start + PAGE)
     asked = answer("probe", process.pid, "--boundary", boundary, "--evidence", evidence)
 
     assert [one["outcome"] for one in asked["answers"]] == ["apart"]

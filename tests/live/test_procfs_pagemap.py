@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ def test_no_range_asks_nothing_of_a_process_that_is_there(target: Target) -> Non
 def test_pages_of_a_process_that_is_gone_raise(target: Target) -> None:
     target.stop()
     with pytest.raises(ProcessGone):
-        page_counts(ProcessId(target.pid, 0), np.array([[0, 4096]], np.uint64))
+        page_counts(ProcessId(target.pid, 0), np.array([[0, mmap.PAGESIZE]], np.uint64))
 
 
 def test_the_zero_page_has_one_frame_for_whoever_may_see_frames() -> None:
@@ -68,7 +69,7 @@ def test_the_zero_page_has_one_frame_for_whoever_may_see_frames() -> None:
 
 
 READ_ANOTHERS = """
-import sys
+import mmap, sys
 import numpy as np
 from vmad.errors import CannotRead
 from vmad.model.process import ProcessId
@@ -78,7 +79,7 @@ process = ProcessId(int(sys.argv[1]), int(sys.argv[2]))
 (result,) = ProcfsSource().summarise([process])
 print(f"{result.why.value}: {result.detail}")
 try:
-    print(page_counts(process, np.array([[0, 4096]], np.uint64)))
+    print(page_counts(process, np.array([[0, mmap.PAGESIZE]], np.uint64)))
 except CannotRead as error:
     print(error)
 """

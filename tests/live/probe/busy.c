@@ -10,7 +10,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <immintrin.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
@@ -28,6 +27,13 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* a register of floating-point numbers, as asm() calls it */
+#ifdef __aarch64__
+#define FLOATING "+w"
+#else
+#define FLOATING "+x"
+#endif
 
 enum { THREADS = 8 };
 static atomic_ulong rounds[THREADS], sent, handled;
@@ -124,7 +130,7 @@ static void *computing_thread(void *unused)
 			x = x * 1.0000001 + 0.5;
 			y += x;
 			a ^= a << 13, a ^= a >> 7, a ^= a << 17;
-			__asm__ volatile("" : "+x"(x), "+x"(y), "+r"(a));
+			__asm__ volatile("" : FLOATING(x), FLOATING(y), "+r"(a));
 			b ^= b << 13, b ^= b >> 7, b ^= b << 17;
 		}
 		static double first_x, first_y;
@@ -216,7 +222,7 @@ int main(int argc, char **argv)
 		sleeping, waiting, polling_events, reading, computing_thread, taking_signals, polling,
 		sending,
 	};
-	long page = 4096, pairs = argc > 1 ? atol(argv[1]) : 1, pages = pairs + 1, i;
+	long page = sysconf(_SC_PAGESIZE), pairs = argc > 1 ? atol(argv[1]) : 1, pages = pairs + 1, i;
 	struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART};
 	/* away from the kernel's own area: nothing else becomes a neighbour */
 	char *at = mmap((void *)0x200000000000, pages * page, PROT_READ | PROT_WRITE,

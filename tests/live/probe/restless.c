@@ -21,10 +21,11 @@ static void *echo(void *value)
 
 int main(int argc, char **argv)
 {
-	char *at = mmap((void *)0x200000000000, 8 * 4096, PROT_READ | PROT_WRITE,
+	size_t page = sysconf(_SC_PAGESIZE);
+	char *at = mmap((void *)0x200000000000, 8 * page, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
-	if (at == MAP_FAILED || mprotect(at + 4 * 4096, 4 * 4096, PROT_READ))
+	if (at == MAP_FAILED || mprotect(at + 4 * page, 4 * page, PROT_READ))
 		return 2;
 	if (argc == 2) {
 		puts("ready");
