@@ -22,7 +22,7 @@ from vmad.daemon.state import StateFile
 from vmad.errors import VmadError
 from vmad.export.explain_text import Context, explain_text
 from vmad.export.style import Style
-from vmad.lab.apt_indices import bootable, lab_packages
+from vmad.lab.kernels.debian import bootable, lab_packages
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import ProcessId
 from vmad.scan.explain import explain

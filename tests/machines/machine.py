@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmad.lab.apt.mirror import this_machines_mirror
 from vmad.lab.cache import directory_made_whole
-from vmad.lab.mirror import this_machines_mirror
 
 CHECKOUT = Path(__file__).parents[2]
 BUILD = CHECKOUT / "build" / "machines"

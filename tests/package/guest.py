@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.package.image import disk_image, initramfs
-from vmad.lab.accelerator import accelerator
 from vmad.lab.cache import default_cache
-from vmad.lab.catalogue import catalogue
-from vmad.lab.initramfs import kernel_archive
-from vmad.lab.machine import processor
-from vmad.lab.programs import qemu
-from vmad.lab.store import busybox, kernel_named
+from vmad.lab.guest.accelerator import accelerator
+from vmad.lab.guest.initramfs import kernel_archive
+from vmad.lab.guest.machine import processor
+from vmad.lab.guest.programs import qemu
+from vmad.lab.kernels.catalogue import catalogue
+from vmad.lab.kernels.store import busybox, kernel_named
 
 NAME = "org.vmad.e2e"
 #: seconds to the agent's first word; an emulator on a busy machine takes one or two minutes

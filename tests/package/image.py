@@ -13,12 +13,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from vmad.lab.apt.mirror import this_machines_mirror
 from vmad.lab.cache import default_cache, directory_made_whole
-from vmad.lab.catalogue import catalogue
-from vmad.lab.cpio import archive, character_device, directory, regular, symlink
-from vmad.lab.mirror import this_machines_mirror
-from vmad.lab.modules import load_order
-from vmad.lab.store import Kernel, busybox
+from vmad.lab.guest.cpio import archive, character_device, directory, regular, symlink
+from vmad.lab.kernels.catalogue import catalogue
+from vmad.lab.kernels.modules import load_order
+from vmad.lab.kernels.store import Kernel, busybox
 
 BUILD = Path(__file__).parents[2] / "build" / "e2e"
 SUITE = "bookworm"

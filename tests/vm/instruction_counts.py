@@ -21,9 +21,9 @@ from pathlib import Path
 
 from tests.vm.patched_programs import compiled
 from vmad.lab.cache import default_cache
-from vmad.lab.cpio import archive, character_device, directory, regular
-from vmad.lab.programs import qemu
-from vmad.lab.store import kernel_named
+from vmad.lab.guest.cpio import archive, character_device, directory, regular
+from vmad.lab.guest.programs import qemu
+from vmad.lab.kernels.store import kernel_named
 
 #: kernel, value of vm.anon_vma_merge (None: there is none), name in the table
 RUNS = (

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vmad.lab.cache import Cache, default_cache
-from vmad.lab.machine import MIB, Machine
+from vmad.lab.guest.machine import MIB, Machine
 from vmad.lab.run import run_streaming
 
 #: kernel, value of vm.anon_vma_merge (None: there is none), name in the table

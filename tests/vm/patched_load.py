@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from tests.vm.patched_programs import compiled
 from vmad.lab.errors import LabError
-from vmad.lab.machine import MIB, Machine
+from vmad.lab.guest.machine import MIB, Machine
 from vmad.lab.run import run_streaming
 
 PRESSURE = """

@@ -3,38 +3,37 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from vmad.lab.compare import compare
+from vmad.lab.compare.comparison import Comparison, compare
 from vmad.lab.errors import LabError
-from vmad.lab.workloads import WORKLOADS
+from vmad.lab.workloads.shipped import WORKLOADS
 
 
 @pytest.fixture(scope="module")
-def compactor(kernel: str) -> dict[str, Any]:
+def compactor(kernel: str) -> Comparison:
     return compare([kernel], ["compactor"], seconds=4)
 
 
-def test_same_work_is_counted_to_the_call(compactor: dict[str, Any]) -> None:
-    (run,) = compactor["runs"]
+def test_same_work_is_counted_to_the_call(compactor: Comparison) -> None:
+    record = compactor.runs[0].record
     # Two rounds; survivors are kept by a random number with a fixed seed.
-    assert (run["status"], run["end_is_exact"]) == (0, True)
-    assert run["calls"]["mremap"] > 1000
-    assert run["calls"]["mmap"] > 12_000 + run["calls"]["mremap"]
+    assert (record.status, record.end_is_exact) == (0, True)
+    assert record.calls["mremap"] > 1000
+    assert record.calls["mmap"] > 12_000 + record.calls["mremap"]
 
 
-def test_peak_and_end_are_judged_and_add_up(compactor: dict[str, Any]) -> None:
-    (run,) = compactor["runs"]
-    highest = max(sample[1] for sample in run["samples"])
-    assert highest > 2000
-    assert run["peak"]["vmas"] > highest * 0.9
-    for look in (run["peak"], run["end"]):
-        stock = sum(count for rules, _, _, count in look["pairs"] if rules == "stock")
-        relaxed = sum(count for rules, _, _, count in look["pairs"] if rules == "relaxed")
-        assert 0 < stock == relaxed < look["vmas"]
-        assert look["comm"] == "compactor"
+def test_peak_and_end_are_judged_and_add_up(compactor: Comparison) -> None:
+    record = compactor.runs[0].record
+    assert record.highest > 2000
+    assert record.peak is not None
+    assert record.end is not None
+    assert record.peak.vmas > record.highest * 0.9
+    for look in (record.peak, record.end):
+        stock = sum(pair.number for pair in look.pairs if pair.rules == "stock")
+        patched = sum(pair.number for pair in look.pairs if pair.rules == "relaxed")
+        assert 0 < stock == patched < look.vmas
+        assert look.comm == "compactor"
 
 
 def test_workload_that_fails_is_said_to_have_failed(kernel: str) -> None:
@@ -45,9 +44,8 @@ def test_workload_that_fails_is_said_to_have_failed(kernel: str) -> None:
 
 @pytest.mark.parametrize("name", list(WORKLOADS))
 def test_every_workload_runs_in_its_short_form(kernel: str, name: str) -> None:
-    document = compare([kernel], [name], seconds=20)
-    (run,) = document["runs"]
-    assert run["status"] == 0
-    assert run["end_is_exact"]
-    assert max(sample[1] for sample in run["samples"]) > 20
-    assert sum(run["calls"].values()) > 10
+    record = compare([kernel], [name], seconds=20).runs[0].record
+    assert record.status == 0
+    assert record.end_is_exact
+    assert record.highest > 20
+    assert sum(record.calls.values()) > 10

@@ -21,7 +21,7 @@ import pytest
 from vmad.cli.main import main
 from vmad.errors import ProcessGone, VmadError
 from vmad.lab.errors import LabError
-from vmad.lab.machine import Machine
+from vmad.lab.guest.machine import Machine
 from vmad.lab.run import run_streaming
 from vmad.model.process import Evidence, ProcessId
 from vmad.sources.capture import CaptureSource

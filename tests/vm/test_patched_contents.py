@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.vm.patched_programs import compiled
-from vmad.lab.machine import MIB, Machine
+from vmad.lab.guest.machine import MIB, Machine
 from vmad.lab.run import run_streaming
 
 PATCHED = "patched-6.12"

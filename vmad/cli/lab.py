@@ -17,20 +17,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from vmad.lab.apt_indices import newest_of_each_series
-from vmad.lab.build import add_build
-from vmad.lab.build import run as run_build
+from vmad.lab.built.command import add_options as add_build_options
+from vmad.lab.built.command import run as run_build
 from vmad.lab.cache import default_cache
-from vmad.lab.catalogue import catalogue
-from vmad.lab.compare import add_options as add_compare_options
-from vmad.lab.compare import run as run_compare
+from vmad.lab.compare.command import add_options as add_compare_options
+from vmad.lab.compare.command import run as run_compare
 from vmad.lab.errors import LabError
-from vmad.lab.live import GUEST_PORT, free_port, raw_terminal, serve_command, shell_command
-from vmad.lab.machine import Machine, bytes_of
-from vmad.lab.matrix import add_options as add_matrix_options
-from vmad.lab.matrix import run as run_matrix
+from vmad.lab.guest.live import GUEST_PORT, free_port, raw_terminal, serve_command, shell_command
+from vmad.lab.guest.machine import Machine, bytes_of
+from vmad.lab.kernels.catalogue import catalogue
+from vmad.lab.kernels.debian import newest_of_each_series
+from vmad.lab.kernels.store import built_here, fetched, is_fetched
+from vmad.lab.matrix.command import add_options as add_matrix_options
+from vmad.lab.matrix.command import run as run_matrix
 from vmad.lab.run import DEFAULT_TIMEOUT, run_streaming
-from vmad.lab.store import built_here, fetched, is_fetched
 
 DONE, FAILED = 0, 1
 
@@ -85,7 +85,11 @@ def add_commands(commands: Any) -> None:
     add_machine_options(shell)
     shell.set_defaults(run=_reporting(_shell))
 
-    add_build(commands).set_defaults(run=_reporting(run_build))
+    build = commands.add_parser(
+        "build", help="build a kernel from Debian's source, with the patch series or without"
+    )
+    add_build_options(build)
+    build.set_defaults(run=_reporting(run_build))
 
     matrix = commands.add_parser("matrix", help="run every check in several kernels, one boot each")
     add_matrix_options(matrix)

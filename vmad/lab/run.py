@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vmad.lab.accelerator import accelerator as find_accelerator
 from vmad.lab.cache import Cache, default_cache
-from vmad.lab.catalogue import catalogue
-from vmad.lab.conversation import Conversation, Ending, Sink
 from vmad.lab.errors import LabError
-from vmad.lab.guest import running
-from vmad.lab.initramfs import kernel_archive
-from vmad.lab.machine import Machine
-from vmad.lab.programs import qemu, virtiofsd
-from vmad.lab.store import busybox, check_image, kernel_named
-from vmad.lab.surroundings import request_for
+from vmad.lab.guest.accelerator import accelerator as find_accelerator
+from vmad.lab.guest.conversation import Conversation, Ending, Sink
+from vmad.lab.guest.initramfs import kernel_archive
+from vmad.lab.guest.machine import Machine
+from vmad.lab.guest.programs import qemu, virtiofsd
+from vmad.lab.guest.running import running
+from vmad.lab.guest.surroundings import request_for
+from vmad.lab.kernels.catalogue import catalogue
+from vmad.lab.kernels.store import busybox, check_image, kernel_named
 
 # Under TCG on two idle cores a boot takes 5 to 8 s; the machine may be busy.
 BOOT_TIMEOUT = 120.0

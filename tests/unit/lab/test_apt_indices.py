@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from vmad.lab.apt_indices import bootable, lab_packages, newest_of_each_series, version_key
+from vmad.lab.apt.indices import version_key
 from vmad.lab.errors import LabError
+from vmad.lab.kernels.debian import bootable, lab_packages, newest_of_each_series
 
 
 def paragraph(name: str, version: str) -> str:

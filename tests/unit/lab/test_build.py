@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from vmad.lab.build import CONFIGURATIONS, Recipe, recipe_of, tell_how_it_applies
-from vmad.lab.build_kernel import first_errors, options_in
-from vmad.lab.build_source import Source
+from vmad.lab.built.command import tell_how_it_applies
+from vmad.lab.built.make import first_errors, options_in
+from vmad.lab.built.recipe import CONFIGURATIONS, Recipe, recipe_of
+from vmad.lab.built.source import Source
 from vmad.lab.cache import Cache
+from vmad.lab.checkout import package_root
 from vmad.lab.errors import LabError
-from vmad.lab.surroundings import package_root
 
 LAB_NEEDS = (
     *("VIRTIO_PCI", "VIRTIO_CONSOLE", "VIRTIO_FS", "OVERLAY_FS", "DEVTMPFS", "BLK_DEV_INITRD"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vmad.lab.build_choice import chosen, is_proved, proved_versions
-from vmad.lab.surroundings import package_root
+from vmad.lab.built.choice import chosen, is_proved, proved_versions
+from vmad.lab.checkout import package_root
 
 OFFERED = ("6.12.116-1", "6.12.117-1~deb12u1", "6.12.117-1", "6.12.118-1")
 

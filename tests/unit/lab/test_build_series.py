@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmad.lab.build_series import apply, files_named, refusal, series, tried
+from vmad.lab.built.series import apply, files_named, refusal, series, tried
 from vmad.lab.errors import LabError
 
 MMAP = "".join(f"line {number}\n" for number in range(1, 31))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from vmad.lab.apt_indices import Package
+from vmad.lab.apt.indices import Package
 from vmad.lab.cache import Cache, default_cache, directory_made_whole, sha256_of, write_whole
 from vmad.lab.errors import LabError
-from vmad.lab.private_apt import check
-from vmad.lab.run_directory import run_directory, sweep
-from vmad.lab.store import Kernel, check_image
+from vmad.lab.guest.run_directory import run_directory, sweep
+from vmad.lab.kernels.archive import check
+from vmad.lab.kernels.store import Kernel, check_image
 
 
 def test_cache_is_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

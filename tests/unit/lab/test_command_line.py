@@ -12,7 +12,7 @@ import pytest
 
 from vmad.cli.lab import add_parser
 from vmad.lab.errors import LabError
-from vmad.lab.programs import qemu
+from vmad.lab.guest.programs import qemu
 
 RELEASES = ["5.10.0-46-cloud-amd64", "6.1.0-56-cloud-amd64", "6.1.0-9-cloud-amd64"]
 

@@ -3,86 +3,102 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from vmad.lab.cache import Cache
-from vmad.lab.compare import compare, figure, stay_shared, summary_of
-from vmad.lab.compare_report import html
+from vmad.lab.compare.comparison import Comparison, compare
+from vmad.lab.compare.record import Look, PairCount, Record, Run, Sample
+from vmad.lab.compare.report import html
+from vmad.lab.compare.summary import figure, stay_shared, summary_of
 from vmad.lab.errors import LabError
-from vmad.lab.workloads import WORKLOADS, prepared
+from vmad.lab.workloads.shipped import WORKLOADS, prepared
 
 
-def run(kernel: str, peak: int, relaxed: int | None = 7) -> dict[str, Any]:
-    look = {
-        "seconds": 1.0,
-        "pid": 9,
-        "comm": "storm",
-        "vmas": peak,
-        "pairs": [
-            ["stock", "blocked", "anon_vma_differs", peak - 10],
-            ["stock", "mergeable", "latent", 2],
-            ["relaxed", "mergeable", "latent", peak - 8],
-        ],
-        "recoverable": {"stock": 2, "relaxed": relaxed},
-    }
-    return {
-        "kernel": kernel,
-        "release": f"{kernel}.0",
-        "evidence": "kernel",
-        "run_seconds": 2.0,
-        "samples": [[0.0, 5, 6, 2], [0.1, peak, peak + 9, 2], [0.2, 20, 20, 1]],
-        "peak": look,
-        "end": look,
-        "end_is_exact": True,
-        "attempts": {},
-        "calls": {"mmap": peak * 2, "brk": 1},
-    }
+def record(kernel: str, peak: int, relaxed: int | None = 7) -> Record:
+    look = Look(
+        seconds=1.0,
+        pid=9,
+        comm="storm",
+        vmas=peak,
+        pairs=(
+            PairCount("stock", "blocked", "anon_vma_differs", peak - 10),
+            PairCount("stock", "mergeable", "latent", 2),
+            PairCount("relaxed", "mergeable", "latent", peak - 8),
+        ),
+        recoverable={"stock": 2, "relaxed": relaxed},
+    )
+    return Record(
+        release=f"{kernel}.0",
+        evidence="kernel",
+        sampled_by="census",
+        status=0,
+        run_seconds=2.0,
+        samples=(Sample(0.0, 5, 6, 2), Sample(0.1, peak, peak + 9, 2), Sample(0.2, 20, 20, 1)),
+        peak=look,
+        end=look,
+        end_is_exact=True,
+        attempts={},
+        calls={"mmap": peak * 2, "brk": 1},
+    )
 
 
-def document(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    kernels = list(dict.fromkeys(each["kernel"] for each in runs))
-    return {
-        "workload": "storm",
-        "command": "storm <b>",
-        "repeat": len(runs) // len(kernels),
-        "kernels": kernels,
-        "machine": "2 CPUs",
-        "made_at": "now",
-        "summary": {k: summary_of([r for r in runs if r["kernel"] == k]) for k in kernels},
-        "runs": runs,
-    }
+def comparison(*records: tuple[str, Record]) -> Comparison:
+    kernels = tuple(dict.fromkeys(kernel for kernel, _ in records))
+    runs = tuple(Run(kernel, number, made) for number, (kernel, made) in enumerate(records))
+    repeat = len(runs) // len(kernels)
+    return Comparison(("storm", "<b>"), 20, repeat, kernels, "2 CPUs", "now", runs)
+
+
+def test_record_comes_out_of_the_guest_as_it_went_in() -> None:
+    for made in (record("6.1", 100), replace(record("5.10", 9, None), peak=None, end=None)):
+        assert Record.from_json(made.to_json()) == made
+
+
+def test_document_keeps_its_form() -> None:
+    written = json.loads(json.dumps(comparison(("6.1", record("6.1", 100))).as_dict()))
+    assert written["schema"] == "vmad.compare/1"
+    assert written["command"] == "storm <b>"
+    (run,) = written["runs"]
+    assert (run["kernel"], run["run"], run["samples"][1]) == ("6.1", 0, [0.1, 100, 109, 2])
+    assert run["peak"]["pairs"][0] == ["stock", "blocked", "anon_vma_differs", 90]
+    assert written["summary"]["6.1"]["figures"]["VMAs at the peak"] == [100, 100, 100]
 
 
 def test_summary_is_the_median_with_its_spread() -> None:
-    summary = summary_of([run("6.1", peak) for peak in (100, 300, 200)])
-    assert summary["figures"]["VMAs at the peak"] == (200, 100, 300)
-    assert summary["calls"]["mmap"] == (400, 200, 600)
-    assert summary["peak_pairs"]["anon_vma_differs"] == (190, 90, 290)
-    assert summary["peak_pairs"]["mergeable: latent"] == (2, 2, 2)
+    summary = summary_of([record("6.1", peak) for peak in (100, 300, 200)])
+    assert summary.figures["VMAs at the peak"] == (200, 100, 300)
+    assert summary.calls["mmap"] == (400, 200, 600)
+    assert summary.peak_pairs["anon_vma_differs"] == (190, 90, 290)
+    assert summary.peak_pairs["mergeable: latent"] == (2, 2, 2)
 
 
 def test_what_one_run_does_not_know_the_summary_does_not_know() -> None:
-    summary = summary_of([run("5.10", 100), run("5.10", 100, relaxed=None)])
-    assert summary["recoverable"]["relaxed rules, at the peak"] is None
+    summary = summary_of([record("5.10", 100), record("5.10", 100, relaxed=None)])
+    assert summary.recoverable["patched kernel, at the peak"] is None
     assert figure([]) is None
 
 
 def test_reason_that_one_run_lacks_counts_as_none_of_it() -> None:
-    bare = run("6.1", 50)
-    bare["peak"] = {**bare["peak"], "pairs": []}
-    assert summary_of([run("6.1", 50), bare])["peak_pairs"]["anon_vma_differs"] == (20, 0, 40)
+    full = record("6.1", 50)
+    assert full.peak is not None
+    bare = replace(full, peak=replace(full.peak, pairs=()))
+    assert summary_of([full, bare]).peak_pairs["anon_vma_differs"] == (20, 0, 40)
 
 
 def test_run_that_was_never_judged_has_a_page_too() -> None:
-    page = html(document([run("6.1", 100), {**run("7.3", 50), "peak": None, "end": None}]))
+    never = replace(record("7.3", 50), peak=None, end=None)
+    page = html(comparison(("6.1", record("6.1", 100)), ("7.3", never)))
     assert "not known" in page
 
 
 def test_page_needs_nothing_but_itself() -> None:
-    page = html(document([run("6.1", 100), run("7.3", 50), run("6.1", 120), run("7.3", 40)]))
+    peaks = (("6.1", 100), ("7.3", 50), ("6.1", 120), ("7.3", 40))
+    page = html(comparison(*((kernel, record(kernel, peak)) for kernel, peak in peaks)))
     assert page.startswith("<!DOCTYPE html>")
     assert not re.search(r"<script|<link|<img|src=|@import|url\(", page)
     assert "storm &lt;b&gt;" in page
@@ -137,8 +153,9 @@ def test_share_is_not_known_without_such_attempts() -> None:
 
 
 def test_attempts_of_a_patched_kernel_are_on_the_page_beside_one_that_counts_none() -> None:
-    patched = {**run("patched@7", 20), "attempts": {"merged anon_vma": 12}}
-    page = html(document([run("stock", 30), patched]))
+    stock = ("stock", record("stock", 30))
+    patched = replace(record("patched@7", 20), attempts={"merged anon_vma": 12})
+    page = html(comparison(stock, ("patched@7", patched)))
     assert "Attempts to merge, by outcome" in page
     assert "merged anon_vma" in page
-    assert "Attempts to merge" not in html(document([run("stock", 30)]))
+    assert "Attempts to merge" not in html(comparison(stock))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from vmad.lab.console import first_alarm, last_lines, lines_of, report_from
+from vmad.lab.guest.console import first_alarm, last_lines, lines_of, report_from
 
 REPORTS = [
     "[    7.533586] Kernel panic - not syncing: sysrq triggered crash",

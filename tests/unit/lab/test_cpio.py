@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import stat
 
-from vmad.lab.cpio import archive, character_device, directory, regular, symlink
+from vmad.lab.guest.cpio import archive, character_device, directory, regular, symlink
 
 
 def read_back(content: bytes) -> list[tuple[str, int, bytes, tuple[int, int]]]:

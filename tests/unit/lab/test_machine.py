@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vmad.lab.errors import LabError
-from vmad.lab.machine import MIB, PORTS, Machine, bytes_of, qemu_command
+from vmad.lab.guest.machine import MIB, PORTS, Machine, bytes_of, qemu_command
 
 SOCKETS = {name: 10 + n for n, name in enumerate(("console", *PORTS))}
 

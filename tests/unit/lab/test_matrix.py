@@ -4,32 +4,38 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vmad.lab import matrix
+from vmad.lab.checkout import checkout
 from vmad.lab.errors import LabError
-from vmad.lab.matrix import Row, checkout, steps_here, table
-from vmad.lab.matrix_guest import run_step
-from vmad.lab.matrix_steps import STEPS, Slice, StepResult
+from vmad.lab.matrix import boot, command
+from vmad.lab.matrix.command import steps_here
+from vmad.lab.matrix.inside import run_step
+from vmad.lab.matrix.order import STEPS as ORDERED
+from vmad.lab.matrix.order import Order, Slice, StepResult
+from vmad.lab.matrix.row import Row, table
+from vmad.lab.matrix.steps import STEPS
 
-STEP = {"ok": True, "summary": "5 pairs", "detail": "", "seconds": 1.0}
+STEP = StepResult(True, "5 pairs", "", 1.0)
+FAILED = replace(STEP, ok=False)
 PART = Slice(differential_seconds=1, live_seconds=1, seed=1, live=(), live_files=2)
 
 
 def test_row_is_good_only_when_every_step_passed() -> None:
     assert Row("6.1", steps={"scan": STEP}).ok(["scan"])
     assert not Row("6.1", steps={"scan": STEP}).ok(["scan", "live"])
-    assert not Row("6.1", steps={"scan": {**STEP, "ok": False}}).ok(["scan"])
+    assert not Row("6.1", steps={"scan": FAILED}).ok(["scan"])
     assert not Row("6.1", steps={"scan": STEP}, error="it died").ok(["scan"])
 
 
 def test_table_shows_every_kernel_and_step_and_the_details_of_failures() -> None:
     rows = [
         Row("5.10", "5.10.0-46", 5.0, 60.0, steps={"scan": STEP}),
-        Row("6.1", steps={"live": {**STEP, "ok": False, "detail": "assert 1 == 2"}}),
+        Row("6.1", steps={"live": replace(FAILED, detail="assert 1 == 2")}),
     ]
     text = table(rows, ["scan", "live"])
     lines = text.splitlines()
@@ -40,21 +46,26 @@ def test_table_shows_every_kernel_and_step_and_the_details_of_failures() -> None
 
 def test_this_checkout_has_every_step() -> None:
     assert (checkout() / "tests" / "live").is_dir()
-    assert steps_here(checkout()) == list(STEPS)
+    assert steps_here(checkout()) == list(ORDERED) == list(STEPS)
+
+
+def test_order_comes_out_as_it_went_in() -> None:
+    order = Order(("scan", "live"), replace(PART, live=("tests/live/a.py",)), 7.5)
+    assert Order.from_json(order.to_json()) == order
 
 
 def test_matrix_fails_when_a_kernel_does(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     def run_kernel(kernel: str, *_: Any, **__: Any) -> Row:
-        return Row(kernel, steps={"scan": {**STEP, "ok": kernel != "6.1"}})
+        return Row(kernel, steps={"scan": replace(STEP, ok=kernel != "6.1")})
 
-    monkeypatch.setattr(matrix, "run_kernel", run_kernel)
+    monkeypatch.setattr(command, "run_kernel", run_kernel)
     parser = argparse.ArgumentParser()
-    matrix.add_options(parser)
+    command.add_options(parser)
     words = ["--steps", "scan", "--kernels"]
-    assert matrix.run(parser.parse_args([*words, "5.10"])) == 0
-    assert matrix.run(parser.parse_args([*words, "5.10,6.1"])) == 1
+    assert command.run(parser.parse_args([*words, "5.10"])) == 0
+    assert command.run(parser.parse_args([*words, "5.10,6.1"])) == 1
     with pytest.raises(LabError, match="no step is called 'walk'"):
-        matrix.run(parser.parse_args(["--steps", "scan walk"]))
+        command.run(parser.parse_args(["--steps", "scan walk"]))
     capsys.readouterr()
 
 
@@ -102,7 +113,8 @@ def test_seed_and_paths_reach_the_guest(monkeypatch: pytest.MonkeyPatch, tmp_pat
         seen["argv"] = argv
         raise LabError("no guest today", "try tomorrow")
 
-    monkeypatch.setattr(matrix, "run_streaming", run_streaming)
-    row = matrix.run_kernel("6.1", ["scan"], root=tmp_path, seed=77, live=["tests/live/a.py"])
+    monkeypatch.setattr(boot, "run_streaming", run_streaming)
+    order = Order(("scan",), replace(PART, seed=77, live=("tests/live/a.py",)))
+    row = boot.run_kernel("6.1", order, root=tmp_path)
     assert row.error == "no guest today; try tomorrow"
     assert any('"seed": 77' in word and "tests/live/a.py" in word for word in seen["argv"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from vmad.lab.apt.mirror import Mirror, mirror_among
 from vmad.lab.errors import LabError
-from vmad.lab.mirror import Mirror, mirror_among
 
 
 def line(base: str, suite: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vmad.lab.errors import LabError
-from vmad.lab.modules import depends, load_order, module_name
+from vmad.lab.kernels.modules import depends, load_order, module_name
 
 
 def module(tree: Path, name: str, needs: str = "", *, packed: bool = False) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmad.lab.plots import Bar, Line, bar_plot, line_plot, number, ticks
+from vmad.lab.compare.plots import Bar, Line, bar_plot, line_plot, number, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vmad.lab.programs import shares_mounts_as_one_tree
+from vmad.lab.guest.programs import shares_mounts_as_one_tree
 
 #: parts of what --help prints: Debian 12's, of QEMU 7.2, and Debian 13's 1.13.2
 HELP_OF_QEMU_7_2 = "    -o announce_submounts      Announce sub-mount points to the guest"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vmad.lab.surroundings import covered, guest_environment, package_root, request_for
+from vmad.lab.checkout import package_root
+from vmad.lab.guest.surroundings import covered, guest_environment, request_for
 
 
 def test_this_python_is_found_first_and_vmad_is_importable() -> None:
@@ -51,4 +52,4 @@ def test_working_directory_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_package_root_is_where_vmad_is_imported_from() -> None:
-    assert (Path(package_root()) / "vmad" / "lab" / "surroundings.py").is_file()
+    assert (Path(package_root()) / "vmad" / "lab" / "run.py").is_file()

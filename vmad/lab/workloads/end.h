@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* The size and the end of a workload: "I am done, look at me" (compare_guest.py). */
+/* The size and the end of a workload: "I am done, look at me" (compare/inside.py). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import vmad
 from vmad.lab.cache import no_space_explained
+from vmad.lab.checkout import package_root
 from vmad.lab.errors import LabError
-from vmad.lab.initramfs import Request
+from vmad.lab.guest.initramfs import Request
 
-# Directories that a fresh tmpfs covers in the guest (guest_init.py).
+# Directories that a fresh tmpfs covers in the guest (init_script.py).
 _COVERED = ("/tmp", "/run", "/dev/shm")
 # Beyond these, variables of the host tend to name things that the guest does not have: sockets,
 # sessions, temporary directories.
@@ -44,11 +44,6 @@ def request_for(
         hidden=covered(needed, out),
         out=out,
     )
-
-
-def package_root() -> str:
-    """The directory that has to be on the path for ``import vmad``."""
-    return str(Path(next(iter(vmad.__path__))).absolute().parent)
 
 
 def library_paths(root: str) -> list[str]:

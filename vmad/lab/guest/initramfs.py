@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmad.lab.cache import write_whole
-from vmad.lab.cpio import Member, archive, character_device, directory, regular, symlink
-from vmad.lab.guest_init import APPLETS, SCRIPT
-from vmad.lab.modules import load_order
-from vmad.lab.store import Kernel
+from vmad.lab.guest.cpio import Member, archive, character_device, directory, regular, symlink
+from vmad.lab.guest.init_script import APPLETS, SCRIPT
+from vmad.lab.kernels.modules import load_order
+from vmad.lab.kernels.store import Kernel
 
 # What a guest cannot do without, and what makes it better where the kernel has it. virtio_rng:
 # without it, and without a trusted RDRAND, the first Python waits seconds for entropy.

@@ -2,8 +2,8 @@
 """PID 1 inside the guest: runs the command and carries its input, output and status.
 
 Runs as a program of its own (python -I -S), not as part of the package; under software emulation
-each import costs up to a tenth of a second, hence built-in modules only. It talks to session.py on
-the host over virtio-serial ports, in lines on the control port:
+each import costs up to a tenth of a second, hence built-in modules only. It talks to
+conversation.py on the host over virtio-serial ports, in lines on the control port:
 
     guest: ready UPTIME          host: go, stdin BYTES (how much there was in all)
     guest: exit STATUS BYTES-OF-STDOUT BYTES-OF-STDERR

@@ -8,18 +8,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from vmad.lab.apt_indices import (
-    DebianKernel,
-    Package,
-    bootable,
-    newest_of_each_series,
-    sources,
-    version_key,
-)
+from vmad.lab.apt.indices import Package, version_key
+from vmad.lab.apt.mirror import this_machines_mirror
 from vmad.lab.cache import Cache, write_whole
 from vmad.lab.errors import LabError
-from vmad.lab.mirror import this_machines_mirror
-from vmad.lab.private_apt import PrivateApt
+from vmad.lab.kernels.archive import KernelArchive
+from vmad.lab.kernels.debian import DebianKernel, bootable, newest_of_each_series, sources
 
 _SCHEMA = 2
 #: the series that the patched kernel is built from (docs/patched-kernel.md)
@@ -76,9 +70,9 @@ def catalogue(cache: Cache, *, refresh: bool = False) -> Catalogue:
 
 
 def _fetch(cache: Cache) -> Catalogue:
-    apt = PrivateApt(cache.apt)
-    complaints = apt.update(this_machines_mirror())
-    packages = list(apt.packages())
+    archive = KernelArchive(cache.apt)
+    complaints = archive.update(this_machines_mirror())
+    packages = list(archive.packages())
     kernels = bootable(packages)
     busyboxes = sorted(
         (package for package in packages if package.name == "busybox-static"),

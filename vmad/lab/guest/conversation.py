@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vmad.lab.console import first_alarm, last_lines, lines_of, report_from
 from vmad.lab.errors import LabError
-from vmad.lab.guest import Guest
+from vmad.lab.guest.console import first_alarm, last_lines, lines_of, report_from
+from vmad.lab.guest.running import Guest
 
 Sink = Callable[[bytes], object]
 _CHUNK = 65536

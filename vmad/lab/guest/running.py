@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmad.lab.cache import no_space_explained
-from vmad.lab.initramfs import Request, run_archive
-from vmad.lab.machine import PORTS, Machine, qemu_command
-from vmad.lab.programs import qemu, shares_mounts_as_one_tree, virtiofsd
-from vmad.lab.run_directory import run_directory
-from vmad.lab.store import Kernel
+from vmad.lab.guest.initramfs import Request, run_archive
+from vmad.lab.guest.machine import PORTS, Machine, qemu_command
+from vmad.lab.guest.programs import qemu, shares_mounts_as_one_tree, virtiofsd
+from vmad.lab.guest.run_directory import run_directory
+from vmad.lab.kernels.store import Kernel
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 

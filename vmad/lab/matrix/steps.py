@@ -2,7 +2,7 @@
 """What the matrix runs inside each guest: scans, the self-check, live and differential tests.
 
 Each step is a function that runs in a process of its own, forked from one that has imported the
-slow things already (matrix_guest.py), and returns what it saw; an exception is a failure.
+slow things already (inside.py), and returns what it saw; an exception is a failure.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from vmad.errors import EvidenceUnavailable
+from vmad.lab.matrix.order import Slice, StepResult
 from vmad.model.kernel import running_kernel
+from vmad.model.verdict import PairKey
 from vmad.scan.once import HostScan, scan_once
 from vmad.sources.choose import EvidenceChoice, open_source
 
@@ -31,34 +31,6 @@ from vmad.sources.choose import EvidenceChoice, open_source
 WALKS = {"open-coded": (6, 10), "task_vma": (5, 15)}
 #: what stands in the guest while it is scanned: layouts of tests/live/layouts.py
 LAYOUTS = ("guard_pages", "faulted_apart", "halves_swapped", "moved_beside_unfaulted")
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """``ok`` is None where this kernel has nothing to run; ``detail`` is for after the table."""
-
-    ok: bool | None
-    summary: str
-    detail: str = ""
-    seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """How much to run: seconds of differential programs and of live tests, paths for pytest.
-
-    ``live_files`` says how many of the paths are drawn.
-    """
-
-    differential_seconds: float
-    live_seconds: float
-    seed: int
-    live: Sequence[str]
-    live_files: int
 
 
 def has_kernel_evidence() -> bool:
@@ -119,7 +91,7 @@ def _differences(name: str, one: HostScan, procfs: HostScan) -> list[str]:
     return said + [f"{name}: {gone.pid} is seen by procfs only" for gone in others]
 
 
-def _stock(pairs: Any, verdict: str) -> int:
+def _stock(pairs: Mapping[PairKey, int], verdict: str) -> int:
     return sum(count for key, count in pairs.items() if key[:2] == ("stock", verdict))
 
 

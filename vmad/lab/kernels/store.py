@@ -6,17 +6,18 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmad.lab.apt_indices import DebianKernel, Package
+from vmad.lab.apt.apt import unpack
+from vmad.lab.apt.indices import Package
 from vmad.lab.cache import Cache, directory_made_whole, no_space_explained, sha256_of
-from vmad.lab.catalogue import Catalogue, catalogue
 from vmad.lab.errors import LabError
-from vmad.lab.private_apt import PrivateApt
+from vmad.lab.kernels.archive import KernelArchive
+from vmad.lab.kernels.catalogue import Catalogue, catalogue
+from vmad.lab.kernels.debian import DebianKernel
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def downloaded(cache: Cache, package: Package) -> Iterator[Path]:
     """A package's file, fetched and checked, there for as long as the context lasts."""
     downloads = Path(tempfile.mkdtemp(dir=cache.root, prefix=".downloads."))
     try:
-        yield PrivateApt(cache.apt).download(package, downloads)
+        yield KernelArchive(cache.apt).download(package, downloads)
     finally:
         shutil.rmtree(downloads, ignore_errors=True)
 
@@ -122,17 +123,7 @@ def downloaded(cache: Cache, package: Package) -> Iterator[Path]:
 def _unpack(cache: Cache, packages: Sequence[Package], into: Path) -> None:
     for package in packages:
         with downloaded(cache, package) as deb:
-            done = subprocess.run(
-                ["dpkg-deb", "-x", str(deb), str(into)], capture_output=True, text=True, check=False
-            )
-            if done.returncode != 0:
-                space = "No space left" in done.stderr
-                raise LabError(
-                    f"no space left below {into.parent}"
-                    if space
-                    else f"dpkg-deb cannot unpack {deb.name} ({done.stderr.strip()})",
-                    "free some and try again",
-                )
+            unpack(deb, into)
 
 
 def _read(home: Path, name: str) -> Kernel:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The guest's side of the matrix: every step in a forked process, one line of JSON for each.
 
-    python3 -m vmad.lab.matrix_guest '{"steps": [...], "slice": {...}, "limit": SECONDS}'
+    python3 -m vmad.lab.matrix.inside '{"steps": [...], "slice": {...}, "limit": SECONDS}'
 
 Under software emulation importing NumPy and pytest takes ten seconds, so that it is done once; the
 steps are forked from there, and none can disturb another. A step that hangs is killed after
@@ -18,9 +18,11 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vmad.errors import VmadError
-from vmad.lab.matrix_steps import STEPS, Slice, StepResult, warm_up
+from vmad.lab.matrix.order import Order, Slice, StepResult
+from vmad.lab.matrix.steps import STEPS, warm_up
 
 
 def run_step(name: str, part: Slice, limit: float) -> StepResult:
@@ -41,11 +43,11 @@ def run_step(name: str, part: Slice, limit: float) -> StepResult:
     if got is None:
         return StepResult(False, f"killed after {limit:g} s", "it had not ended", seconds)
     try:
-        fields = json.loads(got)
+        result = StepResult.of(json.loads(got))
     except ValueError:
         how = os.waitstatus_to_exitcode(status)
         return StepResult(False, f"died with {how}", "it left no result", seconds)
-    return StepResult(fields["ok"], fields["summary"], fields["detail"], seconds)
+    return replace(result, seconds=seconds)
 
 
 def _in_the_child(name: str, part: Slice, theirs: int) -> None:
@@ -61,7 +63,7 @@ def _in_the_child(name: str, part: Slice, theirs: int) -> None:
         lines = traceback.format_exc()
         result = StepResult(False, f"{type(error).__name__}: {error}"[:200], lines)
     with os.fdopen(theirs, "w", encoding="utf-8") as pipe:
-        json.dump(result.as_dict(), pipe)
+        pipe.write(result.to_json())
     os._exit(0)
 
 
@@ -77,18 +79,14 @@ def _read_until(descriptor: int, deadline: float) -> bytes | None:
 
 def main(argv: Sequence[str]) -> int:
     """Run the steps that the argument names, each a line on stdout as it ends."""
-    wanted = json.loads(argv[0])
+    order = Order.from_json(argv[0])
     sys.path.insert(0, os.getcwd())
     os.environ["PYTHONPATH"] = f"{os.getcwd()}:{os.environ.get('PYTHONPATH', '')}"
     warm_up()
-    part = Slice(**wanted["slice"])
-    for name in wanted["steps"]:
-        _say(name, run_step(name, part, wanted["limit"]))
+    for name in order.steps:
+        result = run_step(name, order.slice, order.limit)
+        print(result.to_json(step=name), flush=True)
     return 0
-
-
-def _say(name: str, result: StepResult) -> None:
-    print(json.dumps({"step": name, **result.as_dict()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from vmad.lab.cache import Cache, write_whole
 from vmad.lab.errors import LabError
-from vmad.lab.guest import running
-from vmad.lab.guest_init import PROBE_ANSWER
-from vmad.lab.machine import Machine
-from vmad.lab.programs import qemu
-from vmad.lab.store import Kernel
+from vmad.lab.guest.init_script import PROBE_ANSWER
+from vmad.lab.guest.machine import Machine
+from vmad.lab.guest.programs import qemu
+from vmad.lab.guest.running import running
+from vmad.lab.kernels.store import Kernel
 
 # A working KVM answers within 1 s; one that emulates the guest's kernel code was still silent
 # after 60 s.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The guest's side of a comparison: runs a workload, samples its VMAs, judges peak and end.
 
-    python3 -m vmad.lab.compare_guest '{"argv": [...], "tree": ..., "environment": {...}}'
+    python3 -m vmad.lab.compare.inside '{"argv": [...], "tree": ..., "environment": {...}}'
 
 The workload gets a cgroup of its own, which says at any time which processes belong to it. What
 it prints goes to stderr; stdout gets one JSON document.
@@ -10,16 +10,15 @@ it prints goes to stderr; stdout gets one JSON document.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from vmad.errors import EvidenceUnavailable, VmadError
-from vmad.lab.perf_counts import SystemCallCounts
+from vmad.lab.compare.perf_counts import SystemCallCounts
+from vmad.lab.compare.record import Look, Order, PairCount, Record, Sample
 from vmad.model.kernel import running_kernel
 from vmad.model.process import ProcessId, ProcessSummary
 from vmad.rules.histogram import count_verdicts_by
@@ -70,13 +69,13 @@ class Looks:
         self._source = source
         kernel = running_kernel()
         self._rules = (StockRules(kernel), RelaxedRules(kernel))
-        self.peak: dict[str, Any] | None = None
-        self.last: dict[str, Any] | None = None
+        self.peak: Look | None = None
+        self.last: Look | None = None
         self._judged_at = 0.0
 
     def due(self, now: float, count: int) -> bool:
         """Whether a look now would tell something new."""
-        highest = self.peak["vmas"] if self.peak else 0
+        highest = self.peak.vmas if self.peak else 0
         return count > highest * GROWTH or now - self._judged_at >= JUDGE_SECONDS
 
     def look(self, now: float, pid: int) -> None:
@@ -89,21 +88,19 @@ class Looks:
             return
         if not isinstance(found, ProcessSummary):
             return
-        pairs = [
-            [*key, count] for key, count in count_verdicts_by(found.facts, self._rules).items()
-        ]
-        self.last = {
-            "seconds": round(now, 3),
-            "pid": pid,
-            "comm": found.comm,
-            "vmas": found.vmas,
-            "pairs": pairs,
-            "recoverable": {
+        counts = count_verdicts_by(found.facts, self._rules)
+        self.last = Look(
+            seconds=round(now, 3),
+            pid=pid,
+            comm=found.comm,
+            vmas=found.vmas,
+            pairs=tuple(PairCount(*key, count) for key, count in counts.items()),
+            recoverable={
                 "stock": found.recoverable_stock,
                 "relaxed": found.recoverable_relaxed,
             },
-        }
-        if self.peak is None or found.vmas > self.peak["vmas"]:
+        )
+        if self.peak is None or found.vmas > self.peak.vmas:
             self.peak = self.last
 
 
@@ -132,7 +129,7 @@ def lay_over(tree: str) -> None:
             raise OSError(error, f"cannot lay {lower} over /{name}: {os.strerror(error)}")
 
 
-def started(argv: Sequence[str], environment: dict[str, str]) -> tuple[int, int, int]:
+def started(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[int, int, int]:
     """A child in the workload's group: its pid, its gate, and what ends when it has executed.
 
     It waits until the gate is written to.
@@ -156,23 +153,23 @@ def started(argv: Sequence[str], environment: dict[str, str]) -> tuple[int, int,
         os._exit(127)
 
 
-def run(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Run the workload once; the document for the host."""
-    if wanted["tree"]:
-        lay_over(wanted["tree"])
+def run(order: Order) -> Record:
+    """Run the workload once; the record for the host."""
+    if order.tree:
+        lay_over(order.tree)
     try:
         source = open_source("kernel", None)
     except EvidenceUnavailable:
         source = open_source("procfs", None)
     GROUP.mkdir()
-    pid, gate, executed = started(wanted["argv"], wanted["environment"])
+    pid, gate, executed = started(order.argv, order.environment)
     while str(pid) not in (GROUP / "cgroup.procs").read_text().split():
         time.sleep(0.001)
     calls = SystemCallCounts(pid, CALLS)
     counts, looks = Counts(source), Looks(source)
-    samples: list[tuple[float, int, int, int]] = []
+    samples: list[Sample] = []
     ended: float | None = None
-    at_end: dict[str, Any] | None = None
+    at_end: Look | None = None
     made: dict[str, int] = {}
     attempts: dict[str, int] | None = None
     attempts_before = read_merge_attempts() or {}
@@ -185,7 +182,7 @@ def run(wanted: dict[str, Any]) -> dict[str, Any]:
         there = counts.take()
         if there and ended is None:
             biggest = max(there, key=lambda each: there[each])
-            samples.append((round(now, 3), there[biggest], sum(there.values()), len(there)))
+            samples.append(Sample(round(now, 3), there[biggest], sum(there.values()), len(there)))
             done = END.exists()
             if done or looks.due(now, there[biggest]):
                 looks.look(now, biggest)
@@ -201,20 +198,20 @@ def run(wanted: dict[str, Any]) -> dict[str, Any]:
         time.sleep(SAMPLE_SECONDS - (time.monotonic() - began) % SAMPLE_SECONDS)
     seconds = time.monotonic() - began
     source.close()
-    return {
-        "release": os.uname().release,
-        "evidence": str(source.evidence),
-        "sampled_by": counts.how,
-        "status": status,
-        "run_seconds": round(seconds if ended is None else ended, 3),
-        "samples": samples,
-        "peak": looks.peak,
-        "end": at_end or looks.last,
-        "end_is_exact": at_end is not None,
-        "calls": made or calls.read(),
-        "attempts": attempts_since(attempts_before) if attempts is None else attempts,
-    }
+    return Record(
+        release=os.uname().release,
+        evidence=str(source.evidence),
+        sampled_by=counts.how,
+        status=status,
+        run_seconds=round(seconds if ended is None else ended, 3),
+        samples=tuple(samples),
+        peak=looks.peak,
+        end=at_end or looks.last,
+        end_is_exact=at_end is not None,
+        calls=made or calls.read(),
+        attempts=attempts_since(attempts_before) if attempts is None else attempts,
+    )
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(json.loads(sys.argv[1]))))
+    print(run(Order.from_json(sys.argv[1])).to_json())

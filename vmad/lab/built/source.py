@@ -12,11 +12,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmad.lab.apt_indices import Package
+from vmad.lab.apt.indices import Package
 from vmad.lab.cache import Cache, directory_made_whole, no_space_explained, write_whole
-from vmad.lab.catalogue import SOURCE_SERIES, catalogue
 from vmad.lab.errors import LabError
-from vmad.lab.store import downloaded
+from vmad.lab.kernels.catalogue import SOURCE_SERIES, catalogue
+from vmad.lab.kernels.store import downloaded
 
 _VERSION_FILE = ".vmad-source"
 
