@@ -19,7 +19,7 @@ from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VMA_ROW
 from vmad.rules.runs import HARD_FACTS
 from vmad.sources.bpf import bursts, caller, census, failures, layout, merge_attempts, source
-from vmad.sources.bpf.census import BELONGING, BELONGINGS, KERNEL_CENSUS_ROW
+from vmad.sources.bpf.census import BELONGING, BELONGINGS, KERNEL_CENSUS_ROW, READING
 from vmad.sources.bpf.layout import ENTRY, HEADER, WANTED, Control, Status, Steady
 
 HERE = Path(source.__file__).parent
@@ -119,6 +119,7 @@ def test_structures_and_limits_of_the_walks() -> None:
         ("census.bpf.c", "census_row", KERNEL_CENSUS_ROW),
         ("census.bpf.c", "belonging", BELONGING),
         ("census.bpf.c", "belongings", BELONGINGS),
+        ("census.bpf.c", "reading", READING),
     ],
 )
 def test_structures_of_one_program(file: str, name: str, dtype: np.dtype[np.void]) -> None:
@@ -126,7 +127,7 @@ def test_structures_of_one_program(file: str, name: str, dtype: np.dtype[np.void
 
 
 def test_limits_of_the_census() -> None:
-    assert compile_assertions("census.bpf.c", defines(census, "", "CGROUP_PATH BELONGS")) == ""
+    assert compile_assertions("census.bpf.c", defines(census, "", "CGROUP_PATH BELONGS KEPT")) == ""
 
 
 def test_results_and_limits_of_counting_merge_attempts() -> None:

@@ -81,9 +81,12 @@ class History:
         self._inherited = inherited
         self._columns = np.empty(0, dtype=_COLUMNS)
         self._next_anchor = 0.0
+        self._counted = False  #: whether the census knows a count
         self._who = b""  #: the identities of the census
         self._told = b""  #: who was high and how high, when all were told
         self._tell_again = 0.0
+        self._quiet: Census | None = None  #: one of which there is nothing to tell until then
+        self._least = 0
         self._rate_due: float | None = None  #: monotonic seconds of the sample to look at
 
     @property
@@ -106,6 +109,10 @@ class History:
 
     def sample(self, census: Census, now: float) -> Change:
         """Take in a census made at ``now`` (monotonic seconds)."""
+        if census is self.census and now < self._next_anchor:
+            # nothing has moved: mostly so, and this runs every second
+            self._rate_due = now if self._counted else None
+            return _NOBODY
         change = self._align(census)
         counts = census["map_count"]
         columns = self._columns
@@ -115,7 +122,8 @@ class History:
         self._rate_due = None
         np.maximum(columns["high_water"], counts, out=columns["high_water"])
         known = counts >= 0
-        if known.any():
+        self._counted = bool(known.any())
+        if self._counted:
             if now >= self._next_anchor:
                 self._next_anchor = now + GROWTH_WINDOW / ANCHORS
                 first_seen = known
@@ -135,13 +143,18 @@ class History:
         of the last sample.
         """
         assert self.census is not None
+        # mostly nothing has moved since they were told, and this runs every second
+        if self.census is self._quiet and least == self._least and now < self._tell_again:
+            return _NOBODY.arrived
         counts = self.census["map_count"]
         rows: Integers = (counts >= least).nonzero()[0]
         if not len(rows):
+            self._quiet, self._least, self._tell_again = self.census, least, np.inf
             return rows
-        # mostly nothing has moved since they were told, and this runs every second
+        self._quiet = None
         seen = self.census["pid"][rows].tobytes() + counts[rows].tobytes()
         if seen == self._told and now < self._tell_again:
+            self._quiet, self._least = self.census, least
             return rows[:0]
         told = self._columns[rows]
         rows = rows[(counts[rows] > told["told_count"]) | (now - told["told_at"] >= TELL_AGAIN)]

@@ -36,7 +36,7 @@ from vmad.sources.counting import page_shift_of
 from vmad.sources.host_limits import vma_cost_of
 from vmad.sources.identity import identities_of
 from vmad.sources.procfs.merge_counters import MergeAttempts, read_merge_attempts
-from vmad.sources.source import Census, Source, is_here, last_cgroup, missed_by
+from vmad.sources.source import Census, Source, is_here, last_cgroup, missed_by, sample_of
 
 #: a service manager may move a process to its cgroup after the exec: so its identity is looked
 #: up at its first walks, and in every so many full scans again
@@ -111,6 +111,7 @@ class Scanner:
         self._missed: tuple[Unreadable, ...] = ()
         self._ids: tuple[Census | None, list[_Key]] = None, []
         self._limit: int | None = None
+        self._most: tuple[Census | None, int | None] = None, None
         self._whole: Whole | None = None
         self._rules = (StockRules(source.kernel), RelaxedRules(source.kernel))
         self._rebuild = RebuildRules(source.kernel)
@@ -185,8 +186,10 @@ class Scanner:
         """The most VMAs that a process had in the newest sample; None unknown."""
         with self._lock:
             census = self._history.census
-            most = -1 if census is None or not len(census) else int(census["map_count"].max())
-        return most if most >= 0 else None
+            if census is not self._most[0]:
+                most = -1 if census is None or not len(census) else int(census["map_count"].max())
+                self._most = census, most if most >= 0 else None
+            return self._most[1]
 
     def _name_of(self, process: ProcessId, comm: str, reread: bool = False) -> str:
         return self._group_rules.name_of(self._identities.identity(process, comm, reread=reread))
@@ -194,7 +197,7 @@ class Scanner:
     def sample(self) -> None:
         """One pass over the map_count of all: high-water marks and growth, no walk."""
         source = self.source
-        census = source.census()
+        census = sample_of(source)
         with self._lock:
             if source is not self.source:
                 return

@@ -18,7 +18,14 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
 from vmad.model.table import VmaTable
 from vmad.sources.bounded import BoundedReads, Stuck
-from vmad.sources.source import Census, Source, SourceHealth, last_cgroup, missed_by
+from vmad.sources.source import (
+    Census,
+    Source,
+    SourceHealth,
+    last_cgroup,
+    missed_by,
+    sample_of,
+)
 
 T = TypeVar("T")
 
@@ -85,6 +92,10 @@ class DeadlineSource:
     def census(self) -> Census:
         """As the source behind it: takes no lock of a target."""
         return self._source.census()
+
+    def sample(self) -> Census:
+        """As the source behind it: takes no lock of a target."""
+        return sample_of(self._source)
 
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """As the source behind it. Raises Hung."""

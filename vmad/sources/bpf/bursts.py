@@ -89,10 +89,13 @@ class KernelBursts:
         self._rows = self._object.hash_map("peaks", KEY, PEAK)
         self._seen: dict[bytes, tuple[int, float]] = {}  #: key -> its count, monotonic seconds
         self._risen = 0
+        self._limit: int | None = -1
         self.limit_is(max_map_count)
 
     def limit_is(self, max_map_count: int | None) -> None:
         """Look at processes beyond NEAR of this vm.max_map_count; None: at none."""
+        if max_map_count == self._limit:
+            return
         self._limit = max_map_count
         share = _LARGEST if max_map_count is None else int(max_map_count * NEAR)
         self._control["from"][0] = max(share, 1)

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Every process's map_count in one pass of the task iterator: what the one-second samples cost."""
+"""Every process's map_count in one pass of the task iterator: what the one-second samples cost.
+
+The program writes only what has moved since its last pass. Mostly that is nothing, and then there
+is nothing to do here either.
+"""
 
 from __future__ import annotations
 
 import os
 import struct
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +26,7 @@ HERE = Path(__file__).parent
 #: as census.bpf.c has them
 CGROUP_PATH = 512
 BELONGS = 64
+KEPT = 16384
 #: struct belonging: steps of the cgroup's path, the innermost first, each ended by a NUL
 BELONGING = np.dtype(
     [
@@ -44,9 +50,12 @@ KERNEL_CENSUS_ROW = np.dtype(
     ]
 )
 
+#: struct reading
+READING = np.dtype([("light", "<u4"), ("rows", "<u4"), ("moved", "<u4"), ("spare", "<u4")])
+
 
 class KernelCensus:
-    """The loaded census program.
+    """The loaded census program. Several threads may take one.
 
     ``high`` VMAs or more are what makes it tell what a young process belongs to.
     """
@@ -56,21 +65,52 @@ class KernelCensus:
         text = struct.pack("<Qqq", ns_per_tick, high, boot_offset())
         self._object = BpfObject(HERE / "census.bpf.o", text)
         try:
-            memory = self._object.map_memory(".data.belongings", BELONGINGS.itemsize)
+            belongings, reading, kept = (
+                self._object.map_memory(name, dtype.itemsize * number)
+                for name, dtype, number in (
+                    (".data.belongings", BELONGINGS, 1),
+                    (".data.reading", READING, 1),
+                    ("kept", KERNEL_CENSUS_ROW, KEPT),
+                )
+            )
         except OSError as error:
             self._object.close()
             raise EvidenceUnavailable(f"BPF: census.bpf.o: {error.strerror}") from error
-        self._belongings = np.frombuffer(memory, BELONGINGS, 1)[0]
+        self._belongings = np.frombuffer(belongings, BELONGINGS, 1)[0]
+        self._reading = memoryview(reading).cast("I")  # of plain numbers quicker than numpy
+        self._kept = np.frombuffer(kept, KERNEL_CENSUS_ROW, KEPT)
         self._link = self._object.attach_iterator("census")
+        self._lock = threading.Lock()
+        self._last: Census = np.empty(0, KERNEL_CENSUS_ROW)
+        self._last_rows = -1
 
-    def take(self) -> Census:
-        """One row (KERNEL_CENSUS_ROW) per process with an address space, ascending by pid."""
-        rows = np.frombuffer(self._link.read(), dtype=KERNEL_CENSUS_ROW)
-        pids = rows["pid"]
+    def take(self, light: bool = False) -> Census:
+        """One row (KERNEL_CENSUS_ROW) per process with an address space, ascending by pid.
+
+        The same object as the last time where nothing has moved. ``light``: of processes that are
+        known already nothing but map_count is looked at, and the name of those with many VMAs.
+        """
+        with self._lock:
+            reading = self._reading
+            reading[0], reading[1], reading[2] = light, 0, 0
+            before, self._last_rows = self._last_rows, -1  # if reading fails, what moved is unknown
+            beyond = self._link.read()
+            rows = reading[1]
+            if reading[2] or rows != before:
+                self._last = self._copied(min(rows, KEPT), beyond)
+            self._last_rows = rows
+            return self._last
+
+    def _copied(self, rows: int, beyond: bytes) -> Census:
+        """What is kept, and what found no room there."""
+        found = self._kept[:rows].copy()
+        if beyond:
+            found = np.concatenate((found, np.frombuffer(beyond, KERNEL_CENSUS_ROW)))
+        pids = found["pid"]
         if not (pids[1:] > pids[:-1]).all():
             # each thread of a process whose leader has exited: the first stands for it
-            rows = rows[np.unique(pids, return_index=True)[1]]
-        return rows
+            found = found[np.unique(pids, return_index=True)[1]]
+        return found
 
     def cgroup_of(self, pid: int, start_time: int) -> bytes | None:
         """The path in the unified hierarchy that a young process with many VMAs had in one of the

@@ -131,7 +131,7 @@ class KernelFailures:
         self._rows = self._object.hash_map("failures", KEY, FAILURE)
         self._seen: dict[bytes, tuple[int, float]] = {}  #: key -> its count, monotonic seconds
         self._recorded = 0
-        self._limit = 0
+        self._limit = -1
         self.limit_is(max_map_count)
 
     @property
@@ -145,7 +145,10 @@ class KernelFailures:
 
     def limit_is(self, max_map_count: int | None) -> None:
         """Count against this vm.max_map_count; None: count nothing."""
-        limit = self._limit = 0 if max_map_count is None else max_map_count
+        limit = 0 if max_map_count is None else max_map_count
+        if limit == self._limit:
+            return
+        self._limit = limit
         self._control["from"][0, : len(FORMS)] = np.maximum(self._offsets + limit, 1)
         self._control["max_map_count"][0] = limit
 

@@ -438,6 +438,7 @@ class IteratorLink:
     def __init__(self, library: ctypes.CDLL, link: int) -> None:
         self._library = library
         self._link: int | None = link
+        self._link_fd = library.bpf_link__fd(link)
 
     def call_once(self) -> None:
         """One read, for a program that writes nothing and ends the pass at its first call."""
@@ -450,7 +451,7 @@ class IteratorLink:
             os.close(fd)
 
     def _create(self) -> int:
-        fd: int = self._library.bpf_iter_create(self._library.bpf_link__fd(self._link))
+        fd: int = self._library.bpf_iter_create(self._link_fd)
         if fd < 0:
             raise EvidenceUnavailable(f"BPF: iterator refused: {os.strerror(ctypes.get_errno())}")
         return fd
@@ -462,15 +463,17 @@ class IteratorLink:
         """
         fd = self._create()
         parts: list[bytes] = []
+        size = 1 << 12  # mostly there is nothing, and room for much is a mapping of its own
         try:
             while True:
                 try:
-                    part = os.read(fd, 1 << 18)
+                    part = os.read(fd, size)
                 except BlockingIOError:
                     continue
                 if not part:
                     return b"".join(parts)
                 parts.append(part)
+                size = 1 << 18
         finally:
             os.close(fd)
 

@@ -88,6 +88,11 @@ class BpfSource:
         self._newest = self._census.take()
         return self._newest
 
+    def sample(self) -> Census:
+        """The same for the counts alone; of who is new, everything."""
+        self._newest = self._census.take(light=True)
+        return self._newest
+
     def last_cgroup_of(self, process: ProcessId) -> bytes | None:
         """The path of its cgroup in the unified hierarchy, of a process that may be gone but had
         many VMAs in one of the last censuses of its first minutes.
