@@ -33,8 +33,9 @@ def cause_lines(
 ) -> list[str]:
     """The paragraph of one cause, numbered; what to change is :func:`advice_lines`."""
     share = percent(cause.vmas / len(explanation.table.rows))
-    lines = [f"  {number}. {style.bold(_title(cause))}: {counted(cause.vmas, 'VMA')} ({share})"]
-    lines += style.wrapped(_sentence(cause), _INDENT)
+    title = style.bold(cause_title(cause))
+    lines = [f"  {number}. {title}: {counted(cause.vmas, 'VMA')} ({share})"]
+    lines += style.wrapped(cause_sentence(cause), _INDENT)
     repeats = repeats_of(cause, explanation.repeats)
     shown = [repeat for repeat, vmas in repeats if vmas * 20 >= cause.vmas][:REPEATS_SHOWN]
     for repeat in shown:
@@ -43,7 +44,8 @@ def cause_lines(
     if further:
         text = ", ".join(f"{name} {count(pairs)}" for name, pairs in further)
         lines += style.wrapped(f"Further reasons of the same pairs: {text}.", _INDENT)
-    lines += _relaxed(cause)
+    patched = merged_when_patched(cause)
+    lines += [f"{_INDENT}{patched}"] if patched else []
     return lines + (style.wrapped(_pages(sample), _INDENT) if sample is not None else [])
 
 
@@ -59,7 +61,8 @@ def advice_lines(cause: Cause, explanation: Explanation, style: Style) -> list[s
     return lines
 
 
-def _title(cause: Cause) -> str:
+def cause_title(cause: Cause) -> str:
+    """("pairs kept apart by vm_pgoff")."""
     if cause.kind is not None:
         return f"{KIND_TEXT[cause.kind]}, with no pair below"
     if cause.verdict is Verdict.MERGEABLE:
@@ -69,20 +72,21 @@ def _title(cause: Cause) -> str:
     return f"pairs kept apart by {cause.reason}"
 
 
-def _sentence(cause: Cause) -> str:
+def cause_sentence(cause: Cause) -> str:
+    """What it means; empty where there is nothing to say."""
     if cause.reason is not None:
         return reason(cause.reason).sentence
     return COMPOSITIONS[cause.kind].sentence if cause.kind is not None else ""
 
 
-def _relaxed(cause: Cause) -> list[str]:
+def merged_when_patched(cause: Cause) -> str:
+    """What the patched kernel does with these pairs; empty where they are not blocked."""
     if cause.verdict is not Verdict.BLOCKED:
-        return []
+        return ""
+    which = "none" if not cause.relaxed else count(cause.relaxed)
     if cause.relaxed == cause.vmas:
-        return [f"{_INDENT}The patched kernel merges all of these pairs."]
-    if cause.relaxed:
-        return [f"{_INDENT}The patched kernel merges {count(cause.relaxed)} of these pairs."]
-    return [f"{_INDENT}The patched kernel merges none of these pairs."]
+        which = "all"
+    return f"The patched kernel merges {which} of these pairs."
 
 
 def _pages(sample: PageSample) -> str:

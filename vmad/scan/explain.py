@@ -165,14 +165,14 @@ def count_names(table: VmaTable) -> tuple[NameCount, ...]:
     ]
     counts = Counter(names)
     if sum(number for _, number in counts.most_common(OUTSTANDING)) * 4 < len(names):
-        counts = Counter((_directory(name), kind) for name, kind in names)
+        counts = Counter((directory_of(name), kind) for name, kind in names)
     return tuple(
         NameCount(name, Kind(kind), vmas)
         for (name, kind), vmas in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     )
 
 
-def _directory(name: str) -> str:
+def directory_of(name: str) -> str:
     """("/data/a.dvd (deleted)") -> "/data/* (deleted)"; what is in no directory stays."""
     if name.startswith("[anon"):
         return f"{name.partition(':')[0]}:*]"
