@@ -6,6 +6,8 @@ its holder may sleep in a page fault on FUSE, NFS or userfaultfd for as long as 
 or timeout ends such a read from outside. So the caller never reads by itself: it waits for a
 worker, and when the worker makes no progress until the deadline, the thread is written off until
 the kernel lets go of it. At most ``workers`` threads exist; when all are stuck, work is refused.
+
+A slow machine is no lock: a worker that takes processor time, or would if it got some, is working.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ from vmad.sources.cpu_time import charge
 
 T = TypeVar("T")
 
+#: share of a deadline that a thread has to spend on a processor to be at work
+_WORKING = 0.05
+
 #: what a piece of work calls before each read, naming what it is about to read
 Tick = Callable[[Hashable], None]
 
@@ -29,11 +34,13 @@ class Stuck(Exception):
     """A read has not come back before its deadline; ``key`` is what was being read.
 
     ``key`` is None when the work was refused since every worker is stuck (or it never ticked).
+    ``working``: it did not wait, it took that long.
     """
 
-    def __init__(self, key: Hashable | None) -> None:
+    def __init__(self, key: Hashable | None, working: bool = False) -> None:
         super().__init__("all workers are stuck" if key is None else f"stuck reading {key}")
         self.key = key
+        self.working = working
 
 
 def no_answer(path: str, stuck: Stuck, deadline: float) -> CannotRead:
@@ -53,6 +60,25 @@ class _Job(Generic[T]):
         self.result: T | None = None
         self.error: BaseException | None = None
         self.cpu_seconds = 0.0
+        self.worker: tuple[int, int] | None = None  #: its clock of processor time, its thread id
+        self.looked_at = 0.0  #: what that clock said at the last look
+
+    def works(self, deadline: float) -> bool:
+        """Whether the worker has worked since the last look (``deadline`` seconds ago) or wants to.
+
+        A thread that waits for mmap_lock sleeps (state D).
+        """
+        if self.worker is None:
+            return False
+        clock, thread = self.worker
+        try:
+            spent = time.clock_gettime(clock) - self.looked_at
+            with open(f"/proc/self/task/{thread}/stat", "rb") as file:
+                text = file.read()
+        except OSError:
+            return False
+        self.looked_at += spent
+        return spent > _WORKING * deadline or text[text.rindex(b")") + 2 :][:1] == b"R"
 
     def tick(self, key: Hashable) -> None:
         """Progress was made: the next read is of ``key``. Ends the work if it was written off."""
@@ -61,19 +87,25 @@ class _Job(Generic[T]):
         self.progress = (time.monotonic(), key)
 
     def run(self) -> None:
-        began = time.thread_time()
+        clock = time.pthread_getcpuclockid(threading.get_ident())
+        began = self.looked_at = time.clock_gettime(clock)
+        self.worker = clock, threading.get_native_id()
         try:
             self.result = self.work(self.tick)
         except BaseException as error:  # handed to the waiting caller
             self.error = error
-        self.cpu_seconds = time.thread_time() - began
+        self.cpu_seconds = time.clock_gettime(clock) - began
 
 
 class BoundedReads:
-    """At most ``workers`` daemon threads; ``deadline`` is seconds without progress."""
+    """At most ``workers`` daemon threads; ``deadline`` is seconds without progress.
 
-    def __init__(self, workers: int = 4, deadline: float = 2.0) -> None:
+    ``patience``: how many deadlines are granted, one after the other, to what works.
+    """
+
+    def __init__(self, workers: int = 4, deadline: float = 2.0, patience: int = 1) -> None:
         self.deadline = deadline
+        self._patience = patience
         self._workers = workers
         self._started = 0
         self._idle = 0
@@ -99,8 +131,14 @@ class BoundedReads:
                 self._idle -= 1
         job = _Job(work)
         self._jobs.put(job)
+        granted = 1
         while not job.done.wait(self._time_left(job)):
             if self._time_left(job) > 0:
+                continue
+            working = job.works(self.deadline)
+            if working and granted < self._patience:
+                granted += 1
+                job.progress = (time.monotonic(), job.progress[1])
                 continue
             with self._lock:
                 if job.finished:
@@ -108,7 +146,7 @@ class BoundedReads:
                 job.abandoned = True
                 job.abandoned_in = key = job.progress[1]
                 self._stuck[key] = self._stuck.get(key, 0) + 1
-            raise Stuck(key)
+            raise Stuck(key, working)
         charge(job.cpu_seconds)
         if job.error is not None:
             raise job.error

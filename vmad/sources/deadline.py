@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 #: seconds of walking that are granted per VMA of the host: 30 times what a slow machine takes
 PER_VMA = 20e-6
+#: deadlines that a walk which works is granted: an emulated processor is that slow
+_PATIENCE = 10
 
 
 def bounded(source: Source, deadline: float) -> Source:
@@ -52,7 +54,7 @@ class DeadlineSource:
     def __init__(self, source: Source, deadline: float) -> None:
         self._source = source
         self._deadline = deadline
-        self._reads = BoundedReads(1, deadline)
+        self._reads = BoundedReads(1, deadline, _PATIENCE)
         self._turn = threading.Lock()
 
     @property
@@ -129,7 +131,7 @@ class DeadlineSource:
     @contextmanager
     def _my_turn(self, deadline: float) -> Iterator[None]:
         # the one worker is busy with another thread's read, or lost: only the latter is Stuck
-        if not self._turn.acquire(timeout=deadline):
+        if not self._turn.acquire(timeout=deadline * _PATIENCE):
             raise Stuck(None)
         try:
             yield

@@ -65,6 +65,38 @@ def test_one_worker_serves_one_piece_of_work_after_the_other() -> None:
     reads.close()
 
 
+def working(seconds: float) -> Callable[[Tick], str]:
+    """So much processor time, without a word of how far it is."""
+
+    def work(_: Tick) -> str:
+        ends = time.thread_time() + seconds
+        while time.thread_time() < ends:
+            pass
+        return "done"
+
+    return work
+
+
+def test_what_works_is_granted_more_time_than_what_waits(fifo: Path) -> None:
+    reads = BoundedReads(workers=2, deadline=0.05, patience=1000)
+
+    assert reads.run(working(0.3)) == "done"
+    with pytest.raises(Stuck) as stuck:
+        reads.run(reading(fifo, "fifo"))
+    assert not stuck.value.working
+    release(fifo)
+    reads.close()
+
+
+def test_what_works_for_ever_is_given_up_and_said_to_work() -> None:
+    reads = BoundedReads(workers=1, deadline=0.02, patience=3)
+
+    with pytest.raises(Stuck) as stuck:
+        reads.run(working(1.0))
+    assert stuck.value.working
+    reads.close()
+
+
 def test_a_blocked_read_is_given_up_remembered_and_forgotten_when_it_comes_back(
     fifo: Path,
 ) -> None:
