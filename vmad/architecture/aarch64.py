@@ -43,6 +43,7 @@ AARCH64 = Architecture(
     flag_24="bt",  # VM_ARM64_BTI
     debian="arm64",
     kernel_image="Image",
+    traced=False,
     emulator=Emulator(
         program="qemu-system-aarch64",
         package="qemu-system-arm",

@@ -64,4 +64,5 @@ class Architecture:
     flag_24: str  #: what smaps prints for VM_ARCH_1, the architecture's own flag
     debian: str
     kernel_image: str  #: below arch/*/boot of a kernel tree
+    traced: bool  #: its threads can be borrowed (vmad/probe)
     emulator: Emulator

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from vmad.architecture.aarch64 import AARCH64
 from vmad.architecture.architecture import Architecture
@@ -30,14 +31,15 @@ def running() -> Architecture | None:
     return architecture_of(os.uname().machine)
 
 
-def needed(machine: str, what: str) -> Architecture:
+def needed(machine: str, what: str, among: Iterable[Architecture] = ARCHITECTURES) -> Architecture:
     """That of a machine, for something that does not work without. Raises UnknownArchitecture.
 
-    ``what`` begins the sentence: "probing".
+    ``what`` begins the sentence: "probing"; ``among`` are those that it works on.
     """
     found = architecture_of(machine)
-    if found is None:
-        titles = " and ".join(known.title for known in ARCHITECTURES)
+    can = tuple(among)
+    if found is None or found not in can:
+        titles = " and ".join(known.title for known in can)
         raise UnknownArchitecture(
             f"{what} works on {titles}, this is {machine}",
             "reading (scan, explain, serve, capture) works there by /proc",

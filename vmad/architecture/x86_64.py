@@ -34,6 +34,7 @@ X86_64 = Architecture(
     flag_24="ar",
     debian="amd64",
     kernel_image="bzImage",
+    traced=True,
     emulator=Emulator(
         program="qemu-system-x86_64",
         package="qemu-system-x86",
