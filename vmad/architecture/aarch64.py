@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from vmad.architecture.architecture import Architecture, Emulator, SystemCalls
 from vmad.architecture.common_flags import common_flags
+from vmad.architecture.page_table import Entry, PageTableFormat
 
 
 def high_flags(release: tuple[int, int]) -> dict[str, int]:
@@ -27,6 +28,31 @@ def high_flags(release: tuple[int, int]) -> dict[str, int]:
     return masks
 
 
+def page_table_format(page_shift: int, address_bits: int) -> PageTableFormat:
+    """The Arm Architecture Reference Manual, VMSAv8-64 translation table formats (D8.3).
+
+    Where addresses have 52 bits, the upper ones of a physical address lie in bits that are
+    otherwise zero (64 KiB pages: 12 to 15) or say who shares the memory (8 and 9, with FEAT_LPA2).
+    """
+    wide = address_bits == 52 and page_shift < 16
+    low = (1 << (50 if wide else 48)) - (1 << page_shift)
+
+    def decode(entry: int, level: int) -> Entry | None:
+        if not entry & 1 or (level == 0 and not entry & 2):
+            return None
+        address = entry & low
+        if wide:
+            address |= (entry >> 8 & 3) << 50
+        elif page_shift == 16:
+            address |= (entry >> 12 & 15) << 48
+        return Entry(address, level == 0 or not entry & 2)
+
+    return PageTableFormat(page_shift, address_bits, decode)
+
+
+#: bits of virtual addresses by page size, the more usual ones first (arch/arm64/Kconfig)
+ADDRESS_BITS = {12: (48, 52, 39), 14: (48, 52, 47), 16: (48, 52, 42)}
+
 AARCH64 = Architecture(
     machine="aarch64",
     title="64-bit Arm",
@@ -41,6 +67,10 @@ AARCH64 = Architecture(
     high_flags=high_flags,
     unshown_flags=frozenset({"mt_allowed"}),
     flag_24="bt",  # VM_ARM64_BTI
+    page_tables=tuple(
+        page_table_format(shift, bits) for shift, all_bits in ADDRESS_BITS.items()
+        for bits in all_bits
+    ),
     debian="arm64",
     kernel_image="Image",
     traced=False,

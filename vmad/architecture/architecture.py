@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vmad.architecture.page_table import PageTableFormat
+
 
 @dataclass(frozen=True, slots=True)
 class SystemCalls:
@@ -62,6 +64,7 @@ class Architecture:
     high_flags: Callable[[tuple[int, int]], dict[str, int]]
     unshown_flags: frozenset[str]
     flag_24: str  #: what smaps prints for VM_ARCH_1, the architecture's own flag
+    page_tables: tuple[PageTableFormat, ...]  #: those that its kernels use
     debian: str
     kernel_image: str  #: below arch/*/boot of a kernel tree
     traced: bool  #: its threads can be borrowed (vmad/probe)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from vmad.architecture.architecture import Architecture, Emulator, SystemCalls
 from vmad.architecture.common_flags import common_flags
+from vmad.architecture.page_table import Entry, PageTableFormat
 
 
 def high_flags(release: tuple[int, int]) -> dict[str, int]:
@@ -17,6 +18,19 @@ def high_flags(release: tuple[int, int]) -> dict[str, int]:
         masks["ss"] = 1 << 37
     return masks
 
+
+_ADDRESS = 0x000F_FFFF_FFFF_F000
+_PRESENT, _LARGE = 1, 0x80
+
+
+def decode(entry: int, level: int) -> Entry | None:
+    """Intel's manual, volume 3, chapter 4: pages of 4 KiB, 2 MiB and 1 GiB."""
+    if not entry & _PRESENT:
+        return None
+    return Entry(entry & _ADDRESS, level == 0 or (level < 3 and bool(entry & _LARGE)))
+
+
+FOUR_LEVELS, FIVE_LEVELS = (PageTableFormat(12, bits, decode) for bits in (48, 57))
 
 X86_64 = Architecture(
     machine="x86_64",
@@ -32,6 +46,7 @@ X86_64 = Architecture(
     high_flags=high_flags,
     unshown_flags=frozenset(),
     flag_24="ar",
+    page_tables=(FOUR_LEVELS, FIVE_LEVELS),
     debian="amd64",
     kernel_image="bzImage",
     traced=True,

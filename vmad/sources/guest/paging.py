@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vmad.architecture.x86_64 import FIVE_LEVELS, FOUR_LEVELS, decode
 from vmad.errors import TargetUnavailable
 from vmad.sources.guest.physical import PAGE, NotRam, PhysicalMemory
 from vmad.sources.guest.qmp import Monitor, Refused
@@ -22,7 +23,6 @@ IMAGE_STEP = 2 << 20
 LARGEST_IMAGE = 256 << 20
 
 _ADDRESS = 0x000F_FFFF_FFFF_F000
-_PRESENT, _LARGE = 1, 0x80
 _EFER_LMA, _CR4_LA57, _CR4_PAE = 1 << 10, 1 << 12, 1 << 5
 
 
@@ -64,25 +64,14 @@ class PageTables:
     def __init__(self, memory: PhysicalMemory, root: int, five_levels: bool) -> None:
         self._memory = memory
         self.root = root
-        self._levels = 5 if five_levels else 4
+        self._form = FIVE_LEVELS if five_levels else FOUR_LEVELS
 
-    def _entry(self, table: int, index: int) -> int:
-        entry: int = struct.unpack("<Q", self._memory.read(table + 8 * index, 8))[0]
-        return entry
+    def _word(self, address: int) -> int:
+        return int.from_bytes(self._memory.read(address, 8), "little")
 
     def translate(self, address: int) -> int | None:
         """The physical address behind a virtual one; None when it is not mapped. Raises NotRam."""
-        table = self.root
-        for level in range(self._levels - 1, -1, -1):
-            shift = 12 + 9 * level
-            entry = self._entry(table, address >> shift & 511)
-            if not entry & _PRESENT:
-                return None
-            if level == 0 or (level < 3 and entry & _LARGE):
-                inside = (1 << shift) - 1
-                return (entry & _ADDRESS & ~inside) | (address & inside)
-            table = entry & _ADDRESS
-        raise AssertionError("unreachable")
+        return self._form.translate(self._word, self.root, address)
 
     def image(self) -> Image | None:
         """The kernel's image; None when nothing is mapped where Linux maps it.
@@ -104,24 +93,27 @@ class PageTables:
     def _middle_entries(self) -> Iterator[tuple[int, int]]:
         """(virtual, physical) of each 2 MiB that has any mapping in the kernel's gigabyte."""
         table = self.root
-        for level in range(self._levels - 1, 1, -1):
-            entry = self._entry(table, KERNEL_MAP >> (12 + 9 * level) & 511)
-            if not entry & _PRESENT or entry & _LARGE:
+        for level in range(self._form.levels - 1, 1, -1):
+            at = table + 8 * self._form.index(level, KERNEL_MAP)
+            entry = decode(self._word(at), level)
+            if entry is None or entry.leaf:
                 return
-            table = entry & _ADDRESS
+            table = entry.address
         entries = struct.unpack("<512Q", self._memory.read(table, PAGE))
-        for index, entry in enumerate(entries):
+        for index, word in enumerate(entries):
             address = KERNEL_MAP + index * IMAGE_STEP
-            if not entry & _PRESENT:
+            entry = decode(word, 1)
+            if entry is None:
                 continue
-            if entry & _LARGE:
-                yield address, entry & _ADDRESS & -IMAGE_STEP
+            if entry.leaf:
+                yield address, entry.address & -IMAGE_STEP
                 continue
             # pages of different rights: rodata's edges, __init that was given back
-            pages = struct.unpack("<512Q", self._memory.read(entry & _ADDRESS, PAGE))
+            pages = struct.unpack("<512Q", self._memory.read(entry.address, PAGE))
             for number, page in enumerate(pages):
-                if page & _PRESENT:
-                    yield address, (page & _ADDRESS) - number * PAGE
+                found = decode(page, 0)
+                if found is not None:
+                    yield address, found.address - number * PAGE
                     break
 
 
