@@ -2,7 +2,8 @@
 # make run    set up what is missing, then the daemon on 127.0.0.1:19797
 #             (ARGS='--web.listen-address 127.0.0.1:19798': options of vmad serve)
 # make test   set up what is missing, then every test
-# make test-e2e   the package under systemd in QEMU: a march, a burst, crashes, an upgrade
+# make test-e2e [SUITES="bookworm trixie sid"]   the package under systemd in QEMU: a march, a burst,
+#             crashes, an upgrade; Debian 12 unless told otherwise
 # make test-oldest, make test-newest   the unit tests with other versions than those of requirements/
 # make test-setup   set-up itself, killed; pip and pipx
 # make lock   renew requirements/
@@ -45,9 +46,10 @@ lock:
 	@PYTHON=$(PYTHON) deploy/lock.sh
 
 # the package in a virtual machine with systemd, watched by a real Prometheus and Alertmanager
+SUITES ?= bookworm
 test-e2e: setup-test
 	@PYTHON=$(PYTHON) deploy/setup.sh e2e
-	.venv/bin/python -m pytest $(PYTEST_ARGS) tests/package
+	VMAD_TEST_SUITES="$(SUITES)" .venv/bin/python -m pytest $(PYTEST_ARGS) tests/package
 
 # the patch series on the newest source that Debian offers: does it still apply?
 check-kernel-series: setup-test

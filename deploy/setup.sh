@@ -62,7 +62,7 @@ if [ "$mode" = test ]; then
 	wanted="$wanted zsh:zsh fish:fish dpkg-dev:dpkg-parsechangelog"
 fi
 if [ "$mode" = e2e ]; then
-	wanted="$wanted mmdebstrap:mmdebstrap e2fsprogs:/sbin/mke2fs chromium:chromium"
+	wanted="$wanted mmdebstrap:mmdebstrap e2fsprogs:/sbin/mke2fs chromium:chromium git:git"
 	wanted="$wanted util-linux:unshare qemu-system-x86:qemu-system-x86_64"
 	wanted="$wanted debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
 fi

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Another release of Debian, entered: its programs on this machine's kernel (enter.sh).
 
-The unpacked systems are kept in build/machines for a week; what a test writes lies in a layer over
+The unpacked systems are kept in build/machines; what a test writes lies in a layer over
 them, which goes with the test.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -19,18 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmad.lab.apt.mirror import this_machines_mirror
-from vmad.lab.cache import directory_made_whole
+from tests.debian_root import debian_root
 
 CHECKOUT = Path(__file__).parents[2]
 BUILD = CHECKOUT / "build" / "machines"
 ENTER = Path(__file__).with_name("enter.sh")
 #: what a new machine has on which somebody is about to type ``make run``
 PACKAGES = ("make", "ca-certificates")
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-_FRESH_SECONDS = 7 * 24 * 3600
-#: the machine's own settings for the way to a mirror; the rest of its apt.conf is not the guest's
-_APT_SETTING = re.compile(r'^Acquire::(?:Check-|https?|ftp|Retries|Force)\S* ".+";$', re.MULTILINE)
 _PIP_SETTINGS = ("PIP_CERT", "PIP_INDEX_URL", "PIP_TRUSTED_HOST", "http_proxy", "https_proxy")
 
 
@@ -81,9 +74,17 @@ class Machine:
             return Ended(-1, f"{output}\n(killed after {timeout:g} s)")
         return Ended(running.returncode, output)
 
+    def path(self, place: str) -> Path:
+        """Where a place of the machine's is from outside: of what was written there, not the base.
+
+        Once a script was run: enter.sh then knows whether it lays the layer over the base.
+        """
+        copy = self.layer / "copy"
+        return (copy if copy.is_dir() else self.layer / "upper") / place.lstrip("/")
+
     def put_checkout(self, place: str) -> None:
         """Lay the files under version control, as they are now, below ``place``."""
-        target = self.layer / "upper" / place.lstrip("/")
+        target = self.path(place)
         names = subprocess.run(
             ["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, check=True, text=True
         ).stdout
@@ -98,34 +99,10 @@ def machine(suite: str) -> Iterator[Machine]:
     """A new machine of a suite, with the checkout at /root/vmad; it is gone afterwards."""
     assert os.geteuid() == 0, "other systems are entered as root: sudo make test-machines"
     layer = BUILD / f"layer-{suite}-{os.getpid()}-{time.monotonic_ns()}"
-    new = Machine(suite, system(suite), layer)
+    new = Machine(suite, debian_root(BUILD, suite, PACKAGES), layer)
     try:
         new.sh("true").well()
         new.put_checkout("/root/vmad")
         yield new
     finally:
         shutil.rmtree(layer, ignore_errors=True)
-
-
-def system(suite: str) -> Path:
-    """The unpacked system, made by mmdebstrap when there is none or when it is a week old."""
-    apt = _APT_SETTING.findall(
-        subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
-    )
-    mirror = this_machines_mirror()
-    lines = [f"deb [signed-by={_KEYRING}] {mirror.archive} {suite} main"]
-    if mirror.security is not None and suite != "sid":
-        lines.append(f"deb [signed-by={_KEYRING}] {mirror.security} {suite}-security main")
-    key = hashlib.sha256(repr((PACKAGES, apt, lines)).encode()).hexdigest()[:12]
-    home = BUILD / f"{suite}-{key}"
-    if not home.exists() or time.time() - home.stat().st_mtime > _FRESH_SECONDS:
-        with directory_made_whole(home) as work:
-            subprocess.run(
-                [
-                    *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"),
-                    *(f"--aptopt={setting}" for setting in apt),
-                    *(f"--include={','.join(PACKAGES)}", suite, str(work), *lines),
-                ],
-                check=True,
-            )
-    return home

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One virtual machine with the package, one Prometheus and one Alertmanager, for all tests here.
+"""For all tests here one virtual machine with the package, one Prometheus and one Alertmanager to
+each release of Debian that VMAD_TEST_SUITES names (`make test-e2e SUITES="bookworm trixie"`).
 
 Named on the command line alone (`make test-e2e`): a boot and a march take a quarter of an hour.
 """
@@ -19,13 +20,17 @@ import yaml
 
 from tests.e2e.daemons import wait_for
 from tests.e2e.prometheus_server import Prometheus, free_port
+from tests.machines.machine import machine
 from tests.package.alertmanager import Alertmanager
 from tests.package.guest import SystemdGuest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+#: Debian 12 by default
+SUITES = os.environ.get("VMAD_TEST_SUITES", "bookworm").split()
 KERNEL = os.environ.get("VMAD_TEST_KERNELS", "6.12").split()[0]
 UPGRADE = "0.1.0+upgrade"
+VERSIONS = ("0.1.0", UPGRADE)
 
 #: the limit in the guest: so many steps an emulator makes in time
 LIMIT = 8_000
@@ -49,6 +54,7 @@ RestartSec=2s
 class Scene:
     """The guest, where its port 19797 is here, and who watches it."""
 
+    suite: str
     guest: SystemdGuest
     web: str
     prometheus: Prometheus
@@ -78,22 +84,36 @@ class Scene:
         )
 
 
+@pytest.fixture(scope="session", params=SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    """The release of Debian."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The package, and the same as a later version."""
+def packages(suite: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The package, as that release builds it, and the same as a later version."""
     directory = tmp_path_factory.mktemp("packages")
-    made = []
-    for version in ("0.1.0", UPGRADE):
-        done = subprocess.run(
-            [ROOT / "deploy" / "deb.sh", version], capture_output=True, text=True, check=True
-        )
-        made.append(Path(shutil.copy(done.stdout.strip(), directory)))
-    return made[0], made[1]
+    if f"VERSION_CODENAME={suite}\n" in Path("/etc/os-release").read_text():
+        for version in VERSIONS:
+            done = subprocess.run(
+                [ROOT / "deploy/deb.sh", version], capture_output=True, text=True, check=True
+            )
+            shutil.copy(done.stdout.strip(), directory)
+    else:
+        with machine(suite) as builder:
+            for version in VERSIONS:
+                builder.sh(f"cd /root/vmad && deploy/deb.sh {version}").well()
+            for made in builder.path("/root/vmad/build/deb").glob("*.deb"):
+                shutil.copy(made, directory)
+    first, later = (next(directory.glob(f"vmad_{version}_*.deb")) for version in VERSIONS)
+    return first, later
 
 
 @pytest.fixture(scope="session")
 def guest_web(
-    packages: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+    suite: str, packages: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[SystemdGuest, str]]:
     """The guest, booted, without vmad; and where it would be found."""
     port = free_port()
@@ -103,14 +123,14 @@ def guest_web(
         "/root/marcher.py": HERE / "marcher.py",
         "/root/hang.py": HERE / "hang.py",
     }
-    guest = SystemdGuest(tmp_path_factory.mktemp("guest"), KERNEL, port, files)
+    guest = SystemdGuest(tmp_path_factory.mktemp("guest"), suite, KERNEL, port, files)
     yield guest, f"127.0.0.1:{port}"
     guest.close()
 
 
 @pytest.fixture(scope="session")
 def scene(
-    guest_web: tuple[SystemdGuest, str], tmp_path_factory: pytest.TempPathFactory
+    suite: str, guest_web: tuple[SystemdGuest, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scene]:
     """All of it, with the shipped configurations, changed in their addresses alone."""
     guest, web = guest_web
@@ -121,7 +141,7 @@ def scene(
             directory, {}, [], _shipped_configuration(directory, web, alertmanager.address)
         ) as prometheus,
     ):
-        yield Scene(guest, web, prometheus, alertmanager)
+        yield Scene(suite, guest, web, prometheus, alertmanager)
 
 
 def _shipped_configuration(directory: Path, web: str, alertmanager: str) -> dict[str, Any]:

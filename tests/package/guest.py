@@ -39,12 +39,14 @@ class Answer:
 
 
 class SystemdGuest:
-    """Boots ``kernel``; ``web`` is a port of our loopback that leads to port 19797 of the guest."""
+    """Boots ``suite`` on ``kernel``; ``web``, a port here, leads to port 19797 of the guest."""
 
-    def __init__(self, directory: Path, kernel: str, web: int, files: dict[str, Path]) -> None:
+    def __init__(
+        self, directory: Path, suite: str, kernel: str, web: int, files: dict[str, Path]
+    ) -> None:
         self._directory = directory
         image = directory / "disk"
-        disk_image(image, files)
+        disk_image(image, suite, files)
         cache = default_cache()
         found = kernel_named(cache, kernel)
         base = kernel_archive(found, busybox(cache, catalogue(cache)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""A Debian 12 with systemd on a disk image: made by mmdebstrap once, kept in build/e2e.
+"""A Debian with systemd on a disk image: made by mmdebstrap, kept in build/e2e.
 
 No modules and no udev are in it: an initramfs of ours loads what the kernel needs, sets up the
 network and hands over. Units that a guest of minutes has no use for are masked: without that, it
@@ -8,28 +8,28 @@ waits 90 seconds for a terminal that nobody made (systemd 252, no udev).
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 from pathlib import Path
 
-from vmad.lab.apt.mirror import this_machines_mirror
-from vmad.lab.cache import default_cache, directory_made_whole
+from tests.debian_root import debian_root
+from vmad.lab.cache import default_cache
 from vmad.lab.guest.cpio import archive, character_device, directory, regular, symlink
 from vmad.lab.kernels.catalogue import catalogue
 from vmad.lab.kernels.modules import load_order
 from vmad.lab.kernels.store import Kernel, busybox
 
 BUILD = Path(__file__).parents[2] / "build" / "e2e"
-SUITE = "bookworm"
 #: besides what the package depends on: what a Debian with systemd has
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "iproute2", "curl", "kmod", "procps", "libcap2-bin",
     "python3", "libbpf1", "python3-numpy", "python3-yaml", "python3-prometheus-client",
     "python3-ptrace", "python3-bcrypt",
 )  # fmt: skip
-_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_OPTIONS = (
+    '--aptopt=APT::Install-Recommends "false"',
+    *(f"--dpkgopt=path-exclude=/usr/share/{place}/*" for place in ("doc", "man", "locale")),
+)
 
 _MASKED = (
     "serial-getty@ttyS0.service", "getty.target", "systemd-logind.service", "e2scrub_reap.service",
@@ -74,40 +74,21 @@ exec switch_root /new /lib/systemd/systemd
 """
 
 
-def root_directory() -> Path:
-    """The unpacked system; takes a minute or two the first time, and root."""
-    key = hashlib.sha256(repr((SUITE, PACKAGES, _LEFT_OUT)).encode()).hexdigest()[:12]
-    home = BUILD / f"{SUITE}-{key}"
-    if not home.exists():
-        mirror = this_machines_mirror()
-        lines = [f"deb [signed-by={_KEYRING}] {mirror.archive} {SUITE} main"]
-        if mirror.security is not None:
-            lines.append(f"deb [signed-by={_KEYRING}] {mirror.security} {SUITE}-security main")
-        with directory_made_whole(home) as work:
-            subprocess.run(
-                [
-                    *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"),
-                    '--aptopt=APT::Install-Recommends "false"',
-                    *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
-                    *(f"--include={','.join(PACKAGES)}", SUITE, str(work), *lines),
-                ],
-                check=True,
-            )
-    return home
-
-
-def disk_image(path: Path, files: dict[str, Path]) -> None:
-    """Write a disk with the system, the agent and ``files`` (path in the guest: file here)."""
+def disk_image(path: Path, suite: str, files: dict[str, Path]) -> None:
+    """Write a disk with a release of Debian, the agent and ``files`` (path there: file here)."""
     work = path.with_suffix(".root")
-    subprocess.run(["cp", "-a", "--reflink=auto", str(root_directory()), str(work)], check=True)
+    system = debian_root(BUILD, suite, PACKAGES, _OPTIONS)
+    subprocess.run(["cp", "-a", "--reflink=auto", str(system), str(work)], check=True)
     try:
         units = work / "etc/systemd/system"
         for unit in _MASKED:
+            (units / unit).unlink(missing_ok=True)
             (units / unit).symlink_to("/dev/null")
         (units / "agent.service").write_text(AGENT_UNIT)
         wanted = units / "multi-user.target.wants"
         wanted.mkdir(exist_ok=True)
         (wanted / "agent.service").symlink_to("../agent.service")
+        (units / "default.target").unlink(missing_ok=True)
         (units / "default.target").symlink_to("/lib/systemd/system/multi-user.target")
         journald = work / "etc/systemd/journald.conf.d/volatile.conf"
         journald.parent.mkdir(parents=True)
