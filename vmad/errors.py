@@ -17,6 +17,15 @@ class VmadError(Exception):
         self.remedy = remedy
 
 
+#: what may end a round of work that is tried again at the next
+FAILURES = (VmadError, OSError, MemoryError)
+
+
+def told(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    return "out of memory" if isinstance(error, MemoryError) else str(error)
+
+
 class CannotRead(VmadError):
     """A file or interface of the kernel could not be read: permission, or an unexpected errno."""
 

@@ -148,6 +148,7 @@ def self_stats(**changes: object) -> SelfStats:
         "config_reload_time": NOW - 3600,
         "walk": "open-coded",
         "sources": {"kernel": None, "procfs": None},
+        "states": {"history": None, "marks": None},
         **changes,
     }
     return SelfStats(**fields)  # type: ignore[arg-type]

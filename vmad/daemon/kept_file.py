@@ -7,6 +7,7 @@ aside, and a new one takes its place in one step.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -22,7 +23,8 @@ class KeptFile:
     def __init__(self, path: Path, largest: int) -> None:
         self.path = path
         self._largest = largest
-        self._complained = False
+        #: why it could not be written last; None when it could
+        self.why_not: str | None = None
 
     def read(self) -> bytes | None:
         """All of it; None where there is none, or none that can be read, which is logged."""
@@ -60,11 +62,16 @@ class KeptFile:
                 file.write(content)
             partial.replace(self.path)
         except OSError as error:
-            if not self._complained:
-                log.warning("state %s cannot be written: %s", self.path, error.strerror)
-            self._complained = True
+            with contextlib.suppress(OSError):  # it takes space that the next try may need
+                partial.unlink(missing_ok=True)
+            why_not = f"{self.path} cannot be written: {error.strerror}"
+            if self.why_not is None:
+                log.warning("state %s", why_not)
+            self.why_not = why_not
         else:
-            self._complained = False
+            if self.why_not is not None:
+                log.info("state %s is written again", self.path)
+            self.why_not = None
 
 
 def _opened(path: str, flags: int) -> int:

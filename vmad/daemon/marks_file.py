@@ -77,6 +77,16 @@ class MarksFile:
         }
         self._file.write(json.dumps({"schema": SCHEMA, "groups": groups}).encode("ascii"))
 
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self._file.path.name
+
+    @property
+    def why_not(self) -> str | None:
+        """Why it could not be written last; None when it could."""
+        return self._file.why_not
+
 
 def _mark(count: Any, at: Any) -> Mark:
     """Raises ValueError, TypeError for what is none."""

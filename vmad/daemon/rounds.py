@@ -12,7 +12,7 @@ from vmad.config.schema import Config
 from vmad.daemon.bursts import BurstWatching
 from vmad.daemon.evidence import Opened, procfs_source
 from vmad.daemon.notify import Watchdog
-from vmad.errors import EvidenceUnavailable, VmadError
+from vmad.errors import FAILURES, EvidenceUnavailable, told
 from vmad.memory import give_back
 from vmad.model.process import Evidence
 from vmad.scan.failures import LimitFailures
@@ -121,8 +121,8 @@ class Rounds:
             if self._scanner.source.evidence is Evidence.KERNEL and plan.sample_interval > 0:
                 try:
                     self._scanner.sample()
-                except (VmadError, OSError) as error:
-                    log.warning("sample failed: %s", error)
+                except FAILURES as error:
+                    log.warning("sample failed: %s", told(error))
             if self._failures is not None:
                 self._failures.take(self._scanner.most)
             if self._bursts is not None:
@@ -174,8 +174,8 @@ class Rounds:
                 self._fall_back(str(error))
                 full = True
                 snapshot = self._scanner.scan(full, self._stats())
-        except (VmadError, OSError) as error:
-            log.error("scan failed: %s", error)
+        except FAILURES as error:
+            log.error("scan failed: %s", told(error))
             return since_full
         if not self._stopping.is_set():
             began = cpu_seconds()

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from vmad.config import load_config
 from vmad.config.schema import Config
@@ -39,6 +40,7 @@ from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.deadline import DeadlineSource
 from vmad.sources.events import ProcessEvents
+from vmad.threads import NoThread, start_thread
 from vmad.web.server import WebServer
 
 log = logging.getLogger("vmad")
@@ -148,7 +150,7 @@ class Service:
         self._watches.go_by(self._config)
         loops = {"vmad-scan": self._rounds.scan_loop, "vmad-sample": self._rounds.sample_loop}
         for name, loop in loops.items():
-            threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True).start()
+            start_thread(name, partial(self._guard, loop))
         try:
             self._wait()
         finally:
@@ -211,13 +213,21 @@ class Service:
             # told before its effect can be seen
             self._reload_success, self._reload_time = True, time.time()
             self._content.renew()
-            self._go_by(config)
-            log.info("configuration reloaded")
             status = "configuration reloaded"
+            try:
+                self._go_by(config)
+            except NoThread as error:
+                self._reload_success = False
+                self._content.renew()
+                log.error("configuration in force but for its targets: %s", error)
+                status = "configuration in force but for its targets, see the log"
+            else:
+                log.info("configuration reloaded")
         if self._content.ready() is None:
             self._notify.ready(status)
 
     def _go_by(self, config: Config) -> None:
+        """Raises NoThread, all but new targets being in force."""
         before, self._config = self._config, config
         if config.web != before.web:
             log.warning("changes under web take effect at the next start")
@@ -230,9 +240,9 @@ class Service:
         self._scanner.configure(config)
         if self._failures.failures is not None:
             self._failures.failures.configure(config)
-        self._watches.go_by(config)
         self._rounds.config = config
         self._rounds.scan_now()
+        self._watches.go_by(config)
 
     # --- what the loops call
 
@@ -296,6 +306,7 @@ class Service:
             groups_folded=0,
             config_reload_success=self._reload_success,
             config_reload_time=self._reload_time,
+            states={file.name: file.why_not for file in (self._state, self._marks) if file},
             walk=self._scanner.source.health().walk,
             sources=sources,
             targets=self._watches.problems(),

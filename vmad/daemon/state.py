@@ -68,6 +68,16 @@ class StateFile:
         """Replace it in one step."""
         self._file.write(self._first_line() + b"\n" + pack_array(inherited))
 
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self._file.path.name
+
+    @property
+    def why_not(self) -> str | None:
+        """Why it could not be written last; None when it could."""
+        return self._file.why_not
+
     def _first_line(self) -> bytes:
         return f"{_FIRST_LINE}{self._boot}".encode()
 

@@ -20,12 +20,13 @@ from vmad.scan.scanner import ScanCounts, Scanner
 from vmad.scan.snapshot import SelfStats
 from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.source import GuestSource
+from vmad.threads import start_thread
 
 log = logging.getLogger("vmad")
 
 
 class Watch:
-    """One guest, watched by a thread until ``stop``."""
+    """One guest, watched by a thread until ``stop``. Raises NoThread."""
 
     def __init__(self, target: TargetConfig, config: Config, cache: AnchorCache) -> None:
         self.target = target
@@ -44,10 +45,7 @@ class Watch:
         self._effective = config.scan.interval
         self._status = "running"
         self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._loop, name=f"vmad-{target.name}"[:15], daemon=True
-        )
-        self._thread.start()
+        start_thread(f"vmad-{target.name}"[:15], self._loop)
 
     def stop(self) -> None:
         """End at the next step; does not wait."""
@@ -173,7 +171,7 @@ class Watches:
         self._cache = AnchorCache()
 
     def go_by(self, config: Config) -> None:
-        """Watch what is configured now, and no longer what is not."""
+        """Watch what is configured now, and no longer what is not. Raises NoThread."""
         wanted = {target.name: target for target in config.targets}
         for name, watch in list(self._watches.items()):
             if wanted.get(name) != watch.target:

@@ -14,8 +14,9 @@ SCHEMA = "vmad.daemon/1"
 def daemon_document(stats: SelfStats, snapshot: HostSnapshot | None) -> dict[str, Any]:
     """``snapshot`` is the last scan, None before the first. Times in Unix seconds; null: unknown.
 
-    ``sources`` has each evidence with why it cannot be had (null: it can). ``events.state`` is
-    "up", "resting" (by choice, for the budget) or "down".
+    ``sources`` has each evidence with why it cannot be had (null: it can), ``states`` each
+    file of the state directory with why it could not be written last. ``events.state`` is "up",
+    "resting" (by choice, for the budget) or "down".
     """
     events = {
         "state": event_state(stats),
@@ -39,6 +40,7 @@ def daemon_document(stats: SelfStats, snapshot: HostSnapshot | None) -> dict[str
         "samples": stats.samples_total,
         "reads_failed": unread,
         "sources": dict(stats.sources),
+        "states": dict(stats.states),
         "targets": dict(stats.targets),
         "events": events,
     }

@@ -308,6 +308,11 @@ SELF = Section(
         Metric("vmad_config_last_reload_success_timestamp_seconds", "gauge", (), "Unix seconds",
                "When the configuration was last reloaded with success.",
                "Shows which hosts run an old configuration."),
+        Metric("vmad_state_last_write_successful", "gauge", (), "boolean",
+               "1 when what a restart must not forget could be written last, 0 when not; absent "
+               "without a state directory.",
+               "0: the log and the page name the cause (a full disk, say); a restart now forgets "
+               "bursts since the last write."),
         Metric("vmad_start_time_seconds", "gauge", (), "Unix seconds",
                "When vmad started.",
                "Its changes are restarts. High-water marks reach back further where the service "

@@ -197,6 +197,9 @@ class VmadCollector(Collector):
             put("vmad_web_requests_refused_total", number, reason)
         for target, why_not in stats.targets.items():
             put("vmad_target_up", why_not is None, target)
+        if stats.states:
+            written = all(why_not is None for why_not in stats.states.values())
+            put("vmad_state_last_write_successful", written)
         put("vmad_config_last_reload_successful", stats.config_reload_success)
         put("vmad_config_last_reload_success_timestamp_seconds", stats.config_reload_time)
 

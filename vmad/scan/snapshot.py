@@ -103,6 +103,8 @@ class SelfStats:
     walk: str  #: how address spaces are walked
     sources: Mapping[str, str | None] = field(default_factory=dict)
     """Each evidence that could be had: None = works here, else the one-line reason it does not."""
+    states: Mapping[str, str | None] = field(default_factory=dict)
+    """Each file of the state directory: None = written, else why it could not be last."""
     targets: Mapping[str, str | None] = field(default_factory=dict)
     """Each guest that is watched beside this host, in the same way."""
     web_cpu_seconds_total: float = 0.0  #: the part that work for clients took

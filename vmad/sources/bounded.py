@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from vmad.errors import CannotRead
 from vmad.sources.cpu_time import charge
+from vmad.threads import start_thread
 
 T = TypeVar("T")
 
@@ -117,15 +118,15 @@ class BoundedReads:
         """Call ``work(tick)`` in a worker and return its result, or raise what it raised. The
         worker's CPU time is put down to the calling thread (:mod:`vmad.sources.cpu_time`).
 
-        Raises Stuck when ``work`` neither ends nor ticks within the deadline. The thread then
-        still runs it: what ``work`` touches must not be used again by the caller. Its next tick
-        raises Stuck in it, so that it ends soon after the kernel lets go.
+        Raises NoThread, and Stuck when ``work`` neither ends nor ticks within the deadline. The
+        thread then still runs it: what ``work`` touches must not be used again by the caller. Its
+        next tick raises Stuck in it, so that it ends soon after the kernel lets go.
         """
         with self._lock:
             if self._idle == 0:
                 if self._started == self._workers:
                     raise Stuck(None)
-                threading.Thread(target=self._serve, name="vmad-read", daemon=True).start()
+                start_thread("vmad-read", self._serve)
                 self._started += 1
             else:
                 self._idle -= 1

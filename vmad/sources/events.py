@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from vmad.errors import EvidenceUnavailable
 from vmad.sources.connector import Closed, Connector
+from vmad.threads import NoThread, start_thread
 
 log = logging.getLogger("vmad")
 
@@ -65,7 +66,11 @@ class ProcessEvents:
     def start(self) -> None:
         """Begin to read."""
         self._reader = _Reader(self)
-        self._reader.thread.start()
+        try:
+            self._reader.thread = start_thread("vmad-events", self._reader.run)
+        except NoThread as error:
+            self._is_down(self._reader, str(error))
+            log.warning("process events are not read: %s", error)
 
     def stop(self) -> None:
         """End; does not wait for a read that blocks."""
@@ -125,13 +130,14 @@ class _Reader:
         self._stopping = threading.Event()
         self._socket: Connector | None = None
         self._told: str | None = None
-        self.thread = threading.Thread(target=self._run, name="vmad-events", daemon=True)
+        self.thread: threading.Thread | None = None
 
     def stop(self) -> None:
         self._stopping.set()
         self._close()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """What the thread does."""
         # CPU seconds beyond the share, over all sockets: each may break before it looks dear
         self._owed = 0.0
         self._paid_at = time.monotonic()
@@ -157,7 +163,8 @@ class _Reader:
                 continue
             except Closed:
                 break
-            except (OSError, ValueError) as error:  # ValueError: closed before it was waited for
+            except (OSError, MemoryError, ValueError) as error:
+                # ValueError: closed before it was waited for
                 if self._stopping.is_set():
                     break
                 self._owner._lost(self, f"{type(error).__name__}: {error}")

@@ -6,13 +6,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
+from vmad.errors import told
 from vmad.memory import give_back
 from vmad.sources.cpu_time import cpu_seconds
+from vmad.threads import NoThread
 from vmad.web import router
 from vmad.web.budget import ANSWERS, CONNECTIONS, LOGINS, Budget
 from vmad.web.connection import Connection
@@ -34,6 +37,8 @@ _INTERNAL = "internal error; see vmad's log"
 REFUSALS = ("site", "login", "budget")
 #: clients that wait for a large answer, and for how many seconds
 _WAITING, _PATIENCE = 4, 5.0
+#: seconds between two lines of the log on a shortage of threads or memory
+_TELL_EVERY = 60.0
 
 
 class Answers:
@@ -54,6 +59,11 @@ class Answers:
         self._turns = Turns(_WAITING, _PATIENCE)
         self._renewal: asyncio.Future[bytes | None] | None = None  #: kept from being collected
         self.refused = dict.fromkeys(REFUSALS, 0)
+        self._tell_again = 0.0  #: when the log may be told of a shortage again
+
+    def prepare(self) -> None:
+        """Have what a scrape needs, whatever the machine is short of later. Raises NoThread."""
+        self._workers.prepare()
 
     @property
     def cpu_seconds(self) -> float:
@@ -121,7 +131,10 @@ class Answers:
                         else:
                             yield replace(response, pieces=None, stream=self._stream(pieces))
                     finally:
-                        await self._on(self._large_workers, self._budget, lambda: _ended(pieces))
+                        with suppress(NoThread):  # then there are no pieces to end
+                            await self._on(
+                                self._large_workers, self._budget, lambda: _ended(pieces)
+                            )
             except Busy:
                 yield self._put_off(request, _PATIENCE)
 
@@ -178,6 +191,9 @@ class Answers:
 
         try:
             return await self._kept.get(form, content.edition, make)
+        except (NoThread, MemoryError) as error:
+            self._tell_short(error)
+            return None
         except Exception:
             _log.exception("cannot render %s", form)
             return None
@@ -203,6 +219,10 @@ class Answers:
             return await self._on(
                 workers, self._budget, lambda: router.respond(request, content, client.viewer)
             )
+        except (NoThread, MemoryError) as error:
+            self._tell_short(error)
+            text = f"{told(error)}; try again later"
+            return router.error(request.path, 503, text, Retry_After="1")
         except Exception:
             return self._failed(request)
 
@@ -210,6 +230,13 @@ class Answers:
         # the server outlives whatever goes wrong in one answer; the log has the traceback
         _log.exception("cannot answer %s %s", request.method, ascii(request.path))
         return router.error(request.path, 500, _INTERNAL)
+
+    def _tell_short(self, error: BaseException) -> None:
+        """Once a minute: requests may be many."""
+        now = time.monotonic()
+        if now > self._tell_again:
+            _log.error("requests cannot be answered: %s", told(error))
+            self._tell_again = now + _TELL_EVERY
 
     def _put_off(self, request: Request, wait: float) -> Response:
         self.refused["budget"] += 1

@@ -34,6 +34,7 @@ def health_section(host: HostSnapshot | None, stats: SelfStats, now: float) -> H
         ("Running since", moment(stats.started_at)),
     ]
     lines += [(f"Source {name}", _source(why_not)) for name, why_not in stats.sources.items()]
+    lines += [(f"State {name}", _state(why_not)) for name, why_not in stats.states.items()]
     lines += [(f"Guest {name}", _guest(name, why_not)) for name, why_not in stats.targets.items()]
     note = "Whether the numbers above can be relied on." if host else "What it has done so far."
     return section("vmad itself", note, facts(lines))
@@ -89,6 +90,10 @@ def _configuration(stats: SelfStats) -> Html:
 
 def _source(why_not: str | None) -> Html:
     return text("works here") if why_not is None else _warning(why_not)
+
+
+def _state(why_not: str | None) -> Html:
+    return text("kept over a restart") if why_not is None else _warning(why_not)
 
 
 def _guest(name: str, why_not: str | None) -> Html:

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from vmad.errors import VmadError
+from vmad.errors import FAILURES, VmadError, told
+from vmad.threads import start_thread
 from vmad.web import router
 from vmad.web.answers import Answers
 from vmad.web.connection import SILENT, STALLED, Connection, Phase, Stream, undelivered
@@ -110,8 +111,8 @@ class WebServer:
         """Serve; bind first where that is not done yet. Raises what ``bind`` raises."""
         if not self._sockets:
             self.bind()
-        self._thread = threading.Thread(target=self._run, name="vmad-http", daemon=True)
-        self._thread.start()
+        self._answers.prepare()
+        self._thread = start_thread("vmad-http", self._run)
         self._running.wait()
         if self._loop is None:
             raise VmadError("the web server could not start", "see the traceback above")
@@ -165,25 +166,34 @@ class WebServer:
                 _log.warning("cannot accept a connection: %s", error.strerror)
                 await asyncio.sleep(0.1)
                 continue
-            connection = Connection(client, loop.time(), peer_of(client))
-            crowded = len(self._connections) >= self._max_connections
-            if self._at_hand(connection, crowded):
+            try:
+                await self._admit(client, where)
+            except FAILURES as error:  # whatever befalls one client, the next is accepted
+                _log.warning("a connection is dropped: %s", told(error))
                 client.close()
-                continue
-            if crowded and not await self._room():
-                if connection.phase is Phase.READING:
-                    with suppress(OSError):
-                        client.send(_FULL)
-                else:
-                    connection.reset_on_close()
-                client.close()
-                continue
-            connection.origin = _origin(connection, where)
-            self._connections[connection] = None
-            connection.task = asyncio.create_task(self._serve(connection))
-            connection.task.add_done_callback(connection.ended)
+                await asyncio.sleep(0.1)
             # sock_accept does not yield while clients queue up: let the others have their turn
             await asyncio.sleep(0)
+
+    async def _admit(self, client: socket.socket, where: object) -> None:
+        """Answer at once what is at hand; else the client has a task, if there is room for it."""
+        connection = Connection(client, asyncio.get_running_loop().time(), peer_of(client))
+        crowded = len(self._connections) >= self._max_connections
+        if self._at_hand(connection, crowded):
+            client.close()
+            return
+        if crowded and not await self._room():
+            if connection.phase is Phase.READING:
+                with suppress(OSError):
+                    client.send(_FULL)
+            else:
+                connection.reset_on_close()
+            client.close()
+            return
+        connection.origin = _origin(connection, where)
+        self._connections[connection] = None
+        connection.task = asyncio.create_task(self._serve(connection))
+        connection.task.add_done_callback(connection.ended)
 
     async def _afford(self) -> None:
         """Charge the loop's work to its budget, and rest where that is used up."""

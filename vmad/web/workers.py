@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
+
+from vmad.threads import NoThread, start_thread
 
 T = TypeVar("T")
 
@@ -20,7 +21,10 @@ _Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop
 
 
 class Workers:
-    """At most ``limit`` threads, each started when it is first needed. Used from one event loop."""
+    """At most ``limit`` threads, each started when it is first needed, or by ``prepare``.
+
+    Used from one event loop.
+    """
 
     def __init__(self, limit: int, name: str) -> None:
         self._limit = limit
@@ -34,17 +38,33 @@ class Workers:
         """True when a further job would have to wait."""
         return self._unfinished >= self._limit
 
+    def prepare(self) -> None:
+        """Start the first thread now. Raises NoThread."""
+        if self._threads == 0:
+            self._start_another()
+
     async def run(self, job: Callable[[], T]) -> T:
-        """What ``job`` returns or raises. One that has begun goes on though nobody waits for it."""
+        """What ``job`` returns or raises. One that has begun goes on though nobody waits for it.
+
+        Raises NoThread.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._threads < self._limit and self._unfinished >= self._threads:
-            self._threads += 1
-            name = f"{self._name}-{self._threads}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
+            self._start_another()
         self._unfinished += 1
         self._jobs.put((job, future, loop))
         return await future
+
+    def _start_another(self) -> None:
+        """Raises NoThread when there is none at all: fewer than asked for do the work, too."""
+        try:
+            start_thread(f"{self._name}-{self._threads + 1}", self._work)
+        except NoThread:
+            if self._threads == 0:
+                raise
+        else:
+            self._threads += 1
 
     def _work(self) -> None:
         while True:

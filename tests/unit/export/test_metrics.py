@@ -114,7 +114,7 @@ def test_series_of_a_target_are_the_hosts_with_one_label_more() -> None:
         for sample in family.samples
     }
     alone = {"vmad_events_total", "vmad_event_overruns_total", "vmad_event_source_up"}
-    alone.add("vmad_event_source_resting")
+    alone |= {"vmad_event_source_resting", "vmad_state_last_write_successful"}
     alone |= {name for name in BY_NAME if "config_last_reload" in name or "_web_" in name}
     assert of_target == {
         (name, labels | {("target", "web-1")}): value
