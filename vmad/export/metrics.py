@@ -3,9 +3,9 @@
 
 The collector is driven by :mod:`vmad.export.metric_catalogue`: a sample under a name that is not
 listed there is a KeyError, and families come in the catalogue's order. It computes nothing but
-the presentation. prometheus_client takes 10 microseconds or more per series and format, so a format
-that nobody asks for is never rendered; one that is asked for is kept as bytes, and made anew with
-each scan by the thread that scans.
+the presentation. A format that nobody asks for is never rendered; of one that is asked for each
+family's text is kept while its samples are the same, and the rest is made anew with each scan by
+the thread that scans.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import ProcessCollector
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     InfoMetricFamily,
 )
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.registry import Collector
 
 from vmad import __version__
 from vmad.export.gzip_beginning import GzipBeginning
+from vmad.export.kept_text import END, KeptTexts, text_of
 from vmad.export.metric_catalogue import BY_NAME, CATALOGUE, Metric
 from vmad.export.printable import utf8
 from vmad.model.kinds import KIND_NAMES, Kind
@@ -37,9 +38,6 @@ from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStat
 KEEP_READY = 90.0
 
 _Samples = dict[str, dict[tuple[str, ...], float]]
-
-# untyped in prometheus_client 0.26
-_openmetrics_text: Callable[[Collector], bytes] = openmetrics_exposition.generate_latest
 
 
 class VmadCollector(Collector):
@@ -61,6 +59,7 @@ class VmadCollector(Collector):
         self._stats = stats
         self._snapshot = snapshot
         self._target = target
+        self._found: _Samples = {}  #: of the host, but for what is of this scan alone
 
     def describe(self) -> Iterable[Family]:
         """Every family that may ever be collected, without samples."""
@@ -68,21 +67,43 @@ class VmadCollector(Collector):
 
     def collect(self) -> Iterable[Family]:
         """The families that have samples, in the catalogue's order."""
+        samples = self.samples()
+        return [
+            _family(metric, samples[metric.name], self._target)
+            for metric in CATALOGUE
+            if metric.name in samples
+        ]
+
+    def samples(self, before: VmadCollector | None = None) -> _Samples:
+        """By family. What ``before`` has of the same host is taken from there."""
         self._samples: _Samples = {}
         if self._snapshot is not None:
-            for group in self._snapshot.groups:
-                self._put_group(group)
-            self._put_host(self._snapshot)
-            for process in self._snapshot.top:
-                self._put_top(process)
+            if before is not None and _says_the_same(before._snapshot, self._snapshot):
+                self._samples.update(before._found)
+            else:
+                for group in self._snapshot.groups:
+                    self._put_group(group)
+                self._put_host(self._snapshot)
+                for process in self._snapshot.top:
+                    self._put_top(process)
+            self._found = dict(self._samples)
             self._put_scan(self._snapshot)
         if self._stats is not None:
             self._put_self(self._stats)
-        return [
-            _family(metric, self._samples[metric.name], self._target)
+        return self._samples
+
+    def text(
+        self, kept: KeptTexts, openmetrics: bool, before: VmadCollector | None = None
+    ) -> bytes:
+        """All of it, but for the end of an OpenMetrics text."""
+        samples = self.samples(before)
+        return b"".join(
+            kept.text(
+                metric.name, those, openmetrics, partial(_family, metric, those, self._target)
+            )
             for metric in CATALOGUE
-            if metric.name in self._samples
-        ]
+            if (those := samples.get(metric.name)) is not None
+        )
 
     def _put(self, name: str, value: float | None, *labels: str) -> None:
         """Add a sample unless ``value`` is None.
@@ -230,6 +251,20 @@ def _family(
     return family
 
 
+def _says_the_same(before: HostSnapshot | None, now: HostSnapshot) -> bool:
+    """Whether two scans found the same; of what is large only the same objects count as that."""
+    return (
+        before is not None
+        and before.groups is now.groups
+        and before.processes is now.processes
+        and len(before.top) == len(now.top)
+        and before.unreadable == now.unreadable
+        and before.max_map_count == now.max_map_count
+        and before.thresholds == now.thresholds
+        and before.merge_attempts == now.merge_attempts
+    )
+
+
 class Exposition:
     """The bytes that ``/metrics`` serves. Safe to use from several threads.
 
@@ -248,6 +283,9 @@ class Exposition:
         self._snapshot = snapshot
         self._target = target
         self._lock = threading.RLock()
+        self._texts = KeptTexts()
+        self._host_before: VmadCollector | None = None
+        self._host_now: VmadCollector | None = None
         self._hosts: dict[bool, GzipBeginning] = {}
         self._asked: dict[tuple[bool, bool], float] = {}  #: monotonic seconds, by format
         self._kept: dict[tuple[bool, bool], bytes] = {}
@@ -256,6 +294,7 @@ class Exposition:
         """Make ready what was asked for of the exposition before, so that a scrape waits for no
         rendering. What nobody has asked for in KEEP_READY seconds is left.
         """
+        self._texts, self._host_before = before._texts, before._host_now
         recently = time.monotonic() - KEEP_READY
         for (openmetrics, compressed), when in tuple(before._asked.items()):
             if when >= recently:
@@ -276,11 +315,11 @@ class Exposition:
             return self._kept[key]
 
     def _rendered(self, stats: SelfStats, openmetrics: bool, compressed: bool) -> bytes:
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(VmadCollector(stats, target=self._target))
+        itself = VmadCollector(stats, target=self._target).text(self._texts, openmetrics)
         if self._target is None:
-            ProcessCollector(registry=registry)
-        itself = _text(registry, openmetrics)
+            itself += text_of(_process(), openmetrics)
+        # the end of an OpenMetrics text stands behind what vmad says of itself
+        itself += END if openmetrics else b""
         with self._lock:
             host = self._host(openmetrics)
             return host.gzip_with(itself) if compressed else host.text + itself
@@ -295,11 +334,13 @@ class Exposition:
     def _host_text(self, openmetrics: bool) -> bytes:
         if self._snapshot is None:
             return b""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(VmadCollector(None, self._snapshot, self._target))
-        # the end of an OpenMetrics text stands behind what vmad says of itself
-        return _text(registry, openmetrics).removesuffix(b"# EOF\n")
+        now = VmadCollector(None, self._snapshot, self._target)
+        text = now.text(self._texts, openmetrics, self._host_now or self._host_before)
+        self._host_now, self._host_before = now, None
+        return text
 
 
-def _text(registry: CollectorRegistry, openmetrics: bool) -> bytes:
-    return _openmetrics_text(registry) if openmetrics else generate_latest(registry)
+@cache
+def _process() -> Collector:
+    """What prometheus_client tells of every program (process_*)."""
+    return ProcessCollector(registry=None)
