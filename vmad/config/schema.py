@@ -129,6 +129,7 @@ class WebConfig:
     timeout: float = key(10.0, Scalar(Duration(1, 300)))
     budget: float = key(0.1, Scalar(Share(0.001)))
     hosts: tuple[str, ...] = key((), ListOf(HostName(), 64, 0))
+    anybody: str = key("processes", Scalar(Choice(("metrics", "processes", "addresses"))))
 
 
 @dataclass(frozen=True, slots=True)

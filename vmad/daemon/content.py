@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from vmad.errors import CannotRead, ProcessGone
 from vmad.export.metrics import Exposition
@@ -14,6 +15,9 @@ from vmad.scan.bursts import bursts_of
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.source import Source
 from vmad.web.viewer import Viewer
+
+if TYPE_CHECKING:
+    from vmad.daemon.process_pages import ProcessPages
 
 
 class DaemonContent:
@@ -41,6 +45,7 @@ class DaemonContent:
         self._snapshot: HostSnapshot | None = None
         self._exposition = Exposition(stats, target=name)
         self._why_not: str | None = None
+        self._process_pages: ProcessPages | None = None
         #: moves when metrics that were rendered before are wrong
         self.edition = 0
 
@@ -161,6 +166,31 @@ class DaemonContent:
             limits=HostLimits(vma_cost_of(source), limit_origin_of(source)),
             pairs=pairs,
         )
+
+    def process_page(self, pid: int, viewer: Viewer) -> bytes:
+        """The page of one process, read now."""
+        return self._pages().page(pid, self._may_see(viewer, pid))
+
+    def process_map(self, pid: int, viewer: Viewer) -> bytes:
+        """Its picture: that of its page, where it was asked for just now."""
+        return self._pages().picture(pid, self._may_see(viewer, pid))
+
+    def _pages(self) -> ProcessPages:
+        from vmad.daemon.process_pages import ProcessPages  # noqa: PLC0415
+
+        with self._lock:
+            if self._process_pages is None:
+                self._process_pages = ProcessPages(
+                    self._source, lambda: (self._snapshot, self._stats()), self._proc, self._name
+                )
+            return self._process_pages
+
+    def _may_see(self, viewer: Viewer, pid: int) -> bool:
+        try:
+            self._check(viewer, pid)
+        except CannotRead:
+            return False
+        return True
 
     def _check(self, viewer: Viewer, pid: int) -> None:
         """Raises CannotRead where ``viewer`` may not see the addresses of this process."""

@@ -108,6 +108,7 @@ class Service:
             web_config=self._options.web_config,
             budget=web.budget,
             hosts=web.hosts,
+            anybody=web.anybody,
         )
         self._events = ProcessEvents(self._config.scan.budget * EVENTS_SHARE, self._on_lost_events)
         self._rounds = Rounds(

@@ -51,14 +51,19 @@ def cause_lines(
 
 def advice_lines(cause: Cause, explanation: Explanation, style: Style) -> list[str]:
     """What to change, each with its source; raising the limit has a paragraph of its own."""
-    every = suitable_advice(_advice_of(cause), explanation.runtimes)
-    advice = [item for item in every if item is not RAISE_LIMIT][:ADVICE_SHOWN]
+    advice = advice_of(cause, explanation)[:ADVICE_SHOWN]
     lines = [f"{_INDENT}What to change:"] if advice else []
     for item in advice:
         text = f"{item.applies_to.value}: {item.text}"
         lines += style.wrapped(text, _INDENT + "  ", _INDENT + "- ")
         lines += [style.dim(line) for line in style.wrapped(f"[{item.source}]", _INDENT + "  ")]
     return lines
+
+
+def advice_of(cause: Cause, explanation: Explanation) -> list[Advice]:
+    """What to change, the most fitting first; without raising the limit."""
+    every = suitable_advice(_advice_of(cause), explanation.runtimes)
+    return [item for item in every if item is not RAISE_LIMIT]
 
 
 def cause_title(cause: Cause) -> str:

@@ -44,8 +44,11 @@ _TELL_EVERY = 60.0
 class Answers:
     """``share`` of one core is what all work for clients may take. For one event loop."""
 
-    def __init__(self, content: Content, same_site: SameSite, share: float) -> None:
+    def __init__(
+        self, content: Content, same_site: SameSite, share: float, anybody: str = "processes"
+    ) -> None:
         self._content = content
+        self._anybody = anybody
         self._same_site = same_site
         #: of the event loop: it accepts, reads and writes
         self.loop_budget = Budget(share * CONNECTIONS)
@@ -116,6 +119,9 @@ class Answers:
             yield refusal
         elif isinstance(content, Response):
             yield content
+        elif router.is_large(request) and self._led_by_another(request, client):
+            self.refused["site"] += 1
+            yield router.detour(request)
         elif not router.is_large(request):
             yield await self._small(request, content, client)
         elif (wait := self._budget.wait()) > 0:
@@ -142,6 +148,9 @@ class Answers:
         # no browser speaks by a Unix socket
         return None if client.of_this_host else self._same_site.refusal(request)
 
+    def _led_by_another(self, request: Request, client: Connection) -> bool:
+        return not client.of_this_host and self._same_site.led_by_another(request)
+
     def _refusal(self, request: Request, client: Connection) -> Response | None:
         refused = self._foreign(request, client)
         if refused is not None:
@@ -154,7 +163,7 @@ class Answers:
     ) -> Response | None:
         """None when it may ask; then the client's viewer is who it is."""
         if settings.users is None or client.root:
-            return router.refuse(request)
+            return self._shown_to_anybody(request, client) or router.refuse(request)
         header = request.headers.get("authorization")
         login = await self._logins.check(settings.users, header, client)
         if login is Login.RIGHT:
@@ -166,6 +175,19 @@ class Answers:
             return router.error(request.path, 429, "too many failed logins", Retry_After=wait)
         challenge = 'Basic realm="vmad", charset="UTF-8"'
         return router.error(request.path, 401, "unauthorized", WWW_Authenticate=challenge)
+
+    def _shown_to_anybody(self, request: Request, client: Connection) -> Response | None:
+        """web.anybody: what those see who are asked for no password."""
+        if self._anybody == "addresses":
+            client.viewer = replace(client.viewer, trusted=True)
+        if self._anybody != "metrics" or client.viewer.trusted or request.path in OPEN_PATHS:
+            return None
+        self.refused["login"] += 1
+        text = (
+            "only metrics are for anybody here (web.anybody): ask as root at a Unix socket "
+            "(web.listen: unix:PATH) or with a password (--web.config.file)"
+        )
+        return router.error(request.path, 403, text)
 
     async def _small(self, request: Request, content: Content, client: Connection) -> Response:
         if request.path == router.METRICS:

@@ -36,7 +36,17 @@ def join(parts: Iterable[Html], between: str = "") -> Html:
 
 def number(value: int | None) -> Html:
     """(61204) -> "61,204"; what is not known is said for screen readers too."""
-    return not_known() if value is None else Html(count(value))
+    return not_known() if value is None else of_value(value, count(value))
+
+
+def of_value(value: float, shown: str) -> Html:
+    """What is shown of a number, with the number itself for those who sort by it."""
+    return Html(f'<data value="{value:.12g}">{shown}</data>')
+
+
+def process_link(comm: str, pid: int, query: str = "") -> Html:
+    """A process by its name and pid, leading to its page."""
+    return Html(f'<a href="/explain/{pid}{query}">{name(comm)}</a> <span class="pid">{pid}</span>')
 
 
 def not_known(why: str = "not known") -> Html:
@@ -59,10 +69,10 @@ def growth(per_second: float | None) -> Html:
         if size * seconds >= 1 or unit == "day":
             break
     if size * seconds < 0.05:
-        return Html('<span class="none">steady</span>')
+        return of_value(0, '<span class="none">steady</span>')
     sign = "+" if per_second > 0 else "−"
     amount = f"{size * seconds:,.1f}".removesuffix(".0")
-    return Html(f"{sign}{amount}&#8239;/&#8239;{unit}")
+    return of_value(per_second, f"{sign}{amount}&#8239;/&#8239;{unit}")
 
 
 def moment(unix: float) -> Html:
@@ -108,10 +118,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with a caption for screen readers; the first cell of each row is its heading."""
+    """A table with a caption for screen readers; the first cell of each row is its heading.
+
+    ``sortable``: by its columns, and filtered by name, where scripts run.
+    """
 
     caption: str
     columns: Sequence[Column]
+    sortable: bool = False
 
     def html(self, rows: Iterable[Sequence[Html]]) -> Html:
         """The whole table."""
@@ -119,9 +133,10 @@ class Table:
             f'<th scope="col" class="{column.kind}">{escape(column.heading)}</th>'
             for column in self.columns
         )
+        kind = ' class="sortable"' if self.sortable else ""
         return Html(
             f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(self.caption)}">'
-            f"<table><caption>{escape(self.caption)}</caption>"
+            f"<table{kind}><caption>{escape(self.caption)}</caption>"
             f"<thead><tr>{headings}</tr></thead><tbody>{join(map(self.row, rows))}</tbody>"
             "</table></div>"
         )

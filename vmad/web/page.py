@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The page at /: who is near the limit, how fast, why, and how vmad itself does.
 
-Rendered on the server, complete without scripts or anything from elsewhere.
+Rendered on the server, complete without scripts, and nothing is loaded from elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
 from time import time
 
-from vmad import __version__
 from vmad.export.quantities import duration, size
 from vmad.model.kinds import KIND_TEXT, Kind
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
+from vmad.web.document import document
 from vmad.web.markup import (
     Column,
     Html,
@@ -27,7 +25,9 @@ from vmad.web.markup import (
     name,
     not_known,
     number,
+    of_value,
     plain_bar,
+    process_link,
     section,
     share,
     text,
@@ -67,13 +67,13 @@ def render_page(
         )
         if stats is not None:
             waiting += health_section(None, stats, now)
-        return _document(target or "vmad", Html(waiting + "</main>"), query, refresh=True)
+        return document(target or "vmad", Html(waiting + "</main>"), query, refresh=REFRESH)
     host = snapshot
     main = join(
         (
-            _summary(host),
-            failures_section((stats or host.self_stats).limit_failures),
-            _groups_section(host),
+            _summary(host, query),
+            failures_section((stats or host.self_stats).limit_failures, query),
+            _groups_section(host, query),
             bursts_section(host),
             pairs_section(host),
             _kinds_section(host),
@@ -82,26 +82,7 @@ def render_page(
         )
     )
     body = Html(f"{_header(host)}<main>{main}</main>")
-    return _document(f"vmad: {host.hostname}", body, query)
-
-
-@cache
-def _style() -> str:
-    return files("vmad.web").joinpath("page.css").read_text(encoding="utf-8")
-
-
-def _document(title: str, body: Html, query: str = "", refresh: bool = False) -> bytes:
-    again = f'<meta http-equiv="refresh" content="{REFRESH}">' if refresh else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
-        f"{again}<title>{text(title)}</title><style>{_style()}</style></head><body>{body}"
-        f'<footer><a href="/metrics{query}">metrics</a> '
-        f'<a href="/api/v1/scan{query}">this scan as JSON</a> '
-        f'<a href="/-/ready{query}">ready</a> <span>vmad {text(__version__)}</span></footer>'
-        "</body></html>\n"
-    ).encode()
+    return document(f"vmad: {host.hostname}", body, query)
 
 
 def _header(host: HostSnapshot) -> Html:
@@ -122,12 +103,13 @@ def _card(title: str, value: Html, note: Html, kind: str = "") -> Html:
     )
 
 
-def _summary(host: HostSnapshot) -> Html:
+def _summary(host: HostSnapshot, query: str) -> Html:
     worst = host.processes[0] if host.processes else None
     limit = number(host.max_map_count)
     who = Html("no process could be read")
     if worst is not None:
-        who = Html(f"{text(worst.comm)} ({worst.id.pid}): {number(worst.map_count)} of {limit}")
+        link = process_link(worst.comm, worst.id.pid, query)
+        who = Html(f"{link}: {number(worst.map_count)} of {limit}")
     soonest = min(
         (group for group in host.groups if group.seconds_to_limit is not None),
         key=lambda group: group.seconds_to_limit or 0.0,
@@ -167,7 +149,8 @@ def _summary(host: HostSnapshot) -> Html:
 def _time_left(seconds: float | None, otherwise: str = "does not grow") -> Html:
     if seconds is None:
         return not_known(otherwise)
-    return text("more than a year" if seconds > 365 * 86400 else duration(seconds))
+    shown = "more than a year" if seconds > 365 * 86400 else duration(seconds)
+    return of_value(seconds, text(shown))
 
 
 def _near(count: int | None, ratio: float | None, high_water: int | None) -> Html:
@@ -197,16 +180,19 @@ _GROUPS = Table(
         Column("Recoverable", "number wide"),
         Column("… relaxed", "number wide"),
     ),
+    sortable=True,
 )
 
 
-def _groups_section(host: HostSnapshot) -> Html:
+def _groups_section(host: HostSnapshot, query: str) -> Html:
     shown, rest = host.groups[:GROUPS_SHOWN], host.groups[GROUPS_SHOWN:]
     limit = host.max_map_count
-    parts = [_group_table(shown, limit)]
+    # the nearest to the limit come first
+    worst = {process.group: process for process in reversed(host.processes)}
+    parts = [_group_table(shown, limit, worst, query)]
     if rest:
         summary = f"{len(rest):,} more groups, none nearer than {share(rest[0].ratio)}"
-        table = _group_table(rest, limit)
+        table = _group_table(rest, limit, worst, query)
         parts.append(Html(f"<details><summary>{summary}</summary>{table}</details>"))
     return section(
         "Who",
@@ -217,33 +203,47 @@ def _groups_section(host: HostSnapshot) -> Html:
     )
 
 
-def _group_near(group: GroupStats, limit: int | None) -> Html:
+def _group_near(
+    group: GroupStats, limit: int | None, worst: JudgedProcess | None, query: str
+) -> Html:
     """As it is now: the group's own ratio is of the last minutes."""
     if group.processes == 0:
         return not_known("none of it runs now")
     count = group.map_count_max
     ratio = count / limit if count is not None and limit else None
-    return _near(count, ratio, group.high_water)
+    near = _near(count, ratio, group.high_water)
+    if count is None or worst is None or worst.map_count != count:
+        return near
+    return Html(f"{near}<small>{process_link(worst.comm, worst.id.pid, query)}</small>")
 
 
-def _group_table(groups: Sequence[GroupStats], limit: int | None) -> Html:
+def _group_table(
+    groups: Sequence[GroupStats],
+    limit: int | None,
+    worst: Mapping[str, JudgedProcess],
+    query: str,
+) -> Html:
     if not groups:
         return Html("<p>No process could be read.</p>")
     return _GROUPS.html(
         (
             name(group.name),
-            _group_near(group, limit),
+            _group_near(group, limit, worst.get(group.name), query),
             number(group.high_water),
             growth(group.rate),
             _time_left(group.seconds_to_limit),
             number(group.processes),
             number(group.map_count_sum),
-            not_known() if group.kernel_bytes is None else text(size(group.kernel_bytes)),
+            _kernel_memory(group.kernel_bytes),
             number((group.recoverable or {}).get("stock")),
             number((group.recoverable or {}).get("relaxed")),
         )
         for group in groups
     )
+
+
+def _kernel_memory(kernel_bytes: int | None) -> Html:
+    return not_known() if kernel_bytes is None else of_value(kernel_bytes, text(size(kernel_bytes)))
 
 
 _KINDS = Table(
@@ -278,26 +278,24 @@ _TOP = Table(
         Column("Growth", "number medium"),
         Column("Time to limit", "number"),
         Column("Group", "wide"),
-        Column("As JSON", "wide whole"),
     ),
+    sortable=True,
 )
 
 
 def _top_section(host: HostSnapshot, query: str) -> Html:
     rows = (_top_row(process, query) for process in host.top)
-    note = "The same on a terminal, with causes and advice: vmad explain PID"
+    note = "A name leads to what its VMAs are, what keeps them apart and what to change."
     body = _TOP.html(rows) if host.top else Html("<p>No process could be read.</p>")
     return section("Processes", note, body)
 
 
 def _top_row(process: JudgedProcess, query: str) -> tuple[Html, ...]:
-    pid = process.id.pid
     return (
-        Html(f'{name(process.comm)} <span class="pid">{pid}</span>'),
+        process_link(process.comm, process.id.pid, query),
         _near(process.map_count, process.ratio, process.high_water),
         number(process.high_water),
         growth(process.rate),
         _time_left(process.seconds_to_limit),
         name(process.group),
-        Html(f'<a href="/api/v1/explain/{pid}{query}">explain {pid}</a>'),
     )

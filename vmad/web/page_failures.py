@@ -4,7 +4,17 @@
 from __future__ import annotations
 
 from vmad.model.failures import FailureTally, LimitFailure
-from vmad.web.markup import Column, Html, Table, moment, name, number, section, text
+from vmad.web.markup import (
+    Column,
+    Html,
+    Table,
+    moment,
+    name,
+    number,
+    process_link,
+    section,
+    text,
+)
 
 #: failures shown
 SHOWN = 20
@@ -23,7 +33,7 @@ _FAILURES = Table(
 )
 
 
-def failures_section(tally: FailureTally | None) -> Html:
+def failures_section(tally: FailureTally | None, query: str = "") -> Html:
     """Nothing where none failed or nobody counts."""
     if tally is None or not tally.last:
         return Html("")
@@ -32,13 +42,13 @@ def failures_section(tally: FailureTally | None) -> Html:
         "System calls that the kernel refused because of vm.max_map_count, while memory was free. "
         "A process may be gone by now; one that is not may have leaked what it could not give "
         "back.",
-        _FAILURES.html(_row(failure) for failure in tally.last[:SHOWN]),
+        _FAILURES.html(_row(failure, query) for failure in tally.last[:SHOWN]),
     )
 
 
-def _row(failure: LimitFailure) -> tuple[Html, ...]:
+def _row(failure: LimitFailure, query: str) -> tuple[Html, ...]:
     return (
-        Html(f'{name(failure.comm)} <span class="pid">{failure.process.pid}</span>'),
+        process_link(failure.comm, failure.process.pid, query),
         text(failure.call),
         text(failure.error),
         number(failure.count),

@@ -13,11 +13,14 @@ from http import HTTPStatus
 from typing import Protocol
 
 from vmad.errors import CannotRead, ProcessGone, TargetUnavailable, VmadError
+from vmad.web.document import page_headers
+from vmad.web.page_short import detour_page, no_process_page
 from vmad.web.request import Request
 from vmad.web.viewer import ANYBODY, Viewer
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+BYTES = "application/octet-stream"
 HTML = "text/html; charset=utf-8"
 #: the same strings as prometheus_client's constants (a test compares them)
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,6 +32,8 @@ DAEMON = "/api/v1/daemon"
 #: bodies from this many bytes on are worth compressing
 _COMPRESS_FROM = 2048
 _EXPLAIN = re.compile(r"/api/v1/explain/([1-9][0-9]{0,9})")
+_PROCESS = re.compile(r"/explain/([1-9][0-9]{0,9})")
+_MAP = re.compile(r"/api/v1/map/([1-9][0-9]{0,9})")
 _PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES, BURSTS, DAEMON))
 #: bytes of a large answer that are made at a time
 _PIECE = 1 << 16
@@ -68,6 +73,12 @@ class Content(Protocol):
         Raises ProcessGone, CannotRead and other VmadErrors.
         """
 
+    def process_page(self, pid: int, viewer: Viewer) -> bytes:
+        """The page of one process, HTML in UTF-8. Raises as ``explain_json`` does."""
+
+    def process_map(self, pid: int, viewer: Viewer) -> bytes:
+        """The picture of one process, schema vmad.map/1. Raises as ``explain_json`` does."""
+
     def ready(self) -> str | None:
         """None when a complete scan can be served, else one line that says why not."""
 
@@ -102,7 +113,7 @@ def error(request_path: str, status: int, text: str, **headers: str) -> Response
 def refuse(request: Request) -> Response | None:
     """The answer to a request that no content is needed for to refuse: 404, 405."""
     path = request.path
-    if path not in _PATHS and not _EXPLAIN.fullmatch(path):
+    if path not in _PATHS and not _of_process(path):
         return error(path, 404, "not found")
     if request.method not in ("GET", "HEAD"):
         return error(path, 405, f"{request.method} is not possible here", Allow="GET, HEAD")
@@ -111,7 +122,11 @@ def refuse(request: Request) -> Response | None:
 
 def is_large(request: Request) -> bool:
     """Whether the answer may be large and take long."""
-    return request.path == SCAN or _EXPLAIN.fullmatch(request.path) is not None
+    return request.path == SCAN or _of_process(request.path)
+
+
+def _of_process(path: str) -> bool:
+    return any(pattern.fullmatch(path) for pattern in (_EXPLAIN, _PROCESS, _MAP))
 
 
 def content_of(request: Request, content: Content) -> Content | Response:
@@ -140,7 +155,7 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
             return error(path, 503, why_not, Retry_After="1")
         return Response(200, TEXT, b"vmad is ready\n")
     if path == "/":
-        return _compressed(request, Response(200, HTML, content.page(), _PAGE_HEADERS))
+        return _compressed(request, Response(200, HTML, content.page(), page_headers()))
     if path == SCAN:
         scan = content.scan_json()
         if scan is None:
@@ -160,17 +175,7 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
             why_not = content.ready() or "the first scan is not complete yet"
             return error(path, 503, why_not, Retry_After="1")
         return _compressed(request, Response(200, JSON, bursts))
-    return _explain(request, content, viewer)
-
-
-_PAGE_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-}
+    return _process(request, content, viewer)
 
 
 def metrics_response(openmetrics: bool, compressed: bool, body: bytes) -> Response:
@@ -181,22 +186,43 @@ def metrics_response(openmetrics: bool, compressed: bool, body: bytes) -> Respon
     return Response(200, METRICS_OPENMETRICS if openmetrics else METRICS_TEXT, body, headers)
 
 
-def _explain(request: Request, content: Content, viewer: Viewer) -> Response:
+def _process(request: Request, content: Content, viewer: Viewer) -> Response:
+    """What is read of one process now: its page, its picture, all of it as JSON."""
     path = request.path
-    found = _EXPLAIN.fullmatch(path)
-    if found is None:
-        return error(path, 404, "not found")
-    pairs = request.asked("pairs") in ("1", "true")
+    pid = int(path.rpartition("/")[2])
     try:
-        return _streamed(request, content.explain_json(int(found[1]), viewer, pairs))
+        if _PROCESS.fullmatch(path):
+            page = content.process_page(pid, viewer)
+            return _compressed(request, Response(200, HTML, page, page_headers()))
+        if _MAP.fullmatch(path):
+            headers = {"Cache-Control": "no-store"}
+            return _compressed(
+                request, Response(200, BYTES, content.process_map(pid, viewer), headers)
+            )
+        pairs = request.asked("pairs") in ("1", "true")
+        return _streamed(request, content.explain_json(pid, viewer, pairs))
     except ProcessGone as gone:
-        return error(path, 404, str(gone))
+        return _no_process(request, 404, gone)
     except CannotRead as refusal:
-        return error(path, 403, str(refusal))
+        return _no_process(request, 403, refusal)
     except TargetUnavailable as absent:
         return error(path, 503, str(absent), Retry_After="15")
     except VmadError as failure:
         return error(path, 500, str(failure))
+
+
+def _no_process(request: Request, status: int, why: VmadError) -> Response:
+    found = _PROCESS.fullmatch(request.path)
+    if found is None:
+        return error(request.path, status, str(why))
+    body = no_process_page(int(found[1]), str(why), request.asked("target"))
+    return Response(status, HTML, body, page_headers())
+
+
+def detour(request: Request) -> Response:
+    """A page in place of work that a page of another site asked for: its link does it."""
+    where = request.path + (f"?{request.query}" if request.query else "")
+    return Response(403, HTML, detour_page(where), page_headers())
 
 
 def _streamed(request: Request, texts: Iterator[str]) -> Response:

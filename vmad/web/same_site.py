@@ -17,6 +17,7 @@ from vmad.web.request import Request
 
 #: what scrapers and probes ask for; where the listening address is a network's, by any name
 OPEN_PATHS = frozenset(("/metrics", "/-/healthy", "/-/ready"))
+_OTHER_SITES = ("cross-site", "same-site")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\[\]/@\s]*))(?::[0-9]{1,5})?")
 
 
@@ -43,10 +44,27 @@ class SameSite:
         if "origin" in headers and headers["origin"].partition("://")[2] != host:
             return 403, "requests by pages of another site are not answered"
         site, mode = headers.get("sec-fetch-site"), headers.get("sec-fetch-mode")
-        # a person may follow a link from a dashboard
-        if site in ("cross-site", "same-site") and mode != "navigate":
+        # a person may follow a link from a dashboard, into a page that is not in a frame of theirs
+        framed = headers.get("sec-fetch-dest", "document") != "document"
+        if site in _OTHER_SITES and (mode != "navigate" or framed):
             return 403, "requests by pages of another site are not answered"
         return None
+
+    def led_by_another(self, request: Request) -> bool:
+        """Whether a page of another site may be what led a browser to this address.
+
+        Browsers that send no Fetch Metadata (older ones, and all of them to a network address
+        without TLS) say by Referer where a link was; who types an address is not told from who was
+        led by a page that hides itself.
+        """
+        headers = request.headers
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site in _OTHER_SITES
+        if not headers.get("user-agent", "").startswith("Mozilla/"):
+            return False  # no browser: no site can lead it
+        _, _, after = headers.get("referer", "").partition("://")
+        return after.partition("/")[0] != headers.get("host", "")
 
     def _ours(self, name: str) -> bool:
         return (

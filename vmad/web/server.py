@@ -55,6 +55,7 @@ class WebServer:
     ``timeout`` is how long, in seconds, a client may take for its request's head, and for each
     64 KiB of the response. ``web_config`` is the path of --web.config.file, ``budget`` the share of
     one core that all work for clients may take, ``hosts`` are names that clients may call it by.
+    ``anybody``: what those see who are asked for no password (web.anybody of the configuration).
     """
 
     def __init__(
@@ -67,9 +68,10 @@ class WebServer:
         web_config: str | None = None,
         budget: float = 1.0,
         hosts: Sequence[str] = (),
+        anybody: str = "processes",
     ) -> None:
         self._listen = tuple(listen)
-        self._answers = Answers(content, SameSite(hosts, self._listen), budget)
+        self._answers = Answers(content, SameSite(hosts, self._listen), budget, anybody)
         self._max_connections = max_connections
         self._timeout = timeout
         self._web_config_path = web_config

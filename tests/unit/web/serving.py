@@ -61,6 +61,14 @@ class SampleContent:
             raise CannotRead("pairs of process 7: its addresses are for others")
         return chain(('{"schema": "vmad.explain/1", ', f'"pid": {pid}}}\n'), self.more)
 
+    def process_page(self, pid: int, viewer: Viewer) -> bytes:
+        next(self.explain_json(pid, viewer, pairs=False))
+        return b"<!doctype html><title>a process</title>\n"
+
+    def process_map(self, pid: int, viewer: Viewer) -> bytes:
+        next(self.explain_json(pid, viewer, pairs=False))
+        return b"with addresses" if viewer.trusted else b"without addresses"
+
     def ready(self) -> str | None:
         return None if self.snapshot else "the first scan is not complete yet"
 
@@ -151,6 +159,7 @@ def serving(
     budget: float = 1.0,
     hosts: Sequence[str] = (),
     listen: str = "127.0.0.1:0",
+    anybody: str = "processes",
 ) -> Iterator[str]:
     """The address of a server that runs during the block and must be gone after it."""
     before = set(threading.enumerate())
@@ -162,6 +171,7 @@ def serving(
         web_config=web_config,
         budget=budget,
         hosts=hosts,
+        anybody=anybody,
     )
     server.start()
     started = set(threading.enumerate()) - before

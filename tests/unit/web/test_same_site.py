@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from tests.unit.web.serving import get, parse_reply, send, serving
+from tests.unit.sample import sample_snapshot
+from tests.unit.web.serving import SampleContent, get, parse_reply, send, serving
 from vmad.web.request import Request
 from vmad.web.same_site import SameSite
 
@@ -69,6 +70,14 @@ def test_name_that_is_listened_on_is_answered() -> None:
         ({"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors"}, 403),
         ({"sec_fetch_site": "same-site", "sec_fetch_mode": "cors"}, 403),
         ({"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}, 200),
+        (
+            {
+                "sec_fetch_site": "cross-site",
+                "sec_fetch_mode": "navigate",
+                "sec_fetch_dest": "iframe",
+            },
+            403,
+        ),
         ({"sec_fetch_site": "same-origin", "sec_fetch_mode": "cors"}, 200),
         ({"sec_fetch_site": "none", "sec_fetch_mode": "navigate"}, 200),
         ({"origin": "https://evil.example"}, 403),
@@ -94,3 +103,48 @@ def test_refusals_over_the_wire_say_what_to_do() -> None:
     assert (bad.status, good.status, again.status) == (421, 200, 421)
     assert b"web.hosts: [evil.example]" in bad.body
     assert good.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.mark.parametrize(
+    ("headers", "led"),
+    [
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, True),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}, False),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, False),
+        # browsers send no Fetch Metadata to a network address without TLS
+        ({"User-Agent": FIREFOX}, True),
+        ({"User-Agent": FIREFOX, "Referer": "http://evil.example/{address}"}, True),
+        ({"User-Agent": FIREFOX, "Referer": "http://{address}/"}, False),
+        ({"User-Agent": "curl/8.14.1"}, False),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/explain/7", "/api/v1/explain/7", "/api/v1/map/7", "/api/v1/scan"]
+)
+def test_what_costs_work_is_not_set_off_by_a_link_of_another_site(
+    path: str, headers: dict[str, str], led: bool
+) -> None:
+    content = SampleContent(sample_snapshot())
+    read: list[bool] = []
+    content.explaining = lambda: read.append(True)
+    with serving(content) as address:
+        sent = {name: value.format(address=address) for name, value in headers.items()}
+        reply = get(address, path, sent)
+
+    assert reply.status == (403 if led else 200)
+    assert (f'<a href="{path}">'.encode() in reply.body) == led
+    if led:
+        assert not read
+
+
+def test_link_that_goes_on_keeps_the_query_and_is_no_markup() -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    with serving() as address:
+        reply = get(address, '/explain/7?target=web-1&a="><script>', headers)
+
+    assert b'href="/explain/7?target=web-1&amp;a=&quot;&gt;&lt;script&gt;"' in reply.body

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from vmad.export.picture.picture import Picture
+if TYPE_CHECKING:
+    from vmad.export.picture.picture import Picture
 
 #: in this order: what a file uses, those before it say
 _SCRIPTS = (

@@ -6,7 +6,8 @@ async function bytesFor(place) {
   if (held) return inflated(held.textContent);
   const answer = await fetch(place.dataset.source, { cache: "no-store" });
   if (answer.ok) return new Uint8Array(await answer.arrayBuffer());
-  throw new Error((await answer.text()).trim());
+  const text = (await answer.text()).trim();
+  throw new Error(text.startsWith("{") ? JSON.parse(text).error : text);
 }
 
 async function fill(place) {
@@ -20,9 +21,22 @@ async function fill(place) {
       return;
     }
     place.view = new View(place, map);
+    connect(place.view);
     performance.mark("vmad-picture");
   } catch (error) {
     status.textContent = `There is no picture: ${error.message}`;
+  }
+}
+
+// buttons beside a cause light it up in the picture
+function connect(view) {
+  for (const button of document.querySelectorAll("button.light")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      view.show(Number(button.dataset.entry));
+      view.frame.scrollIntoView({ block: "center" });
+      view.frame.focus({ preventScroll: true });
+    });
   }
 }
 

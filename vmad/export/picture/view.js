@@ -66,12 +66,9 @@ class View {
 
   bar() {
     const choices = this.map.head.modes.map(({ title }, index) =>
-      this.choice("colours", title, index === this.mode, () => {
-        this.mode = index;
-        this.legend.lit = -1;
-        this.legend.show(index, this.dark.matches);
-      }),
+      this.choice("colours", title, index === this.mode, () => this.colourBy(index)),
     );
+    this.inputs = choices.map((choice) => choice.firstChild);
     const widths = ["by size", "all alike"].map((title, index) =>
       this.choice("widths", title, index === 0, () => {
         this.alike = index === 1;
@@ -263,6 +260,21 @@ class View {
     if (lit >= 0 && !this.isLit(this.chosen)) this.chosen = -1;
     this.draw();
     if (lit >= 0 && this.chosen < 0 && this.layout.scale > this.fitted * 1.01) this.stepLit(1);
+  }
+
+  // light up an entry of what keeps VMAs apart
+  show(entry) {
+    if (this.mode !== this.teller.why) {
+      this.inputs[this.teller.why].checked = true;
+      this.colourBy(this.teller.why);
+    }
+    if (this.legend.lit !== entry) this.legend.toggle(entry);
+  }
+
+  colourBy(mode) {
+    this.mode = mode;
+    this.legend.lit = -1;
+    this.legend.show(mode, this.dark.matches);
   }
 
   isLit(i) {

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""One process read now, for its page and its picture: both show the same moment."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vmad.cli.target import find_process
+from vmad.errors import ProcessGone
+from vmad.export.picture.picture import picture_of
+from vmad.rules.other_limits import other_bounds
+from vmad.scan.explain import Explanation, explain
+from vmad.scan.growth import Watched
+from vmad.scan.host_limits import HostLimits
+from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.sources.counting import page_shift_of
+from vmad.sources.host_limits import limit_origin_of, vma_cost_of
+from vmad.sources.names import named_or_not
+from vmad.sources.other_limits import read_other_use
+from vmad.sources.source import Source
+from vmad.web.page_process import render_process
+from vmad.web.process_view import ProcessView
+
+#: seconds that a picture waits for the page that asks for it
+KEPT_SECONDS = 20.0
+#: pictures that wait at a time
+KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    pid: int
+    addresses: bool
+    at: float
+    picture: bytes
+
+
+class ProcessPages:
+    """``known`` gives the last snapshot and how vmad does; ``name`` is that of a guest.
+
+    From any thread; raises what reading raises.
+    """
+
+    def __init__(
+        self,
+        source: Callable[[], Source],
+        known: Callable[[], tuple[HostSnapshot | None, SelfStats]],
+        proc: str = "/proc",
+        name: str | None = None,
+    ) -> None:
+        self._source = source
+        self._known = known
+        self._proc = proc
+        self._name = name
+        self._lock = threading.Lock()
+        self._kept: list[_Kept] = []
+
+    def page(self, pid: int, addresses: bool) -> bytes:
+        """The page; its picture is kept for when the page asks for it."""
+        explanation = self._explained(pid)
+        picture = picture_of(explanation, addresses=addresses).encoded()
+        page = render_process(self._view(explanation, addresses))
+        kept = _Kept(pid, addresses, time.monotonic(), picture)
+        with self._lock:
+            self._kept = [kept, *self._fresh()][:KEPT]
+        return page
+
+    def picture(self, pid: int, addresses: bool) -> bytes:
+        """Bytes of a picture: that of the page just given, or a new one."""
+        with self._lock:
+            fresh = self._fresh()
+            kept = next((o for o in fresh if (o.pid, o.addresses) == (pid, addresses)), None)
+            self._kept = [one for one in fresh if one is not kept]
+        if kept is not None:
+            return kept.picture
+        return picture_of(self._explained(pid), addresses=addresses).encoded()
+
+    def _fresh(self) -> list[_Kept]:
+        return [one for one in self._kept if time.monotonic() - one.at < KEPT_SECONDS]
+
+    def _explained(self, pid: int) -> Explanation:
+        source = self._source()
+        table = source.table(find_process(source, pid, self._proc))
+        if not len(table.rows):
+            raise ProcessGone(f"process {pid} is gone")
+        if self._name is None and not table.paths:
+            table = named_or_not(table, self._proc)
+        return explain(table, source.kernel, source.max_map_count, page_shift=page_shift_of(source))
+
+    def _view(self, explanation: Explanation, addresses: bool) -> ProcessView:
+        source, process = self._source(), explanation.table.id
+        snapshot, stats = self._known()
+        limits = HostLimits(vma_cost_of(source), limit_origin_of(source))
+        if self._name is None:
+            tally = stats.limit_failures
+            failures = () if tally is None else tally.last
+            limits = HostLimits(
+                limits.cost,
+                limits.origin,
+                other_bounds(read_other_use(process.pid)),
+                tuple(one for one in failures if one.process == process) or None,
+            )
+        seen = None if snapshot is None else _seen(snapshot, explanation)
+        return ProcessView(
+            explanation,
+            self._name or socket.gethostname(),
+            time.time(),
+            limits,
+            seen,
+            names=addresses,
+            addresses=addresses,
+            query="" if self._name is None else f"?target={self._name}",
+        )
+
+
+def _seen(snapshot: HostSnapshot, explanation: Explanation) -> Watched | None:
+    """What the last scan has of this process."""
+    for process in snapshot.processes:
+        if process.id == explanation.table.id:
+            return Watched(process.high_water, process.rate, process.group)
+    return None
