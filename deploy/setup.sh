@@ -55,7 +55,7 @@ fi
 
 # --- Debian packages: PACKAGE, and a command or file that shows that it is there
 
-wanted='clang:clang llvm:llvm-strip libbpf1:libbpf.so.1 libbpf-dev:bpf/bpf_helpers.h'
+wanted='clang:clang llvm:llvm-strip libbpf1:libbpf.so.1 libbpf-dev:bpf/bpf_helpers.h libdw1:libdw.so.1'
 if [ "$mode" = test ]; then
 	wanted="$wanted gcc:gcc libc6-dev:stdlib.h openssl:openssl util-linux:setpriv libcap2-bin:capsh"
 	wanted="$wanted groff-base:groff systemd:systemd-analyze patch:patch"

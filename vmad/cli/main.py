@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scan": ("vmad.cli.scan", "who is near the limit, and what their VMAs are lost to"),
     "explain": ("vmad.cli.explain", "why one process has so many VMAs, and what to change"),
     "map": ("vmad.cli.map", "the picture of an address space, as one file for a browser"),
+    "blame": ("vmad.cli.blame", "which code made the VMAs of one process"),
     "capture": ("vmad.cli.capture", "record what the sources see, to be judged elsewhere"),
     "doctor": ("vmad.cli.doctor", "which evidence can be had here, and what is missing"),
     "check-config": ("vmad.cli.check_config", "check a configuration file"),

@@ -13,7 +13,7 @@ import errno
 import mmap
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from vmad.errors import EvidenceUnavailable
 from vmad.model.kernel import parse_release
+from vmad.sources.bpf.ring import RingBuffer
 
 
 class _OpenOpts(ctypes.Structure):
@@ -100,6 +101,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "bpf_link__destroy": (ctypes.c_int, (ctypes.c_void_p,)),
     "bpf_iter_create": (ctypes.c_int, (ctypes.c_int,)),
     "bpf_map__fd": (ctypes.c_int, (ctypes.c_void_p,)),
+    "bpf_map__set_max_entries": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_uint32)),
     "bpf_map__initial_value": (
         ctypes.c_void_p,
         (ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t)),
@@ -230,7 +232,7 @@ class BpfObject:
 
     ``settings`` (bytes) replace the start of section ".rodata.settings" before loading;
     ``since`` is the first release that has what the object wants; programs ``without`` are left
-    out (the kernel has not what they want).
+    out (the kernel has not what they want); maps named in ``entries`` hold so many.
     Raises EvidenceUnavailable with cause and remedy.
     """
 
@@ -241,9 +243,11 @@ class BpfObject:
         *,
         since: str = "5.15",
         without: Collection[str] = (),
+        entries: Mapping[str, int] | None = None,
     ) -> None:
         self._library = load_library()
         self._name = path.name
+        self._entries = dict(entries or {})
         self._without = without
         self._object: int | None = None
         self._links: list[int] = []
@@ -290,6 +294,8 @@ class BpfObject:
             )
         for name in self._without:
             self._library.bpf_program__set_autoload(self._program(name), False)
+        for name, most in self._entries.items():
+            self._library.bpf_map__set_max_entries(self._map(name), most)
         if settings:
             size = ctypes.c_size_t()
             address = self._library.bpf_map__initial_value(
@@ -314,6 +320,10 @@ class BpfObject:
     def hash_map(self, name: str, key: np.dtype[np.void], value: np.dtype[np.void]) -> HashMap:
         """A hash map with keys and values of these types."""
         return HashMap(self._library, self._library.bpf_map__fd(self._map(name)), key, value)
+
+    def ring_buffer(self, name: str, record: Callable[[bytes], None]) -> RingBuffer:
+        """A ring buffer; ``record`` gets each record."""
+        return RingBuffer(self._library, self._library.bpf_map__fd(self._map(name)), record)
 
     def _program(self, name: str) -> int:
         found = self._library.bpf_object__find_program_by_name(self._object, name.encode())

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""``vmad blame`` of real programs: boundaries by the kernel's own word, stacks by known names."""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.live.blame.boundaries import Held, compiled, hold
+from vmad.blame.attribution import Origin
+from vmad.blame.blamed import Blamed
+from vmad.blame.recording import Recording
+from vmad.cli.target import find_process
+from vmad.export.blame_json import blamed_of
+from vmad.sources.bpf.blame import Recorder
+from vmad.sources.bpf.libbpf import loaded_programs
+from vmad.sources.bpf.source import BpfSource
+
+pytestmark = pytest.mark.bpf
+
+SOURCE = Path(__file__).with_name("makers.c")
+VMAD = (sys.executable, "-m", "vmad.cli.main", "blame")
+
+
+@pytest.fixture(scope="module")
+def makers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """makers.c, without the frame pointers that distributions do not have either."""
+    made = tmp_path_factory.mktemp("blame") / "makers"
+    warnings = ("-Wall", "-Wextra", "-Werror")
+    subprocess.run(
+        ["cc", "-O2", "-fomit-frame-pointer", *warnings, "-pthread", "-o", made, SOURCE], check=True
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def source(kernel_sources: dict[str, BpfSource]) -> BpfSource:
+    """The kernel evidence."""
+    return next(iter(kernel_sources.values()))
+
+
+def recorded(source: BpfSource, makers: Path, way: str, *, follow: bool = False) -> Blamed:
+    """makers.c recorded from before it works until it says that it has."""
+    with (
+        subprocess.Popen([makers, way, "wait"], stdin=-1, stdout=-1) as child,
+        Recorder(follow=follow) as recorder,
+    ):
+        assert child.stdin is not None
+        assert child.stdout is not None
+        recording = Recording(recorder, source, find_process(source, child.pid))
+        child.stdin.write(b"\n\n" if way == "exec" else b"\n")
+        child.stdin.flush()
+        said = child.stdout
+        blamed = recording.run(
+            None, lambda _: None, lambda: bool(select.select([said], [], [], 0)[0])
+        )
+        child.stdin.write(b"\n")
+        child.stdin.close()
+    return blamed
+
+
+def by_function(blamed: Blamed, *names: str) -> Counter[str]:
+    """VMAs by the first of these functions in their stacks, else by how the maker is known."""
+    vmas: Counter[str] = Counter()
+    for maker in blamed.makers:
+        functions = [frame.function for frame in maker.stack.frames]
+        vmas[next((name for name in names if name in functions), maker.origin.name)] += maker.vmas
+    return vmas
+
+
+def test_random_calls_are_blamed_for_every_boundary(tmp_path: Path) -> None:
+    program, held = compiled(tmp_path), Held()
+
+    for seed in (1, 2):
+        hold(program, seed, areas=60, calls=40, held=held)
+
+    assert held.wrong == []
+    assert held.boundaries > 800
+    assert held.boundaries - held.doubtful > 600
+    assert set(held.calls) >= {"mmap", "munmap", "mprotect", "madvise", "mremap"}
+
+
+def test_each_guard_is_blamed_on_the_function_that_cut_it(source: BpfSource, makers: Path) -> None:
+    blamed = recorded(source, makers, "guards")
+
+    (most, *_) = blamed.makers
+    assert most.call == "mprotect"
+    assert by_function(blamed, "cut_guards", "in_the_child")["cut_guards"] in (199, 200)
+    assert "in_the_child" in [frame.function for frame in most.stack.frames]
+    assert most.stack.complete
+    assert blamed.told + blamed.vmas_of(Origin.BEFORE) == blamed.map_count
+
+
+def test_after_an_exec_the_program_before_it_is_forgotten(source: BpfSource, makers: Path) -> None:
+    blamed = recorded(source, makers, "exec")
+
+    assert blamed.vmas_of(Origin.BEFORE) == 0
+    assert blamed.vmas_of(Origin.KERNEL) > 0
+    assert by_function(blamed, "in_the_child")["in_the_child"] in (199, 200)
+    assert all(maker.stack.complete for maker in blamed.makers if maker.call == "mprotect")
+
+
+def test_a_parent_is_blamed_for_its_own_while_a_child_makes_more(
+    source: BpfSource, makers: Path
+) -> None:
+    blamed = recorded(source, makers, "child", follow=True)
+
+    vmas = by_function(blamed, "in_the_parent", "in_the_child")
+    assert vmas["in_the_parent"] in (39, 40)
+    assert vmas["in_the_child"] == 0
+
+
+def test_beside_a_thread_that_never_stops_every_wrong_one_would_be_marked(
+    source: BpfSource, makers: Path
+) -> None:
+    blamed = recorded(source, makers, "threads")
+
+    vmas = by_function(blamed, "in_the_child")["in_the_child"]
+    assert vmas + blamed.doubtful >= 199
+
+
+def test_a_command_is_recorded_from_its_first_call(makers: Path, tmp_path: Path) -> None:
+    wanted = tmp_path / "made.json"
+
+    answer = subprocess.run(
+        [*VMAD, "-o", wanted, "--format", "json", "--", makers, "guards"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert answer.stderr == ""
+    lines = answer.stdout.splitlines()
+    blamed = blamed_of("\n".join(lines[lines.index("{") :]), "stdout")
+    assert blamed == blamed_of(wanted.read_text("utf-8"), "file")
+    assert blamed.comm == "makers"
+    assert blamed.ended is None
+    assert by_function(blamed, "in_the_child")["in_the_child"] in (199, 200)
+    assert blamed.vmas_of(Origin.BEFORE, Origin.FORGOTTEN) == 0
+
+
+def test_nothing_stays_attached(source: BpfSource, makers: Path) -> None:
+    recorded(source, makers, "guards")
+
+    assert not {"vmad_exec", "vmad_fork"} & set(loaded_programs() or [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ((), 2, "whom to record?"),
+        (("4194303999",), 2, "not a process id"),
+        (("--", "/no/such/program"), 1, "cannot run /no/such/program: No such file or directory"),
+        (("--from", "/no/such/file"), 1, "/no/such/file: No such file or directory"),
+        (("--from", "x.json", "7"), 2, "--from shows what was recorded"),
+        (("-o", "x.png", "--from", "y.json"), 2, "no format has this name"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    answer = subprocess.run([*VMAD, *arguments], capture_output=True, text=True, check=False)
+
+    assert answer.returncode == status
+    assert said in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert answer.stdout == ""
+
+
+def test_json_is_a_recording(source: BpfSource, makers: Path) -> None:
+    answer = subprocess.run(
+        [*VMAD, "--format", "json", "--seconds", "0.1", "--", "sleep", "60"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    document = json.loads(answer.stdout)
+    assert document["schema"] == "vmad-blame/1"
+    assert document["comm"] == "sleep"
+    assert document["map_count"] == sum(maker["vmas"] for maker in document["makers"])

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a person reads of a recording."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.blame.samples import BLAMED, GROW, THREADS
+from vmad.blame.known import callers, made_with
+from vmad.blame.stack import Frame
+from vmad.export.blame_text import blame_text
+from vmad.export.style import Style
+from vmad.sources.bpf.blame import Losses
+
+
+def test_the_first_line_says_how_many_vmas_and_of_how_many_the_maker_was_seen() -> None:
+    lines = blame_text(BLAMED, Style())
+
+    assert " ".join(lines[:2]) == (
+        "gc</script>app (pid 4242) has 12,000 VMAs (+11,900 in 10 s); who made 98.3 % of them was "
+        "seen, in 24,000 calls of 2 stacks, 2,400 calls a second."
+    )
+
+
+def test_a_maker_is_told_by_its_call_rate_and_callers_without_libc() -> None:
+    text = "\n".join(blame_text(BLAMED, Style()))
+
+    assert "1. pairs kept apart by anon_vma_differs: 11,000 VMAs (91.7 %)" in text
+    assert "11,000  100.0 %, 1,100.0/s  mprotect\n       commit_region ← gc_grow ← main" in text
+    assert "libcollector.so, heap.c:42" in text
+    assert "mmap by thread stacks\n       app;x+0x123" in text
+
+
+def test_what_nobody_was_seen_making_is_told_apart() -> None:
+    text = "\n".join(blame_text(BLAMED, Style()))
+
+    assert "190  made before the recording" in text
+    assert " 10  made by the kernel" in text
+
+
+def test_what_was_lost_and_what_is_doubtful_is_told() -> None:
+    text = "\n".join(blame_text(replace(BLAMED, losses=Losses(5, 1, 0, 0, 9)), Style()))
+
+    assert "Lost: 5 boundaries had no room." in text
+    assert "Lost: 1 stacks had no room." in text
+    assert "3 VMAs may have another maker" in text
+    assert "800 VMAs need more than the 64 KiB copied" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_lines_fit_the_terminal(columns: int) -> None:
+    assert max(map(len, blame_text(BLAMED, Style(columns=columns)))) <= columns
+
+
+def test_the_caller_is_the_first_frame_that_belongs_to_no_allocator() -> None:
+    assert callers(GROW)[0].function == "commit_region"
+    assert made_with(GROW) == ()
+    assert callers(THREADS)[0].name == "app;x+0x123"
+    assert made_with(THREADS) == ("thread stacks",)
+
+
+def test_a_stack_of_an_allocator_alone_is_shown_whole() -> None:
+    own = replace(GROW, frames=(Frame("je_pages_map", "/usr/lib/libjemalloc.so.2", 1),))
+
+    assert callers(own) == own.frames
+    assert made_with(own) == ("jemalloc",)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Call stacks as people read them: frames with names, the innermost first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePath
+from typing import Final
+
+
+class Ending(StrEnum):
+    """How the outermost frame that is known was left."""
+
+    COMPLETE = "complete"  #: it is where a thread begins
+    CUT = "cut"  #: the stack is larger than what was copied
+    LOST = "lost"  #: code without unwind tables
+    MISSING = "missing"  #: the stack was not copied: no room
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One call. ``function`` is None where there is no symbol; ``module`` None outside of files
+    (code made at run time). ``offset`` is in bytes from the start of the module, or the address
+    itself. ``source`` is "file:line" where debug information tells."""
+
+    function: str | None
+    module: str | None
+    offset: int
+    source: str | None = None
+    build_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The function, or where it is."""
+        if self.function is not None:
+            return self.function
+        where = PurePath(self.module).name if self.module is not None else "?"
+        return f"{where}+{self.offset:#x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Frames from where the call was made outwards."""
+
+    frames: tuple[Frame, ...]
+    ending: Ending
+
+    @property
+    def complete(self) -> bool:
+        """Whether it reaches the beginning of its thread."""
+        return self.ending is Ending.COMPLETE
+
+
+NO_STACK: Final = Stack((), Ending.MISSING)
+
+#: where threads begin: glibc, musl, the JVM, Go, language runtimes whose threads are their own
+_BEGINNINGS: Final = frozenset(
+    {
+        "_start", "_dl_start", "_dl_start_user", "__libc_start_main", "__libc_start_call_main",
+        "__libc_start_main_impl", "main", "start_thread", "thread_start", "clone", "__clone",
+        "clone3", "__clone3", "__clone_internal", "make_fcontext",
+        "runtime.goexit", "runtime.rt0_go", "runtime.mstart",
+    }
+)  # fmt: skip
+
+
+def begins_a_thread(function: str | None) -> bool:
+    """Whether nothing calls this function."""
+    if function is None:
+        return False
+    plain = function.split("@", 1)[0].split("(", 1)[0]
+    return plain in _BEGINNINGS or plain.startswith("runtime.goexit")

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""``vmad blame PID``: which code made the VMAs that are there."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from vmad.blame.blamed import Blamed
+from vmad.blame.recording import Recording
+from vmad.blame.started import Started
+from vmad.cli.options import add_format_option, positive, seconds, source_of
+from vmad.cli.options import pid as pid_of
+from vmad.cli.target import find_process
+from vmad.cli.terminal import Progress, style_of
+from vmad.errors import UsageError
+from vmad.export.blame_files import FORMATS, format_of, read_recording, write_file
+from vmad.export.blame_json import blame_json
+from vmad.export.blame_text import FRAMES, blame_text
+from vmad.sources.bpf.blame import BOUNDARIES, Recorder
+
+DEFAULT_SECONDS = 10.0
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "blame",
+        help="which code made the VMAs of one process",
+        description="Record the calls that make, cut, move or join VMAs in one process, or in one "
+        "that it starts, and say which call stacks made those that are there at the end, by the "
+        "reason that keeps them apart. Nothing is recorded before and nothing after. The process "
+        "pays about a microsecond for each such call, every other one a tenth of that for each "
+        "system call while it lasts, nothing where the kernel allows fentry. "
+        "Needs kernel 5.17, CAP_BPF and CAP_PERFMON. Exit status 3 when the process is gone.",
+        usage="vmad blame [options] PID | vmad blame [options] -- COMMAND ... "
+        "| vmad blame --from FILE",
+    )
+    parser.add_argument(
+        "what", metavar="PID | -- COMMAND ...", nargs="*", help="a process, or a program to start"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=seconds,
+        metavar="N",
+        help=f"record so long (default {DEFAULT_SECONDS:g}; a COMMAND: until it ends; "
+        "Ctrl-C ends it earlier and shows what there is)",
+    )
+    parser.add_argument("--follow", action="store_true", help="record its children, too")
+    parser.add_argument("--frames", type=positive, default=FRAMES, metavar="N",
+                        help=f"callers shown of each stack (default {FRAMES})")  # fmt: skip
+    parser.add_argument(
+        "-o", dest="output", metavar="FILE",
+        help="write it for a viewer, too, by the name's end: " + ", ".join(
+            f"{suffix} ({text})" for suffix, text in FORMATS.items()),
+    )  # fmt: skip
+    parser.add_argument("--from", dest="recording", metavar="FILE",
+                        help="show a recording that -o NAME.json wrote")  # fmt: skip
+    add_format_option(parser)
+    parser.set_defaults(run=run, capture=None, evidence="kernel")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Record, or read a recording, and print."""
+    if arguments.output is not None:
+        format_of(arguments.output)  # before anything is recorded
+    blamed = _blamed(arguments)
+    if arguments.output is not None:
+        write_file(arguments.output, blamed)
+    if arguments.format == "json":
+        sys.stdout.writelines(blame_json(blamed))
+        return 0
+    lines = blame_text(blamed, style_of(sys.stdout), arguments.frames)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    if arguments.output is not None:
+        print(f"vmad: wrote {arguments.output}", file=sys.stderr)
+    return 0
+
+
+def _blamed(arguments: argparse.Namespace) -> Blamed:
+    words = arguments.what
+    if arguments.recording is not None:
+        if words or arguments.seconds or arguments.follow:
+            raise UsageError("--from shows what was recorded: nothing else can be asked for")
+        return read_recording(arguments.recording)
+    if not words:
+        raise UsageError("whom to record?", "vmad blame PID, or vmad blame -- COMMAND ...")
+    by_pid = len(words) == 1 and words[0].isascii() and words[0].isdecimal()
+    if by_pid:
+        _pid(words[0])
+    with source_of(arguments) as source:
+        limit = source.max_map_count or 0
+        with Recorder(boundaries=max(BOUNDARIES, 2 * limit), follow=arguments.follow) as recorder:
+            if by_pid:
+                process = find_process(source, _pid(words[0]))
+                recording = Recording(recorder, source, process)
+                lasts = arguments.seconds or DEFAULT_SECONDS
+                return _recorded(recording, process.pid, lasts)
+            with Started(words) as started:
+                process = find_process(source, started.pid)
+                recording = Recording(recorder, source, process, started.last_moment)
+                started.go_on()
+                return _recorded(recording, process.pid, arguments.seconds)
+
+
+def _pid(word: str) -> int:
+    try:
+        return pid_of(word)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(str(error)) from error
+
+
+def _recorded(recording: Recording, number: int, lasts: float | None) -> Blamed:
+    with _interrupted() as stop, Progress(f"vmad: recording {number}") as progress:
+        return recording.run(lasts, progress.step, stop)
+
+
+@contextmanager
+def _interrupted() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks for the answer so far; a second one ends vmad."""
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

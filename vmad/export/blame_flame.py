@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A recording as a flame graph: one self-contained page, complete as a table without scripts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from html import escape
+from importlib.resources import files
+from typing import Any, Final
+
+from vmad.blame.blamed import Blamed, Maker
+from vmad.export.blame_stacks import NOBODY, cause_of, path_of
+from vmad.export.printable import printable
+from vmad.export.quantities import counted, duration, percent
+
+#: makers in the table below the graph
+ROWS: Final = 100
+
+Node = list[Any]  #: name, VMAs, detail, children
+
+
+def flame_tree(blamed: Blamed) -> Node:
+    """Causes, below each the frames from the outermost on; the most VMAs first."""
+    root: Node = [printable(f"{blamed.comm} ({blamed.pid})"), 0, "", {}]
+    for maker in blamed.makers:
+        root[1] += maker.vmas
+        node = root
+        details = _details(maker)
+        for depth, step in enumerate(path_of(maker)):
+            detail = details[depth] if depth < len(details) else ""
+            node = node[3].setdefault(step, [step, 0, detail, {}])
+            node[1] += maker.vmas
+    return _listed(root)
+
+
+def _listed(node: Node) -> Node:
+    children = sorted((_listed(child) for child in node[3].values()), key=lambda child: -child[1])
+    return [*node[:3], children]
+
+
+def _details(maker: Maker) -> list[str]:
+    """In step with the path: where a frame's code is."""
+    if maker.origin in NOBODY:
+        return []
+    return ["", *(printable(f.source or f.module or "") for f in reversed(maker.stack.frames))]
+
+
+def flame_html(blamed: Blamed) -> Iterator[str]:
+    """The page, in pieces."""
+    here = files("vmad.export")
+    script = here.joinpath("flame.js").read_text("utf-8")
+    style = here.joinpath("flame.css").read_text("utf-8")
+    tree = json.dumps(flame_tree(blamed), ensure_ascii=False, separators=(",", ":"))
+    # nothing in a name may end the element that it is in
+    tree = tree.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    title = escape(printable(f"{blamed.comm} ({blamed.pid}): who made its VMAs"))
+    yield "<!doctype html>\n<!-- SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only -->\n"
+    yield '<html lang="en"><head><meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield (
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        f"script-src '{_hash(script)}'; style-src 'unsafe-inline'\">"
+    )
+    yield f"<title>{title}</title><style>{style}</style></head><body><h1>{title}</h1>"
+    yield f"<p>{escape(_summary(blamed))}</p>"
+    yield (
+        '<div class="bar"><div id="status" role="status"></div><label>Find <input id="search" '
+        'type="search" placeholder="function, file" autocomplete="off"></label></div>'
+        '<div id="graph"></div>'
+    )
+    yield f'<script type="application/json" id="tree">{tree}</script>'
+    yield f"<script>{script}</script>"
+    yield "<h2>The same as a table</h2><table><thead><tr><th>VMAs<th>cause<th>call<th>stack</tr>"
+    yield "</thead><tbody>"
+    for maker in blamed.makers[:ROWS]:
+        yield _row(maker)
+    yield "</tbody></table></body></html>\n"
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _summary(blamed: Blamed) -> str:
+    told = percent(blamed.told / blamed.map_count) if blamed.map_count else "0 %"
+    return (
+        f"{counted(blamed.map_count, 'VMA')}, {told} of them made while recorded for "
+        f"{duration(blamed.seconds)}. Each box is a frame, as wide as the VMAs that it made; below "
+        "it what it called. The colour is the reason that keeps them apart, or what they are. A "
+        "click zooms in, a second one out, Escape to the whole."
+    )
+
+
+def _row(maker: Maker) -> str:
+    if maker.origin in NOBODY:
+        call, stack = "", NOBODY[maker.origin]
+    else:
+        call = maker.call or "?"
+        stack = " ← ".join(printable(frame.name) for frame in maker.stack.frames)
+    cells = (f"{maker.vmas:,}", cause_of(maker), call, stack)
+    return "<tr>" + "".join(f"<td>{escape(cell)}" for cell in cells) + "</tr>"

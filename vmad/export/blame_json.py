@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A recording as JSON, as ``vmad blame`` prints, keeps and reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Final
+
+from vmad.blame.attribution import Origin
+from vmad.blame.blamed import Blamed, Maker
+from vmad.blame.known import made_with
+from vmad.blame.stack import Ending, Frame, Stack
+from vmad.errors import BadCapture
+from vmad.export.printable import utf8
+from vmad.model.kinds import Kind
+from vmad.sources.bpf.blame import Losses
+
+SCHEMA: Final = "vmad-blame/1"
+
+
+def blame_json(blamed: Blamed) -> Iterator[str]:
+    """In pieces. Stacks are listed once, makers refer to them by number; None for unknown."""
+    numbers: dict[Stack, int] = {}
+    for maker in blamed.makers:
+        if maker.stack.frames:
+            numbers.setdefault(maker.stack, len(numbers))
+    document = {
+        "schema": SCHEMA,
+        "pid": blamed.pid,
+        "comm": utf8(blamed.comm),
+        "seconds": round(blamed.seconds, 3),
+        "map_count_before": blamed.map_count_before,
+        "map_count": blamed.map_count,
+        "vmas_told": blamed.told,
+        "vmas_before_recording": blamed.vmas_of(Origin.BEFORE),
+        "vmas_by_kernel": blamed.vmas_of(Origin.KERNEL),
+        "vmas_doubtful": blamed.doubtful,
+        "calls": blamed.calls,
+        "recorded_by": blamed.way,
+        "ended_seconds_later": blamed.ended,
+        "distinct_stacks": blamed.stacks,
+        "lost": asdict(blamed.losses),
+        "makers": [_maker(maker, numbers) for maker in blamed.makers],
+        "stacks": [_stack(stack) for stack in numbers],
+    }
+    encoder = json.JSONEncoder(ensure_ascii=False, indent=1)
+    yield from encoder.iterencode(document)
+    yield "\n"
+
+
+def _maker(maker: Maker, numbers: dict[Stack, int]) -> dict[str, Any]:
+    return {
+        "vmas": maker.vmas,
+        "reason": maker.reason,
+        "kind": None if maker.kind is None else maker.kind.name.lower(),
+        "origin": maker.origin.name.lower(),
+        "call": maker.call,
+        "stack": numbers.get(maker.stack),
+        "doubtful": maker.doubtful,
+        "over_seconds": round(maker.seconds, 3),
+    }
+
+
+def _stack(stack: Stack) -> dict[str, Any]:
+    return {
+        "ending": stack.ending.value,
+        "made_with": list(made_with(stack)),
+        "frames": [_frame(frame) for frame in stack.frames],
+    }
+
+
+def _frame(frame: Frame) -> dict[str, Any]:
+    return {
+        "function": None if frame.function is None else utf8(frame.function),
+        "module": None if frame.module is None else utf8(frame.module),
+        "offset": frame.offset,
+        "source": None if frame.source is None else utf8(frame.source),
+        "build_id": frame.build_id,
+    }
+
+
+def blamed_of(text: str, name: str) -> Blamed:
+    """A recording from its JSON; ``name`` is the file's. Raises BadCapture with what is wrong."""
+    try:
+        document = json.loads(text)
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            raise BadCapture(f"{name}: not a recording of vmad blame", "make one with -o NAME.json")
+        stacks = [_stack_of(stack) for stack in document["stacks"]]
+        return Blamed(
+            int(document["pid"]),
+            str(document["comm"]),
+            float(document["seconds"]),
+            _optional_int(document["map_count_before"]),
+            int(document["map_count"]),
+            int(document["calls"]),
+            str(document["recorded_by"]),
+            tuple(_maker_of(maker, stacks) for maker in document["makers"]),
+            Losses(**{key: int(value) for key, value in document["lost"].items()}),
+            int(document["distinct_stacks"]),
+            None if (ended := document["ended_seconds_later"]) is None else float(ended),
+        )
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
+        raise BadCapture(f"{name}: damaged recording: {type(error).__name__}: {error}") from error
+
+
+def _optional_int(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _stack_of(stack: dict[str, Any]) -> Stack:
+    frames = tuple(
+        Frame(
+            _optional_text(frame["function"]),
+            _optional_text(frame["module"]),
+            int(frame["offset"]),
+            _optional_text(frame["source"]),
+            _optional_text(frame["build_id"]),
+        )
+        for frame in stack["frames"]
+    )
+    return Stack(frames, Ending(stack["ending"]))
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _maker_of(maker: dict[str, Any], stacks: list[Stack]) -> Maker:
+    number = _optional_int(maker["stack"])
+    if number is not None and not 0 <= number < len(stacks):
+        raise ValueError(f"no stack {number}")
+    return Maker(
+        _optional_text(maker["reason"]),
+        None if maker["kind"] is None else Kind[str(maker["kind"]).upper()],
+        Origin[str(maker["origin"]).upper()],
+        _optional_text(maker["call"]),
+        Stack((), Ending.MISSING) if number is None else stacks[number],
+        int(maker["vmas"]),
+        int(maker["doubtful"]),
+        float(maker["over_seconds"]),
+    )
