@@ -59,7 +59,7 @@ wanted='clang:clang llvm:llvm-strip libbpf1:libbpf.so.1 libbpf-dev:bpf/bpf_helpe
 if [ "$mode" = test ]; then
 	wanted="$wanted gcc:gcc libc6-dev:stdlib.h openssl:openssl util-linux:setpriv libcap2-bin:capsh"
 	wanted="$wanted groff-base:groff systemd:systemd-analyze patch:patch"
-	wanted="$wanted zsh:zsh fish:fish dpkg-dev:dpkg-parsechangelog"
+	wanted="$wanted zsh:zsh fish:fish dpkg-dev:dpkg-parsechangelog chromium:chromium"
 fi
 if [ "$mode" = e2e ]; then
 	wanted="$wanted mmdebstrap:mmdebstrap e2fsprogs:/sbin/mke2fs chromium:chromium git:git"

@@ -146,7 +146,7 @@ class Table:
         first, *rest = cells
         parts = [f'<th scope="row" class="{self.columns[0].kind}">{first}</th>']
         parts += (
-            f'<td class="{column.kind}">{cell}</td>'
+            f'<td class="{column.kind}" data-label="{escape(column.heading)}">{cell}</td>'
             for column, cell in zip(self.columns[1:], rest, strict=True)
         )
         return Html(f"<tr>{''.join(parts)}</tr>")
