@@ -4,8 +4,9 @@
  *
  * stdin: requests, stdout: answers, all little endian as the structures below. A request is one
  * base program and any number of variants (a tail of further calls and a boundary to look at).
- * For `hold`, a child runs the base program and stays as it is until the next request, so that
- * its address space can be looked at from outside. For every variant, the base program is run
+ * For HOLD, a child runs the base program and stays as it is until the next request, so that
+ * its address space can be looked at from outside; GO_ON makes it do further calls, counts VMAs and
+ * compares the arena's bytes before and after. For every variant, the base program is run
  * afresh and then the tail, and the answer says whether a VMA still starts at the boundary: each
  * in a child of its own, or one after the other in one child that unmaps its arena in between.
  *
@@ -64,6 +65,8 @@ struct op {
 	uint64_t addr, len, to, extra;
 };
 
+enum hold { HOLD_NOT, HOLD, GO_ON };
+
 struct request {
 	uint32_t ops, variants, hold;
 	uint32_t alone; /* a process for every variant: the program changes more than the arena */
@@ -71,17 +74,17 @@ struct request {
 
 struct variant {
 	uint32_t ops, spare;
-	uint64_t boundary, lower; /* boundary 0: count VMAs instead */
+	uint64_t boundary, lower;
 };
 
 /* also what a held child says: pid, and results[] follow */
 struct answer {
 	int32_t pid;     /* 0: the child died */
 	uint32_t hash;   /* of the results of the base program */
-	uint32_t before; /* a VMA starts at the boundary before the tail */
+	uint32_t before; /* a VMA starts at the boundary before the tail; GO_ON: VMAs of the arena */
 	uint32_t after;  /* and after it; bit 1: one still starts at `lower` */
 	int32_t error;   /* the first errno of the tail, 0 none */
-	/* of a count: VMAs of the runs that were left out as shared or pinned, and from bit 16 on as
+	/* GO_ON: VMAs of the runs that were left out as shared or pinned, and from bit 16 on as
 	 * guarded; bit 31: bytes differ */
 	uint32_t ops;
 };
@@ -94,7 +97,7 @@ static struct op ops[MAX_OPS], tail[MAX_OPS];
 static struct variant variants[MAX_VARIANTS];
 static struct answer answers[MAX_VARIANTS];
 static int32_t results[MAX_OPS];
-static int zero_fd, pattern_fd, sink_fd, uffds[UFFDS], pkey, up[2];
+static int zero_fd, pattern_fd, sink_fd, uffds[UFFDS], pkey, up[2], down[2];
 static long page_size;
 static uint32_t written, left_out;
 
@@ -267,15 +270,17 @@ static long rebuild(const struct op *op, uint64_t from, uint64_t to)
 static uint64_t content(void)
 {
 	static unsigned char bytes[1 << 16];
-	uint64_t hash = 14695981039346656037ULL, entry, at;
+	uint64_t hash = 14695981039346656037ULL, entries[4 * ARENA_PAGES] = {0}, at;
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	long i;
+	long i, entry = 0;
 
-	for (at = ARENA - ARENA_PAGES * page_size; at < ARENA + 3 * ARENA_PAGES * page_size;
-	     at += page_size) {
+	at = ARENA - ARENA_PAGES * page_size;
+	if (pread(pagemap, entries, sizeof(entries), at / page_size * 8) != sizeof(entries))
+		return 0;
+	for (; at < ARENA + 3 * ARENA_PAGES * page_size; at += page_size) {
 		memset(bytes, 0, page_size);
-		if (pread(pagemap, &entry, 8, at / page_size * 8) == 8 && entry >> 62)
+		if (entries[entry++] >> 62)
 			if (pread(memory, bytes, page_size, at) != page_size)
 				bytes[0] = 1; /* a guard region, a userfaultfd */
 		for (i = 0; i < page_size; i += page_size / 4) /* one byte of each is written to */
@@ -413,29 +418,46 @@ static void reset(void)
 	}
 }
 
-static struct answer run_variant(uint32_t count, const struct variant *variant, const struct op *op)
+static int run_tail(uint32_t count, const struct op *op)
 {
-	const uint64_t first = ARENA - ARENA_PAGES * page_size, last = ARENA + 3 * ARENA_PAGES * page_size;
-	struct answer answer = {.hash = run_base(count), .pid = getpid()};
-	uint64_t stood = 0;
+	int error = 0;
 	uint32_t k;
 
-	answer.before = variant->boundary ? starts_at(variant->boundary) : areas_of(first, last, NULL, NULL);
-	if (!variant->boundary)
-		stood = content();
-	left_out = 0;
-	for (k = 0; k < variant->ops; k++) {
+	for (k = 0; k < count; k++) {
 		errno = 0;
-		if (run_op(&op[k]) < 0 && !answer.error)
-			answer.error = errno;
+		if (run_op(&op[k]) < 0 && !error)
+			error = errno;
 	}
-	if (variant->boundary) {
-		answer.after = starts_at(variant->boundary) | starts_at(variant->lower) << 1;
-		return answer;
-	}
+	return error;
+}
+
+static struct answer run_variant(uint32_t count, const struct variant *variant, const struct op *op)
+{
+	struct answer answer = {.hash = run_base(count), .pid = getpid()};
+
+	answer.before = starts_at(variant->boundary);
+	answer.error = run_tail(variant->ops, op);
+	answer.after = starts_at(variant->boundary) | starts_at(variant->lower) << 1;
+	return answer;
+}
+
+/* The held child: does as it is told, once, and stays. */
+static void be_held(void)
+{
+	const uint64_t first = ARENA - ARENA_PAGES * page_size, last = ARENA + 3 * ARENA_PAGES * page_size;
+	struct answer answer = {.pid = getpid()};
+	uint64_t stood;
+	uint32_t count;
+
+	all(down[0], &count, sizeof(count), 0);
+	all(down[0], tail, count * sizeof(*tail), 0);
+	stood = content();
+	answer.before = areas_of(first, last, NULL, NULL);
+	answer.error = run_tail(count, tail);
 	answer.after = areas_of(first, last, NULL, NULL);
 	answer.ops = left_out | (uint32_t)(stood != content()) << 31;
-	return answer;
+	all(up[1], &answer, sizeof(answer), 1);
+	stand_by(1);
 }
 
 static void end_run(pid_t group)
@@ -477,34 +499,48 @@ int main(void)
 	pkey = -1;
 	for (;;) {
 		all(0, &request, sizeof(request), 0);
-		if (held)
-			end_run(held);
-		held = 0;
 		if (request.ops > MAX_OPS)
 			return 2;
 		all(0, ops, request.ops * sizeof(*ops), 0);
-		if (request.hold) {
+		if (request.hold == GO_ON) {
 			struct answer answer = {0};
 
-			if (pipe(up) < 0)
+			if (!held || write(down[1], &request.ops, sizeof(request.ops)) < 0)
+				return 4;
+			all(down[1], ops, request.ops * sizeof(*ops), 1);
+			if (read(up[0], &answer, sizeof(answer)) != sizeof(answer))
+				memset(&answer, 0, sizeof(answer));
+			all(1, &answer, sizeof(answer), 1);
+		}
+		if (held) {
+			end_run(held);
+			close(up[0]);
+			close(down[1]);
+		}
+		held = 0;
+		if (request.hold == HOLD) {
+			struct answer answer = {0};
+
+			if (pipe(up) < 0 || pipe(down) < 0)
 				return 3;
 			held = fresh();
 			if (held == 0) {
+				close(up[0]);
+				close(down[1]);
 				answer.hash = run_base(request.ops);
 				answer.pid = getpid();
 				answer.ops = request.ops;
 				all(up[1], &answer, sizeof(answer), 1);
 				all(up[1], results, request.ops * sizeof(*results), 1);
-				close(up[1]);
-				stand_by(1);
+				be_held();
 			}
 			close(up[1]);
+			close(down[0]);
 			if (read(up[0], &answer, sizeof(answer)) != sizeof(answer)) {
 				memset(&answer, 0, sizeof(answer));
 			}
 			if (answer.ops)
 				all(up[0], results, answer.ops * sizeof(*results), 0);
-			close(up[0]);
 			all(1, &answer, sizeof(answer), 1);
 			if (answer.ops)
 				all(1, results, answer.ops * sizeof(*results), 1);
@@ -523,8 +559,11 @@ int main(void)
 			struct answer answer;
 			pid_t pid;
 
-			if (held)
+			if (held) {
 				end_run(held);
+				close(up[0]);
+				close(down[1]);
+			}
 			held = 0;
 			if (pipe(up) < 0)
 				return 3;

@@ -21,6 +21,8 @@ _INCLUDED = Path(__file__).parents[2] / "examples" / "rebuild"
 #: what unmapping the arena does not undo: such a program gets a process for every run
 PROCESS_WIDE = {Kind.FORK, Kind.MEMORY_MERGE, Kind.MLOCKALL, Kind.MSEAL, Kind.PKEY}
 
+#: enum hold of executor.c
+_HOLD, _GO_ON = 1, 2
 _REQUEST = struct.Struct("<IIII")
 _VARIANT = struct.Struct("<IIQQ")
 _ANSWER = struct.Struct("<iIIIiI")
@@ -29,8 +31,7 @@ _ANSWER = struct.Struct("<iIIIiI")
 class Variant(NamedTuple):
     """Further calls after the base program, and what to look at before and after them.
 
-    ``boundary`` is the start of the upper VMA, ``lower`` that of the lower one. With boundary 0 the
-    VMAs of the arena are counted instead, and the bytes in it compared.
+    ``boundary`` is the start of the upper VMA, ``lower`` that of the lower one.
     """
 
     tail: Program
@@ -43,10 +44,10 @@ class Outcome(NamedTuple):
 
     pid: int
     hash: int
-    before: int  #: 1: a VMA started at the boundary before the tail; or the count
-    after: int  #: bit 0: one starts there after it; bit 1: one starts at ``lower``; or the count
+    before: int  #: 1: a VMA started at the boundary before the tail; of go_on(): VMAs
+    after: int  #: bit 0: one starts there after it; bit 1: one starts at ``lower``; or VMAs
     error: int  #: first errno of the tail
-    ops: int  #: of a count: VMAs left out as shared, from bit 16 as guarded; bit 31: bytes differ
+    ops: int  #: of go_on(): VMAs left out as shared, from bit 16 as guarded; bit 31: bytes differ
 
 
 class Held(NamedTuple):
@@ -97,10 +98,18 @@ class Executor:
 
     def hold(self, program: Program) -> Held:
         """Run a program in a fresh child that stays until the next call of this executor."""
-        self._send(_REQUEST.pack(len(program), 0, 1, 0) + packed(program))
+        self._send(_REQUEST.pack(len(program), 0, _HOLD, 0) + packed(program))
         answer = Outcome(*_ANSWER.unpack(self._receive(_ANSWER.size)))
         errors = struct.unpack(f"<{answer.ops}i", self._receive(4 * answer.ops))
         return Held(answer.pid, answer.hash, errors)
+
+    def go_on(self, tail: Program) -> Outcome:
+        """Have the held child do further calls, the last ones of its life.
+
+        VMAs of the arena are counted, and the bytes in it compared, before and after.
+        """
+        self._send(_REQUEST.pack(len(tail), 0, _GO_ON, 0) + packed(tail))
+        return Outcome(*_ANSWER.unpack(self._receive(_ANSWER.size)))
 
     def release(self) -> None:
         """End the held child."""

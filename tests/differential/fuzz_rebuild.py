@@ -17,25 +17,25 @@ import random
 import sys
 import time
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from tests.differential.executor import Executor
-from tests.differential.generator import RUN_TABLE, random_program
+from tests.differential.generator import EVERYTHING, LONG_RUNS, RUNS, random_program
 from tests.differential.program import Program, listing
-from tests.differential.rebuild_trial import RebuildDisagrees, RebuildTrial
-from tests.differential.trial import NotReproduced
+from tests.differential.rebuild_trial import NotRebuilt, RebuildDisagrees, RebuildTrial
 from vmad.sources.choose import open_source
 
 #: programs per piece of work
 CHUNK = 500
-#: one program in so many plays with everything that a VMA can have; the others make runs
-MIXED_EVERY = 4
+#: one program in six plays with everything that a VMA can have; the others make runs
+MIXES = (EVERYTHING, RUNS, *[LONG_RUNS] * 4)
 
 
 def program_of(seed: int, number: int) -> Program:
     """Program ``number`` of a seed."""
-    pick = random.Random(f"rebuild:{seed}:{number}").randrange
-    return random_program(pick) if number % MIXED_EVERY == 0 else random_program(pick, RUN_TABLE)
+    pick = random.Random(f"rebuild:{seed}:{number}").random
+    return random_program(lambda bound: int(pick() * bound), MIXES[number % len(MIXES)])
 
 
 def ask_all(trial: RebuildTrial, seed: int, numbers: range) -> tuple[Counter[str], list[str]]:
@@ -45,8 +45,8 @@ def ask_all(trial: RebuildTrial, seed: int, numbers: range) -> tuple[Counter[str
     for number in numbers:
         try:
             answer = trial.ask(program_of(seed, number))
-        except NotReproduced:
-            sums["not reproduced"] += 1
+        except NotRebuilt:
+            sums["not rebuilt"] += 1
         except RebuildDisagrees as error:
             wrong.append(f"seed {seed} program {number}: {error}")
         else:
@@ -59,15 +59,16 @@ def ask_all(trial: RebuildTrial, seed: int, numbers: range) -> tuple[Counter[str
     return sums, wrong
 
 
+@cache
+def own_trial() -> RebuildTrial:
+    """Of this worker; its end closes all."""
+    return RebuildTrial(Executor(), open_source("kernel", None))
+
+
 def run_chunk(work: tuple[int, int]) -> tuple[int, Counter[str], list[str]]:
-    """One chunk in a worker, with an executor of its own."""
+    """One chunk in a worker."""
     seed, chunk = work
-    source = open_source("kernel", None)
-    with Executor() as executor:
-        numbers = range(chunk * CHUNK, (chunk + 1) * CHUNK)
-        sums, wrong = ask_all(RebuildTrial(executor, source), seed, numbers)
-    source.close()
-    return chunk, sums, wrong
+    return chunk, *ask_all(own_trial(), seed, range(chunk * CHUNK, (chunk + 1) * CHUNK))
 
 
 def report(seed: int, sums: Counter[str], seconds: float) -> str:
@@ -79,7 +80,7 @@ def report(seed: int, sums: Counter[str], seconds: float) -> str:
         f"{sums['pairs']:,}; VMAs that vanished {sums['vanished']:,}\n"
         f"left out: {sums['shared']:,} VMAs with a page that somebody else holds, "
         f"{sums['guarded']:,} with a guard region; "
-        f"not reproduced: {sums['not reproduced']:,} programs"
+        f"not rebuilt: {sums['not rebuilt']:,} programs"
     )
 
 

@@ -8,6 +8,7 @@ random.Random and shrinks with hypothesis.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from tests.differential.program import ARENA_PAGES, PAGE, Fork, Kind, Op, Program, at, op
 
@@ -40,20 +41,44 @@ WEIGHTS = (
     (Kind.UFFD_CLOSE, 1), (Kind.HOME_NODE, 1), (Kind.NAME, 1), (Kind.MEMORY_MERGE, 1),
     (Kind.PKEY, 1), (Kind.MLOCKALL, 1),
 )  # fmt: skip
-_TABLE = tuple(kind for kind, weight in WEIGHTS for _ in range(weight))
 #: for runs that only anon_vmas and page offsets keep apart
 RUN_WEIGHTS = (
     (Kind.WRITE, 24), (Kind.MREMAP, 24), (Kind.MMAP, 16), (Kind.MUNMAP, 4), (Kind.READ, 4),
     (Kind.MADVISE, 3), (Kind.MPROTECT, 1), (Kind.MLOCK, 1), (Kind.MBIND, 1), (Kind.FORK, 1),
 )  # fmt: skip
-RUN_TABLE = tuple(kind for kind, weight in RUN_WEIGHTS for _ in range(weight))
+#: the same for long programs, in which each of the rare ones would come up else
+LONG_RUN_WEIGHTS = (
+    (Kind.WRITE, 240), (Kind.MREMAP, 240), (Kind.MMAP, 160), (Kind.MUNMAP, 20), (Kind.READ, 40),
+    (Kind.MADVISE, 6), (Kind.MPROTECT, 2), (Kind.MLOCK, 1), (Kind.MBIND, 1), (Kind.FORK, 2),
+)  # fmt: skip
 
 
-def random_program(pick: Pick, table: tuple[Kind, ...] = _TABLE) -> Program:
+def _table(weights: tuple[tuple[Kind, int], ...]) -> tuple[Kind, ...]:
+    return tuple(kind for kind, weight in weights for _ in range(weight))
+
+
+class Mix(NamedTuple):
+    """What programs are made of: ``least`` calls and up to ``more`` others, each drawn from
+    ``table``, on so many pages; ``plain``: most of what is mapped can be part of a run.
+    """
+
+    table: tuple[Kind, ...]
+    least: int
+    more: int
+    lengths: tuple[int, ...]
+    plain: bool
+
+
+EVERYTHING = Mix(_table(WEIGHTS), 3, 40, LENGTHS, False)
+RUNS = Mix(_table(RUN_WEIGHTS), 3, 40, LENGTHS, True)
+LONG_RUNS = Mix(_table(LONG_RUN_WEIGHTS), 40, 120, (2, 1, 3, 4), True)
+
+
+def random_program(pick: Pick, mix: Mix = EVERYTHING) -> Program:
     """A program that leaves some VMAs in the arena; any of its calls may fail."""
     ops = [op(Kind.MMAP, 0, ARENA_PAGES // 2, arg=R | W | (PRIVATE | FIXED | ANON) << 8)]
-    for _ in range(3 + pick(40)):
-        ops.append(random_op(pick, table))
+    for _ in range(mix.least + pick(mix.more)):
+        ops.append(_random_op(pick, mix))
         if ops[-1].kind == Kind.UFFD_REGISTER and pick(4) == 3:
             ops.append(_beside(ops[-1]))
     return tuple(ops)
@@ -65,13 +90,13 @@ def _beside(registered: Op) -> Op:
     return registered._replace(addr=above, extra=(registered.extra + 1) % 3)
 
 
-def random_op(pick: Pick, table: tuple[Kind, ...] = _TABLE) -> Op:
+def _random_op(pick: Pick, mix: Mix) -> Op:
     """One call with random arguments."""
-    kind = table[pick(len(table))]
-    page, pages = _range(pick)
+    kind = mix.table[pick(len(mix.table))]
+    page, pages = _range(pick, mix.lengths)
     match kind:
         case Kind.MMAP:
-            if table is RUN_TABLE and pick(8):  # what a run is made of
+            if mix.plain and pick(8):
                 return op(kind, page, pages, R | W | (PRIVATE | FIXED | ANON) << 8)
             flags = MMAP_FLAGS[pick(len(MMAP_FLAGS))] | FIXED | ANON
             return op(kind, page, pages, PROTS[pick(len(PROTS))] | flags << 8)
@@ -81,7 +106,7 @@ def random_op(pick: Pick, table: tuple[Kind, ...] = _TABLE) -> Op:
             advice = PAGE_ADVICE if pick(4) == 3 else HINTS
             return op(kind, page, pages, advice[pick(len(advice))])
         case Kind.MREMAP:
-            return _mremap(pick, page, pages)
+            return _mremap(pick, page, pages, mix.lengths)
         case Kind.MLOCK:
             return op(kind, page, pages, pick(3))
         case Kind.MBIND:
@@ -105,14 +130,14 @@ def random_op(pick: Pick, table: tuple[Kind, ...] = _TABLE) -> Op:
             return op(kind, page, pages)
 
 
-def _range(pick: Pick) -> tuple[int, int]:
-    pages = LENGTHS[pick(len(LENGTHS))]
+def _range(pick: Pick, lengths: tuple[int, ...]) -> tuple[int, int]:
+    pages = lengths[pick(len(lengths))]
     # half of the ranges start where lengths add up, so that operations meet at their edges
     page = pick(ARENA_PAGES // 4) * 4 if pick(2) == 0 else pick(ARENA_PAGES)
     return page, max(1, min(pages, ARENA_PAGES - page))
 
 
-def _mremap(pick: Pick, page: int, pages: int) -> Op:
+def _mremap(pick: Pick, page: int, pages: int, lengths: tuple[int, ...]) -> Op:
     """Move (to an aligned place, or by one length, which swaps neighbours), grow or shrink."""
     how = pick(8)
     if how < 5:
@@ -120,9 +145,9 @@ def _mremap(pick: Pick, page: int, pages: int) -> Op:
         to = pick(ARENA_PAGES // 4) * 4 if pick(2) == 0 else pick(ARENA_PAGES)
         return Op(Kind.MREMAP, flags, at(page), pages * PAGE, at(to), pages * PAGE)
     if how == 5:  # move and change the size at once
-        size = LENGTHS[pick(len(LENGTHS))] * PAGE
+        size = lengths[pick(len(lengths))] * PAGE
         return Op(
             Kind.MREMAP, MAYMOVE | MREMAP_FIXED, at(page), pages * PAGE,
             at(pick(ARENA_PAGES)), size,
         )  # fmt: skip
-    return Op(Kind.MREMAP, 0, at(page), pages * PAGE, 0, LENGTHS[pick(len(LENGTHS))] * PAGE)
+    return Op(Kind.MREMAP, 0, at(page), pages * PAGE, 0, lengths[pick(len(lengths))] * PAGE)

@@ -10,6 +10,8 @@ applies the same table (walk.bpf.h, extend_run).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -39,6 +41,7 @@ HARD_FACTS = (
 KEEP_A, KEEP_B = 1, 2
 
 
+@lru_cache(maxsize=16)
 def merge_table(rules: Rules) -> bytes:
     """What becomes of a run and the next VMA, by ``facts.run_key``; 256 bytes.
 
