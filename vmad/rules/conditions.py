@@ -19,7 +19,10 @@ JUDGEMENTS_REMEMBERED = 16_384
 
 
 class Rules(Protocol):
-    """A function facts → judgement, for one kernel."""
+    """A function facts → judgement, for one kernel; the same object always the same one."""
+
+    def __hash__(self) -> int:
+        """By identity: what follows from rules alone is remembered."""
 
     @property
     def name(self) -> str:
