@@ -97,6 +97,10 @@ fuzz: setup-test
 fuzz-relaxed: setup-test
 	.venv/bin/python -m tests.differential.fuzz_rebuild --seed $(SEED) --pairs $(PAIRS)
 
+# rebuilds of a process of which every byte is known and that never rests
+load-rebuild: setup-test
+	.venv/bin/python -m tests.live.rebuild.content_load --seconds $(SECONDS) --seed $(SEED)
+
 # vmad under load, beside Debian's exporters where `make peers` has fetched them; docs/reliability.md
 MINUTES ?= 5
 SIEGE_ARGS ?=
@@ -122,4 +126,4 @@ clean:
 
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-e2e lint docs bench
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-relaxed
-.PHONY: siege peers
+.PHONY: siege peers load-rebuild

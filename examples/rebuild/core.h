@@ -22,6 +22,9 @@
 struct plan {
 	/* the run [run, end); page size; a free page below the run with free ones around it, or 0 */
 	uint64_t run, end, page, seed;
+	/* where the VMA begins that ends at the run and that is to go on as it, or 0: one of two pages or
+	 * more, not locked, with an anon_vma and the page offset of its place */
+	uint64_t below;
 	/* where VMAs of the run begin, but for the first */
 	const uint64_t *cuts;
 	const char *pagemap; /* "/proc/self/pagemap" */
@@ -167,15 +170,15 @@ static long plan_unregister(long uffd, uint64_t start, uint64_t length)
  * to end in a kernel oops on 6.16.12 and 6.18.15; and giving them up by MADV_DONTNEED would lose what
  * somebody writes into one just then.
  */
-static long plan_own_zero_pages(struct plan *plan, long pagemap)
+static long plan_own_zero_pages(struct plan *plan, long pagemap, uint64_t from, uint64_t end)
 {
 	struct page_region regions[16];
-	uint64_t from = plan->run, at;
+	uint64_t at;
 	long found, i;
 
 	do {
 		struct pm_scan scan = {
-			.size = sizeof(scan), .start = from, .end = plan->end,
+			.size = sizeof(scan), .start = from, .end = end,
 			.vec = (uint64_t)regions, .vec_len = 16,
 			.mask = PM_IS_PFNZERO, .wanted = PM_IS_PFNZERO,
 		};
@@ -191,7 +194,7 @@ static long plan_own_zero_pages(struct plan *plan, long pagemap)
 				plan_touch(at);
 			}
 		from = scan.walk_end;
-	} while (found && from < plan->end);
+	} while (found && from < end);
 	return 0;
 }
 
@@ -254,15 +257,68 @@ static uint64_t plan_move(struct plan *plan, long uffd, long pagemap, uint64_t t
 static void plan_home(struct plan *plan, long uffd, uint64_t to, uint64_t from, uint64_t length)
 {
 	long error;
-	uint64_t left = plan_move(plan, uffd, -1, to, from, length, &error);
+	uint64_t left;
+	int i;
 
-	if (!left)
-		return;
-	/* somebody holds a page: it goes home with its VMA, which may cost one */
-	from += length - left;
-	plan_unregister(uffd, from, left);
-	call6(__NR_mremap, from, left, left, CALL_MREMAP_MAYMOVE | CALL_MREMAP_FIXED,
-	      to + length - left, 0);
+	for (i = 0; i < PLAN_PATIENCE; i++) {
+		left = plan_move(plan, uffd, -1, to, from, length, &error);
+		if (!left)
+			return;
+		from += length - left;
+		to += length - left;
+		length = left;
+		/* somebody holds a page: it goes home with its VMA, which may cost one */
+		plan_unregister(uffd, from, left);
+		if (call6(__NR_mremap, from, left, left, CALL_MREMAP_MAYMOVE | CALL_MREMAP_FIXED, to, 0) >= 0)
+			return;
+		call(__NR_sched_yield, 0, 0, 0);
+	}
+}
+
+/*
+ * The fresh area as what follows the VMA below: the last pages of that one are moved to just below the
+ * fresh area by MREMAP_DONTUNMAP, which takes anon_vma, offset and flags along and leaves the VMA where
+ * it is; they are grown by the fresh area, and go home. Returns whether it has come about; if not, all
+ * is as before.
+ */
+static int plan_continue(struct plan *plan, long uffd, long pagemap, uint64_t *fresh)
+{
+	uint64_t length = plan->end - plan->run, lead = plan->page, head, room, tail;
+	long place = -1, error;
+
+	if (plan->run - plan->below <= lead)
+		return 0;
+	/* a huge page stays whole if it is moved as such */
+	if (!(plan->run & (PLAN_HUGE - 1)) && plan->run - plan->below > PLAN_HUGE)
+		lead = PLAN_HUGE;
+	room = lead + length + PLAN_HUGE;
+	tail = plan->run - lead;
+	if (plan_register(uffd, plan->below, plan->run - plan->below) < 0)
+		return 0;
+	if (plan_own_zero_pages(plan, pagemap, tail, plan->run) >= 0)
+		place = call6(__NR_mmap, 0, room, 0,
+			      CALL_MAP_PRIVATE | CALL_MAP_ANONYMOUS | CALL_MAP_NORESERVE, -1, 0);
+	if (place < 0) {
+		plan_unregister(uffd, plan->below, plan->run - plan->below);
+		plan->error = plan->step = 0;
+		return 0;
+	}
+	head = place + ((tail - place) & (PLAN_HUGE - 1));
+	error = call6(__NR_mremap, tail, lead, lead,
+		      CALL_MREMAP_MAYMOVE | CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP, head, 0);
+	if (error < 0) {
+		call(__NR_munmap, place, room, 0);
+	} else {
+		if (head > (uint64_t)place)
+			call(__NR_munmap, place, head - place, 0);
+		call(__NR_munmap, head + lead, place + room - head - lead, 0);
+		error = call6(__NR_mremap, head, lead, lead + length, 0, 0, 0);
+		plan_home(plan, uffd, tail, head, lead);
+		call(__NR_munmap, head, lead, 0);
+	}
+	plan_unregister(uffd, plan->below, plan->run - plan->below);
+	*fresh = head + lead;
+	return error >= 0;
 }
 
 /* What went to the fresh area below `upto` goes home, each part into its own VMA. */
@@ -329,7 +385,7 @@ static long plan_run(struct plan *plan)
 		plan_fail(plan, PLAN_REGISTER, error);
 		goto close_pagemap;
 	}
-	if (plan_fresh(plan, &fresh) < 0)
+	if ((!plan->below || !plan_continue(plan, uffd, pagemap, &fresh)) && plan_fresh(plan, &fresh) < 0)
 		goto close_pagemap;
 	error = plan_register(uffd, fresh, length);
 	if (error >= 0)
@@ -338,7 +394,7 @@ static long plan_run(struct plan *plan)
 		plan_fail(plan, PLAN_REGISTER, error);
 		goto unmap_fresh;
 	}
-	if (plan_own_zero_pages(plan, pagemap) < 0)
+	if (plan_own_zero_pages(plan, pagemap, plan->run, plan->end) < 0)
 		goto unregister;
 	for (i = 0, start = plan->run; start < plan->end; i++, start = end) {
 		end = i < plan->n_cuts ? plan->cuts[i] : plan->end;

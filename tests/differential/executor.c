@@ -55,7 +55,8 @@ enum op_kind {
 	OP_PKEY,      /* pkey_mprotect; arg: prot */
 	OP_MLOCKALL,  /* arg: flags of mlockall, 0: munlockall */
 	OP_SWITCH,    /* arg: vm.anon_vma_merge of a patched kernel, for the whole machine */
-	OP_REBUILD,   /* arg: prot | lock << 8; extra: flags of mmap; to: a bit per advice */
+	/* arg: prot | lock << 8 | VMAs of a first piece << 16; extra: flags of mmap; to: a bit per advice */
+	OP_REBUILD,
 };
 
 enum fork_kind { FORK_LIVING, FORK_DEAD, FORK_FOLLOW, FORK_FOLLOW_ORPHAN };
@@ -236,18 +237,21 @@ static uint32_t areas_of(uint64_t from, uint64_t to, uint64_t *starts, uint64_t 
 	return count;
 }
 
-/* Returns 0, or the error of what else failed than pages that somebody shares. */
-static long rebuild(const struct op *op, uint64_t from, uint64_t to)
+/*
+ * `below`: where the VMA begins that ends at `from` and is to go on as what is rebuilt, or 0. Returns 0,
+ * or the error of what else failed than pages that somebody shares.
+ */
+static long rebuild_piece(const struct op *op, uint64_t from, uint64_t to, uint64_t below)
 {
 	uint64_t starts[MAX_AREAS], seed = 0;
 	uint32_t count = areas_of(from, to, starts, &seed), i;
 	struct plan plan = {
-		.run = from, .end = to, .page = page_size, .seed = seed, .cuts = starts + 1,
+		.run = from, .end = to, .page = page_size, .seed = seed, .below = below, .cuts = starts + 1,
 		.n_cuts = count - 1, .prot = op->arg & 255, .map_flags = op->extra,
-		.lock = op->arg >> 8, .zero_pages = ~0ULL, .pagemap = "/proc/self/pagemap",
+		.lock = op->arg >> 8 & 255, .zero_pages = ~0ULL, .pagemap = "/proc/self/pagemap",
 	};
 
-	if (count < 2)
+	if (count < 2 && !below)
 		return 0;
 	for (i = 0; i < 64; i++)
 		if (op->to >> i & 1)
@@ -261,9 +265,24 @@ static long rebuild(const struct op *op, uint64_t from, uint64_t to)
 	left_out += plan.error == EBUSY ? 1 : GUARDED; /* a guard region (6.13) does not move */
 	for (i = 1; i < count && starts[i] <= plan.at; i++)
 		;
-	if (starts[i - 1] > from && rebuild(op, from, starts[i - 1]) < 0)
+	if (starts[i - 1] > from && rebuild_piece(op, from, starts[i - 1], below) < 0)
 		return -1;
-	return i < count ? rebuild(op, starts[i], to) : 0;
+	return i < count ? rebuild_piece(op, starts[i], to, 0) : 0;
+}
+
+/* At once, or in two pieces, the second of which joins the first. */
+static long rebuild(const struct op *op)
+{
+	uint64_t starts[MAX_AREAS], from = op->addr, to = from + op->len;
+	uint32_t count = areas_of(from, to, starts, NULL), first = op->arg >> 16, before = left_out;
+
+	if (first < 2 || first >= count)
+		return rebuild_piece(op, from, to, 0);
+	if (rebuild_piece(op, from, starts[first], 0) < 0)
+		return -1;
+	if (left_out != before) /* what stands below has not been rebuilt */
+		return rebuild_piece(op, starts[first], to, 0);
+	return rebuild_piece(op, starts[first], to, op->arg >> 8 & 255 ? 0 : from);
 }
 
 /* What stands in the arena; looking at it changes nothing. */
@@ -355,7 +374,7 @@ static long run_op(const struct op *op)
 	case OP_SWITCH:
 		return set_switch(op->arg);
 	case OP_REBUILD:
-		return rebuild(op, op->addr, op->addr + op->len);
+		return rebuild(op);
 	}
 	errno = ENOSYS;
 	return -1;

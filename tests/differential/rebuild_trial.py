@@ -37,10 +37,12 @@ class Run:
 
     @property
     def op(self) -> Op:
-        """What makes the executor rebuild it."""
+        """What makes the executor rebuild it, every other one in two pieces (but locked ones)."""
         advice = sum(1 << number for number in self.carried.advice)
         size = self.end - self.start
         how = self.carried.protection | self.carried.lock << 8
+        if self.start // PAGE % 2 and not self.carried.lock:
+            how |= (self.vmas // 2) << 16
         return Op(Kind.REBUILD, how, self.start, size, advice, self.carried.mapping)
 
 

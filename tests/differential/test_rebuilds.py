@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 SEED = 40
-PROGRAMS = 3000
+PROGRAMS = 1200
 #: what mmap takes for memory that a run is made of
 PLAIN = 3 | 0x32 << 8
 LIVING, DEAD = 0, 1

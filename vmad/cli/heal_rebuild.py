@@ -36,9 +36,10 @@ class Plan:
 
     @property
     def predicted(self) -> int:
-        """VMAs that vanish: a piece that is moved in one stop becomes one VMA."""
+        """VMAs that vanish: each run becomes one VMA, a locked one one for each stop."""
         return sum(
-            max(run.vmas - parts, 0) for run, parts in zip(self.found.runs, self.parts, strict=True)
+            max(run.vmas - (parts if run.carried.lock else 1), 0)
+            for run, parts in zip(self.found.runs, self.parts, strict=True)
         )
 
 
@@ -123,7 +124,7 @@ def _tell_plan(
     print(
         f"To move: {size(found.bytes)} at most. The process stands still for about "
         f"{duration(plan.seconds)} in all, in {counted(stops, 'stop')} of up to "
-        f"{max_stop * 1000:g} ms (--max-stop; longer stops join larger pieces)."
+        f"{max_stop * 1000:g} ms (--max-stop)."
     )
     print(
         "Needs 10 VMAs below the limit and, for a moment, as much address space again as is moved "

@@ -20,6 +20,7 @@ from vmad.model.flags import GUARD, SOFTDIRTY
 from vmad.model.kernel import KernelInfo, running_kernel
 from vmad.model.process import Evidence, ProcessId
 from vmad.model.table import VMA_ROW, VmaTable
+from vmad.model.verdict import Verdict
 from vmad.probe.cost import PER_STOP, PER_VMA, PLANNED, move_seconds
 from vmad.probe.gadget import find_gadgets
 from vmad.probe.inject import choose_thread
@@ -30,7 +31,7 @@ from vmad.probe.target import Target, examine, may_not_trace
 from vmad.probe.tracing import Threads
 from vmad.probe.visit import AREA, MAX_CUTS, Outcome, RunPlan, Step, Visit, payload
 from vmad.rules.rebuild import RebuildRules
-from vmad.rules.rebuild_runs import Run, rebuild_runs
+from vmad.rules.rebuild_runs import Run, movable, rebuild_runs
 from vmad.sources.bpf.layout import MAX_ROWS
 from vmad.sources.bpf.window import KernelWindow, WindowRow
 
@@ -178,7 +179,7 @@ class RebuildSession:
         if run.vmas < 2:
             return PER_VMA
         flags = self._window.look(run.start, 1)[0][0].flags
-        outcome = visit.rebuild(self._plan(run))
+        outcome = visit.rebuild(self._plan(run, own))
         self._zero_pages = outcome.zero_pages
         if not outcome.error:
             done.append(self._note_done(run, flags, outcome.moved))
@@ -209,10 +210,10 @@ class RebuildSession:
         if not found.runs:
             return None
         run = found.runs[0]
-        first = bisect.bisect_left(own, run.start)
-        if first < len(own) and own[first] < run.end:
+        needed = _holds(run.start, run.end, own)
+        if needed:
             # what a thread needs on its way back from a stop stays in its place
-            index = bisect.bisect_right(run.starts, own[first]) - 1
+            index = bisect.bisect_right(run.starts, needed) - 1
             if index >= 2:
                 return _head(run, index)
             why = "holds a thread's stack or its thread-local storage"
@@ -221,6 +222,8 @@ class RebuildSession:
         vmas = run.vmas
         while vmas > 2 and move_seconds(vmas, _end(run, vmas) - run.start) > budget:
             vmas -= max(1, vmas // 8)
+        if run.vmas - vmas == 1:  # one VMA alone would be no run the next time
+            vmas += -1 if vmas > 2 else 1
         if move_seconds(vmas, _end(run, vmas) - run.start) > self._max_stop:
             why = "is too large to be moved within one stop"
             done.append(Rebuilt(run.start, _end(run, 1), 1, "left out", why))
@@ -242,7 +245,7 @@ class RebuildSession:
             table[name] = [getattr(row, name) for row in rows]
         return VmaTable(self._process, self.target.comm, Evidence.KERNEL, None, table)
 
-    def _plan(self, run: Run) -> RunPlan:
+    def _plan(self, run: Run, own: list[int]) -> RunPlan:
         page = mmap.PAGESIZE
         seed = 0
         for low, high in reversed(self._holes):
@@ -250,7 +253,24 @@ class RebuildSession:
                 seed = high - 2 * page if run.start - high < _NEAR else 0
                 break
         cuts = run.starts[1:]
-        return RunPlan(run.start, run.end, cuts, run.carried, seed, self._zero_pages)
+        below = self._below(run, own)
+        return RunPlan(run.start, run.end, cuts, run.carried, seed, below, self._zero_pages)
+
+    def _below(self, run: Run, own: list[int]) -> int:
+        """Where the VMA begins that the run, once rebuilt, can be a part of; 0: there is none.
+
+        Mostly that is what an earlier stop has left of the same run.
+        """
+        page = mmap.PAGESIZE
+        rows, _ = self._window.look(run.start - page, 2)
+        if len(rows) < 2 or rows[0].end != run.start or not rows[1].pair or run.carried.lock:
+            return 0
+        vma, joins = rows[0], self._rules.judge(rows[1].facts).verdict is Verdict.MERGEABLE
+        natural = vma.anon_vma and vma.pgoff == vma.start // page
+        needed = _holds(vma.start, vma.end, own)
+        if not (joins and natural and movable(vma.flags, vma.kind, bool(vma.file))) or needed:
+            return 0
+        return vma.start if vma.end - vma.start > page else 0
 
     def _note_done(self, run: Run, flags: int, moved: int) -> Rebuilt:
         """Look at what stands there now."""
@@ -312,6 +332,12 @@ _USER_END = 1 << 47
 def _end(run: Run, vmas: int) -> int:
     """Where the first ``vmas`` VMAs of a run end."""
     return run.end if vmas >= run.vmas else run.starts[vmas]
+
+
+def _holds(start: int, end: int, addresses: list[int]) -> int:
+    """The lowest of ascending addresses that lies in [start, end), or 0."""
+    first = bisect.bisect_left(addresses, start)
+    return addresses[first] if first < len(addresses) and addresses[first] < end else 0
 
 
 def _head(run: Run, vmas: int) -> Run:

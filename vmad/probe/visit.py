@@ -38,7 +38,7 @@ _FOR_EVER = 60.0
 MAX_CUTS = 4096
 _ADVICE = 8
 #: struct visit of payload/rebuild.c: the plan, the stack pointer to leave with, done
-_PLAN = struct.Struct("<6Q4I8I2IQiI2Q")
+_PLAN = struct.Struct("<7Q4I8I2IQiI2Q")
 _TAIL = struct.Struct("<Q2I")
 _ANSWER = struct.Struct("<QiI2Q")
 _ANSWER_AT, _DONE_AT = _PLAN.size - _ANSWER.size, _PLAN.size + 8
@@ -73,8 +73,9 @@ class Step(IntEnum):
 class RunPlan:
     """A run [start, end): ``cuts`` are where its VMAs begin, but for the first.
 
-    ``seed``: a free page below with free pages around it, or 0. ``zero_pages``: pages that may
-    stop being the zero page, since each takes a frame then.
+    ``seed``: a free page below with free pages around it, or 0. ``below``: where the VMA begins
+    that the run is to become a part of, or 0. ``zero_pages``: pages that may stop being the zero
+    page, since each takes a frame then.
     """
 
     start: int
@@ -82,6 +83,7 @@ class RunPlan:
     cuts: Sequence[int]
     carried: Carried
     seed: int
+    below: int
     zero_pages: int
 
 
@@ -140,8 +142,8 @@ class Visit(Borrowed):
         data = self._area + _CODE
         advice = plan.carried.advice + (0,) * (_ADVICE - len(plan.carried.advice))
         content = _PLAN.pack(
-            plan.start, plan.end, mmap.PAGESIZE, plan.seed, data + _CUTS_AT, data + _PATH_AT,
-            len(plan.cuts), plan.carried.protection, plan.carried.mapping,
+            plan.start, plan.end, mmap.PAGESIZE, plan.seed, plan.below, data + _CUTS_AT,
+            data + _PATH_AT, len(plan.cuts), plan.carried.protection, plan.carried.mapping,
             len(plan.carried.advice), *advice, plan.carried.lock, 0, plan.zero_pages, 0, 0, 0, 0,
         ) + _TAIL.pack(self._chain.address, 0, 0) + _PAGEMAP  # fmt: skip
         content += bytes(_CUTS_AT - len(content)) + struct.pack(f"<{len(plan.cuts)}Q", *plan.cuts)

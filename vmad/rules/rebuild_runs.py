@@ -98,6 +98,11 @@ def _closed(starts: list[int], end: int, how: Carried | None) -> list[Run]:
 _COLUMNS = ("start", "end", "flags", "kind", "file")
 
 
+def movable(flags: int, kind: int, file: bool) -> bool:
+    """Whether a VMA can be a part of a run."""
+    return isinstance(_carried(flags, kind, file), Carried)
+
+
 def _carried(flags: int, kind: int, file: bool) -> Carried | str:
     if file:
         return "is a private mapping of a file (/dev/zero)"

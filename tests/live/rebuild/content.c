@@ -155,7 +155,7 @@ static void act(struct worker *self)
 		must(!mprotect(at, page, PROT_READ), "mprotect");
 		self->wrong += !is((void *)at, *known);
 		must(!mprotect(at, page, RW), "mprotect");
-	} else if (!pick(self, 40)) {
+	} else if (!pick(self, 200)) {
 		look_in_child(self);
 	}
 	self->calls++;

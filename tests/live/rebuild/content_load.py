@@ -28,9 +28,10 @@ from vmad.sources.procfs.stat import read_stat
 from vmad.sources.source import Source
 
 SOURCE = Path(__file__).with_name("content.c")
-PIECES, PAGES, THREADS = 256, 16, 4
+PIECES, PAGES, THREADS = 96, 16, 3
 KILLED_EVERY = 4
-LONGEST_STOP = 0.05
+#: seconds; its threads are three, and each has to be given a processor to stop
+SHORTEST_STOP, LONGEST_STOP = 0.01, 0.2
 #: seconds after the target was found, within which a rebuild is killed: it takes some stops
 KILLED_WITHIN = 0.03
 
@@ -94,7 +95,7 @@ class Load:
     seconds: float = 0.0
     rebuilds: int = 0
     killed: int = 0
-    #: VMAs by what came of them, parts by outcome, errors by their words
+    #: VMAs and parts by what came of them, errors by their class
     vmas: Counter[str] = field(default_factory=Counter)
     parts: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
@@ -119,7 +120,7 @@ def rebuild_once(pid: int, source: Source, pick: random.Random, load: Load) -> N
     request = {
         "pid": pid,
         "runs": [(run.start, run.end) for run in runs],
-        "max_stop": pick.uniform(0.004, LONGEST_STOP),
+        "max_stop": pick.uniform(SHORTEST_STOP, LONGEST_STOP),
     }
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "vmad.probe"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -142,9 +143,9 @@ def rebuild_once(pid: int, source: Source, pick: random.Random, load: Load) -> N
 def note(event: dict[str, object], load: Load) -> None:
     """Add what one event says."""
     if event["event"] == "error":
-        load.errors[str(event["what"]).split(":")[0]] += 1
+        load.errors[str(event["kind"])] += 1
     for part in event.get("rebuilt", ()):  # type: ignore[attr-defined]
-        outcome = part["outcome"] if part["outcome"] != "changed" else f"changed: {part['why']}"
+        outcome = f"{part['outcome']}: {part['why']}" if part["why"] else part["outcome"]
         load.parts[outcome] += 1
         load.vmas[outcome] += part["vmas"]
 
