@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vmad.errors import VmadError
-from vmad.model.process import ProcessId
+from vmad.model.process import Evidence, ProcessId
 from vmad.model.verdict import Direction, Judgement, Verdict
 from vmad.probe.toggle import choose_toggle
+from vmad.rules.rebuild import RebuildRules
 from vmad.rules.stock import StockRules
 from vmad.selfcheck.calls import BASE, END, B
 from vmad.selfcheck.conditions import CONDITIONS, Condition
@@ -82,15 +83,26 @@ def _check(builder: _Builder, condition: Condition, sources: Sequence[Source]) -
     process = ProcessId(pid, read_stat(pid).start_time)
     flags = [0, 0]
     for source in sources:
-        rules = StockRules(source.kernel)
+        stock, rules = StockRules(source.kernel), _rules(condition, source)
         rows = source.table(process).rows
         rows = rows[(rows["start"] >= BASE) & (rows["start"] < END)]
         if len(rows) != 2 or rows["start"].tolist() != [BASE, B] or not rows["pair"][1]:
             checked.note = "merged at once on this kernel: no pair"
             return checked
-        checked.judgements[source.evidence.value] = rules.judge(int(rows["facts"][1]))
+        facts = int(rows["facts"][1])
+        checked.judgements[source.evidence.value] = rules.judge(facts)
+        if condition.rebuilt and source.evidence is Evidence.KERNEL:
+            _expect(checked, condition, stock.judge(facts))
         if rows["flags"].any():
             flags = rows["flags"].tolist()
+    if condition.rebuilt:
+        answer = builder.ask("rebuild")
+        if "error" in answer:
+            checked.note = f"not to be rebuilt on this kernel ({answer['error']})"
+            return checked
+        checked.merged, checked.merged_on = not _begins_at(pid, B), "b"
+        _compare(checked)
+        return checked
     for side, start, index in (("b", B, 1), ("a", BASE, 0)):
         toggle = choose_toggle(flags[index], flags[1 - index])
         if toggle is None:
@@ -104,11 +116,22 @@ def _check(builder: _Builder, condition: Condition, sources: Sequence[Source]) -
         if checked.merged:
             checked.merged_on = side
             break
-    _compare(checked, condition)
+    _compare(checked)
+    if exact := checked.judgements.get("kernel"):
+        _expect(checked, condition, exact)
     return checked
 
 
-def _compare(checked: Checked, condition: Condition) -> None:
+def _rules(condition: Condition, source: Source) -> StockRules | RebuildRules:
+    return (RebuildRules if condition.rebuilt else StockRules)(source.kernel)
+
+
+def _expect(checked: Checked, condition: Condition, stock: Judgement) -> None:
+    if condition.expects and condition.expects not in stock.reasons:
+        checked.wrong.append(f"kernel evidence does not name {condition.expects}")
+
+
+def _compare(checked: Checked) -> None:
     for evidence, judgement in checked.judgements.items():
         if judgement.verdict is Verdict.UNKNOWN:
             continue
@@ -118,9 +141,6 @@ def _compare(checked: Checked, condition: Condition) -> None:
         # B is toggled first: a merge only by A is a merge in one direction
         elif expected and (judgement.direction is Direction.A) != (checked.merged_on == "a"):
             checked.wrong.append(f"{evidence} evidence said that the other side has to be operated")
-    exact = checked.judgements.get("kernel")
-    if exact is not None and condition.expects and condition.expects not in exact.reasons:
-        checked.wrong.append(f"kernel evidence does not name {condition.expects}")
 
 
 def _begins_at(pid: int, address: int) -> bool:

@@ -23,6 +23,7 @@ from vmad.selfcheck.calls import (
     advise,
     bind,
     control,
+    go_on_alone,
     go_on_in_child,
     lock_on_fault,
     map_memory,
@@ -38,11 +39,16 @@ _NORMAL, _RANDOM, _SEQUENTIAL, _DONTNEED = 0, 1, 2, 4
 
 
 class Condition(NamedTuple):
-    """``build`` makes it; ``expects``: a reason that kernel evidence must name, if any."""
+    """``build`` makes it; ``expects``: a reason that kernel evidence must name, if any.
+
+    ``rebuilt``: the kernel is not asked to merge the pair, but its pages are moved into one area,
+    which must do away with that reason.
+    """
 
     name: str
     build: Callable[[], None]
     expects: str | None = None
+    rebuilt: bool = False
 
 
 def _whole() -> None:
@@ -154,6 +160,17 @@ def _fork_beside_fresh() -> None:
     map_memory(B, HALF)
 
 
+def _own_beside_fresh() -> None:
+    """As before, but the parent holds none of the pages that are there."""
+    _fork_beside_fresh()
+    write(BASE)
+
+
+def _swapped_then_alone() -> None:
+    _swapped()
+    go_on_alone()
+
+
 def _fork_forgets_watcher() -> None:
     _on_second(lambda at, size: watch(at, size, 1))()
     go_on_in_child()
@@ -217,4 +234,12 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("inherited beside fresh", _fork_beside_fresh, "anon_vma_chain_not_singular"),
     Condition("fork forgets a userfaultfd", _fork_forgets_watcher),
     Condition("PR_SET_MEMORY_MERGE", _memory_merge),
+    Condition("faulted apart, rebuilt", _apart, "anon_vma_differs", True),
+    Condition("faulted apart, forked, alone again, rebuilt", _apart_then(go_on_alone),
+              "anon_vma_shared", True),
+    Condition("inherited beside fresh, rebuilt", _own_beside_fresh,
+              "anon_vma_chain_not_singular", True),
+    Condition("moved beside faulted, rebuilt", _moved(True), "vm_pgoff", True),
+    Condition("swapped, forked, alone again, rebuilt", _swapped_then_alone,
+              "vm_pgoff_shared", True),
 )  # fmt: skip
