@@ -62,6 +62,11 @@ def run(arguments: argparse.Namespace, source: Source, progress: Progress) -> in
             "would join",
             "vmad doctor tells what is missing",
         )
+    if not RebuildRules(source.kernel).possible:
+        raise VmadError(
+            f"Linux {source.kernel.release} cannot move pages between areas",
+            "UFFDIO_MOVE came with 6.8",
+        )
     max_stop = arguments.max_stop / 1000
     plan = plan_of(table, source, max_stop)
     if not arguments.apply or not plan.found.runs:
@@ -107,11 +112,7 @@ def _tell_plan(
         f"{count(source.max_map_count)}, a rebuild would leave {count(leaves)}"
     )
     if not found.runs:
-        release = source.kernel.release
-        if RebuildRules(source.kernel).possible:
-            print("Nothing to rebuild: no run is kept apart by anon_vma or page offset alone.")
-        else:
-            print(f"Linux {release} cannot move pages between areas; UFFDIO_MOVE came with 6.8.")
+        print("Nothing to rebuild: no run is kept apart by anon_vma or page offset alone.")
         _tell_left_out(found.left_out)
         return 0
     vmas = sum(run.vmas for run in found.runs)

@@ -311,6 +311,10 @@ class RebuildSession:
                 f"process {pid} may not have a userfaultfd of the whole kernel",
                 "it needs CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd=1 for the time being",
             )
+        if outcome.step is Step.ZERO and outcome.error == errno.ENOENT:
+            return Refused(
+                f"process {pid} has no /proc mounted where it could read of its own pages"
+            )
         if outcome.error == errno.ENOMEM:
             return Refused(
                 f"process {pid} has no room for the {size(run.end - run.start)} at {run.start:#x} "

@@ -125,7 +125,10 @@ class Visit(Borrowed):
         if got != area:
             why = os.strerror(-got).lower() if got < 0 else "another place was given"
             self.restore()
-            raise Refused(f"no room for {AREA >> 10} KiB in the target: {why}")
+            raise Refused(
+                f"no room for {AREA >> 10} KiB of code in the target: {why}",
+                "it needs 10 VMAs below vm.max_map_count (`vmad heal PID --apply` needs none)",
+            )
         self._area = area
         write_memory(self.tid, area, code)
         error = self.make(_MPROTECT, area, _CODE, _READ_EXEC)

@@ -10,6 +10,7 @@
  *
  *   spoil   put copies in the place of every other piece, which are VMAs of their own once more
  *   fork    a child that lives, and shares all pages
+ *   fill    VMAs without access until the kernel gives no more, and back by "empty"
  *   other   whatever: only the answer
  *
  * Answer: rounds of each thread, what was wrong, VMAs in the row, VMAs in all, files open.
@@ -137,6 +138,22 @@ static void *receives(void *unused)
 	return unused;
 }
 
+#define FILLING ((char *)0x300000000000)
+static size_t filled;
+
+static void fill(void)
+{
+	while (mmap(FILLING + 2 * filled * page, page, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != MAP_FAILED)
+		filled++;
+}
+
+static void empty(void)
+{
+	must(!munmap(FILLING, 2 * filled * page), "munmap");
+	filled = 0;
+}
+
 static int count_files(void)
 {
 	DIR *folder = opendir("/proc/self/fd");
@@ -188,6 +205,10 @@ int main(int argc, char **argv)
 	while (fgets(line, sizeof(line), stdin)) {
 		if (!strcmp(line, "spoil\n"))
 			spoil();
+		if (!strcmp(line, "fill\n"))
+			fill();
+		if (!strcmp(line, "empty\n"))
+			empty();
 		if (!strcmp(line, "fork\n") && !fork()) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			for (;;)

@@ -5,105 +5,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable
 
 import pytest
 
-SOURCE = Path(__file__).with_name("mover.c")
+from tests.live.rebuild.movers import Mover, heal
 
 pytestmark = pytest.mark.bpf
-
-
-class Report(NamedTuple):
-    """One answer of the target: rounds of its threads, VMAs of its row and in all, open files."""
-
-    reads: int
-    adds: int
-    receives: int
-    wrong: int
-    row: int
-    vmas: int
-    files: int
-
-
-class Mover:
-    """The running target."""
-
-    def __init__(self, binary: Path, pieces: int, *more: str, **how: int) -> None:
-        self.process = subprocess.Popen(
-            [binary, str(pieces), *more],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            **how,
-        )
-        assert self.process.stdout is not None
-        self.pid = int(self.process.stdout.readline())
-
-    def ask(self, what: str = "look") -> Report:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{what}\n")
-        self.process.stdin.flush()
-        words = self.process.stdout.readline().split()
-        assert len(words) == 7, f"the target is gone: status {self.process.wait()}"
-        return Report(*map(int, words))
-
-    def after_more_work(self) -> Report:
-        """What it says once each thread has gone on: none is stuck."""
-        before = self.ask()
-        while True:
-            now = self.ask()
-            if all(new > old for old, new in zip(before[:3], now[:3], strict=True)):
-                return now
-
-    def stop(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("mover") / "mover"
-    flags = ("-O1", "-Wall", "-Wextra", "-Werror", "-pthread")
-    subprocess.run(["gcc", *flags, "-o", path, SOURCE], check=True)
-    return path
-
-
-@pytest.fixture
-def mover(binary: Path) -> Iterator[Callable[..., Mover]]:
-    running: list[Mover] = []
-
-    def start(pieces: int, *more: str) -> Mover:
-        running.append(Mover(binary, pieces, *more))
-        return running[-1]
-
-    yield start
-    for each in running:
-        each.stop()
-
-
-def heal(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vmad", "heal", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-
-
-@pytest.mark.moves_not
-def test_a_kernel_that_cannot_says_so(mover: Callable[..., Mover]) -> None:
-    said = heal(mover(16).pid, "--rebuild")
-    assert said.returncode == 0
-    assert "cannot move pages between areas; UFFDIO_MOVE came with 6.8" in said.stdout
 
 
 @pytest.mark.moves
@@ -258,22 +169,3 @@ def test_a_target_that_is_killed_in_the_middle_ends_the_rebuild(
     assert healing.returncode == 3
     assert errors.count("\n") == 1
     assert any(how in errors for how in ("is gone", "was killed", "has exited"))
-
-
-@pytest.mark.moves
-def test_without_the_right_to_a_userfaultfd_it_says_which(
-    binary: Path,
-) -> None:
-    with open("/proc/sys/vm/unprivileged_userfaultfd", encoding="ascii") as file:
-        if file.read().strip() == "1":
-            pytest.skip("here every process has that right")
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to other users
-        os.chmod(folder, 0o755)
-        target = Mover(Path(shutil.copy(binary, folder)), 16, user=65534, group=65534)
-        done = heal(target.pid, "--rebuild", "--apply")
-        after = target.after_more_work()
-        target.stop()
-
-    assert done.returncode == 1
-    assert "may not have a userfaultfd of the whole kernel; it needs CAP_SYS_PTRACE" in done.stderr
-    assert (after.wrong, after.row) == (0, 16)
