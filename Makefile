@@ -10,7 +10,7 @@
 # make test-machines [MACHINES="trixie sid"]   make run, make test, the package and the lab on other Debians
 # make check-kernel-series   the patch series on Debian's newest 6.12 source (daily, say)
 # make siege [MINUTES=5]   the daemon under load, beside its peers (docs/reliability.md)
-# make deb    the Debian package, into build/deb
+# make deb [DEB_ARCH=arm64]   the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 
 PYTHON ?= python3
@@ -114,7 +114,7 @@ peers:
 	for package in build/peers/*.deb; do dpkg-deb -x $$package build/peers; done
 
 deb:
-	@deploy/deb.sh $(VERSION)
+	@DEB_ARCH=$(DEB_ARCH) deploy/deb.sh $(VERSION)
 
 # a .venv that is half gone is no .venv: see deploy/setup.sh
 clean:

@@ -5,6 +5,7 @@
 #   deploy/deb.sh            the version that debian/changelog says
 #   deploy/deb.sh VERSION    another one, say of a day: 0.1.0+20261122
 #
+# DEB_ARCH=arm64 (or amd64): for that architecture, on any.
 # Needs Debian 12 or later. Installs the packages that it builds with, and says so before it does.
 set -eu
 cd "$(dirname "$0")/.."
@@ -16,6 +17,8 @@ fail() { say "$*"; exit 1; }
 
 command -v apt-get >/dev/null || fail "Debian packages are built on Debian"
 version=${1:-$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)}
+here=$(dpkg --print-architecture)
+arch=${DEB_ARCH:-$here}
 out=$PWD/build/deb
 tree=$out/vmad-$version
 
@@ -38,9 +41,12 @@ if ! command -v dpkg-checkbuilddeps >/dev/null || ! dpkg-checkbuilddeps 2>/dev/n
 		fail "apt-get could not install what debian/control asks for: $apt_error"
 fi
 
-if ! dpkg-buildpackage --build=binary --unsigned-changes --no-sign >"$out/build.log" 2>&1; then
+# what builds it runs here: dpkg would ask for Python of the other architecture
+cross=
+[ "$arch" = "$here" ] || cross=--no-check-builddeps
+if ! dpkg-buildpackage --host-arch "$arch" $cross --build=binary --unsigned-changes --no-sign >"$out/build.log" 2>&1; then
 	tail -n 20 "$out/build.log" >&2
 	fail "the package does not build; all of it is in build/deb/build.log"
 fi
 rm -rf "$tree"
-echo "$out/vmad_${version}_$(dpkg --print-architecture).deb"
+echo "$out/vmad_${version}_$arch.deb"

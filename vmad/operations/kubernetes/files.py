@@ -55,6 +55,10 @@ resources:
   # No limit on CPU: a task throttled inside the kernel keeps another process's mmap_lock.
   limits: {{memory: 256Mi}}
 
+# An image for one platform alone: add kubernetes.io/arch.
+nodeSelector:
+  kubernetes.io/os: linux
+
 tolerations:
   - operator: Exists
 
@@ -82,6 +86,7 @@ _CHART = Settings(
     configuration="@@yaml configuration@@",
     resources="@@yaml resources@@",
     tolerations="@@yaml tolerations@@",
+    node_selector="@@yaml nodeSelector@@",
 )
 _BLOCK = re.compile(r"^( *)(.+): '?@@yaml (\w+)@@'?$", re.MULTILINE)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vmad.architecture.known import ARCHITECTURES
 from vmad.operations.rule_files import GROUPS
 from vmad.operations.rules import document
 
@@ -49,6 +50,7 @@ class Settings:
     configuration: Any = CONFIGURATION
     resources: Any = None
     tolerations: Any = None
+    node_selector: Any = None
 
     @property
     def needed(self) -> Mapping[str, Any]:
@@ -94,6 +96,26 @@ def config_map(settings: Settings) -> Object:
     }
 
 
+#: nodes that there are packages and images for; Kubernetes calls them as Debian does
+_AFFINITY = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [
+                {
+                    "matchExpressions": [
+                        {
+                            "key": "kubernetes.io/arch",
+                            "operator": "In",
+                            "values": sorted(known.debian for known in ARCHITECTURES),
+                        }
+                    ]
+                }
+            ]
+        }
+    }
+}
+
+
 def daemon_set(settings: Settings) -> Object:
     """One pod for each node."""
     return {
@@ -112,6 +134,8 @@ def daemon_set(settings: Settings) -> Object:
                     # the processes of the node are what it is there to see
                     "hostPID": True,
                     "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+                    "nodeSelector": settings.node_selector or {"kubernetes.io/os": "linux"},
+                    "affinity": _AFFINITY,
                     "tolerations": settings.tolerations or [{"operator": "Exists"}],
                     "terminationGracePeriodSeconds": 15,
                     "containers": [_container(settings)],
