@@ -8,7 +8,6 @@ of the command's, and takes the value of a misspelt option for an argument of th
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -62,5 +61,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
+    import difflib  # noqa: PLC0415  only where there is a mistake
+
     found = difflib.get_close_matches(word, list(known), 1)
     return f", did you mean {found[0]}?" if found else ""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import time
@@ -23,7 +22,7 @@ def wants_colour(stream: TextIO) -> bool:
 
 def style_of(stream: TextIO) -> Style:
     """The style that suits ``stream``; a pipe is as wide as 100 columns."""
-    columns = shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100
+    columns = _columns() if stream.isatty() else 100
     return Style(wants_colour(stream), max(columns, 60))
 
 
@@ -67,3 +66,9 @@ class Progress:
                 break
         self._stream.write("\r\x1b[K")
         self._stream.flush()
+
+
+def _columns() -> int:
+    import shutil  # noqa: PLC0415  and with it compression
+
+    return shutil.get_terminal_size((100, 24)).columns

@@ -245,16 +245,12 @@ class History:
             shown[:] = values
         return np.flatnonzero(moved)
 
-    def seconds_to(self, limit: int | None) -> Floats:
-        """Seconds until ``limit`` at the present growth; NaN where it does not grow."""
-        assert self.census is not None
-        if limit is None:
-            return np.full(len(self.census), np.nan)
-        room = np.maximum(limit - self.census["map_count"], 0)
-        grows = self.rate > 0
-        result = np.full(len(self.census), np.nan)
-        np.divide(room, self.rate, out=result, where=grows)
-        return result
+
+def seconds_to(limit: int | None, count: int, rate: float) -> float:
+    """Seconds until ``limit`` at a growth of ``rate`` VMAs per second; NaN where it does not grow
+    or is not known to.
+    """
+    return max(limit - count, 0) / rate if limit is not None and rate > 0 else np.nan
 
 
 def _identities(census: Census) -> Integers:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from vmad.rules.stock import StockRules
 from vmad.scan.aggregate import Member, same_objects
 from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
-from vmad.scan.history import History
+from vmad.scan.history import History, seconds_to
 from vmad.scan.inheritance import Inherited
 from vmad.scan.judged_process import Counted, Judged, counted_process, walked_process
 from vmad.scan.marked_groups import RECENT, weights, with_marks
@@ -47,6 +48,8 @@ MARKED_REMEMBERED = 1024
 #: histograms of facts whose verdicts are remembered
 JUDGED_REMEMBERED = 2048
 
+#: up to so many rows are quicker looked up in arrays than these are made lists
+FEW = 32
 
 #: a plain (pid, start_time), equal to its ProcessId and three times as quick to make
 _Key = tuple[int, int]
@@ -62,6 +65,32 @@ class _Held:
     group: str
     looks: int = 0  #: times that its identity was looked up
     member: Member | None = None  #: None: to be made anew
+
+
+@dataclass(slots=True)
+class _Shown:
+    """The members of the newest snapshot, by row of the census that had these ``ids``."""
+
+    ids: list[_Key] | None
+    members: list[Member | None]
+    unreadable: bool = False  #: whether some could not be read then
+    _rows: dict[_Key, int] | None = None
+
+    def row_of(self, process: _Key) -> int:
+        """Where it stands."""
+        if self._rows is None:
+            self._rows = {one: row for row, one in enumerate(self.ids or ())}
+        return self._rows[process]
+
+
+class _Columns(NamedTuple):
+    """Of a census and of history, by row: arrays, or lists where many are looked at."""
+
+    counts: Sequence[int]
+    high_water: Sequence[int]
+    rates: Sequence[float]
+    sizes: Sequence[int]  #: bytes
+    mm: Sequence[int]
 
 
 @dataclass
@@ -107,6 +136,8 @@ class Scanner:
         self._naming = threading.Lock()
         self._scanned_at = clock()
         self._held: dict[_Key, _Held] = {}
+        self._renewed: set[_Key] = set()  #: walked since the last snapshot
+        self._shown = _Shown(None, [])
         self._unreadable: dict[_Key, Unreadable] = {}
         self._missed: tuple[Unreadable, ...] = ()
         self._ids: tuple[Census | None, list[_Key]] = None, []
@@ -140,6 +171,7 @@ class Scanner:
         for held in self._held.values():
             held.group = self._name_of(held.summary.id, held.summary.comm)
             held.member = None
+        self._shown = _Shown(None, [])
         self._whole = None
 
     def use(self, source: Source) -> None:
@@ -151,6 +183,8 @@ class Scanner:
             self.source = source
             self._history = History()
         self._held.clear()
+        self._renewed.clear()
+        self._shown = _Shown(None, [])
         self._unreadable.clear()
         self._missed = ()
         self._whole = None
@@ -318,7 +352,10 @@ class Scanner:
             judged = before.judged
         else:
             judged = self._judged(found.facts)
-        self._held[found.id] = _Held(found, judged, self._clock(), group, looks)
+        held = self._held[found.id] = _Held(found, judged, self._clock(), group, looks)
+        if before is not None and before.group == group and before.summary == found:
+            held.member = before.member  # a walk that found nothing new
+        self._renewed.add(found.id)
 
     def _judge(self, facts: tuple[tuple[int, int], ...]) -> Judged:
         pairs = count_verdicts_by(facts, self._rules)
@@ -337,7 +374,7 @@ class Scanner:
     def _snapshot(self, census: Census, full: bool, began: float, stats: SelfStats) -> HostSnapshot:
         ids = self._ids_of(census)
         limit = self.source.max_map_count
-        members = tuple(self._members(census, ids, limit))
+        members = self._members(census, ids, limit)
         if len(self._held) > len(members) or self._unreadable or full:
             alive = set(ids)
             for gone in [process for process in self._held if process not in alive]:
@@ -383,47 +420,75 @@ class Scanner:
             return read_merge_attempts(self._proc)
         return self._count_merges() if self._count_merges is not None else None
 
-    def _members(self, census: Census, ids: Sequence[_Key], limit: int | None) -> Iterable[Member]:
+    def _members(self, census: Census, ids: list[_Key], limit: int | None) -> tuple[Member, ...]:
         """Every process that was walked or counted, as it is now; unchanged ones are the same
-        object.
+        object. Mostly all are, and then only those that moved are looked at.
         """
-        history, known = self._history, self._held.get
-        moved = history.news().tolist() if limit == self._limit else range(len(ids))
+        moved = self._history.news().tolist() if limit == self._limit else range(len(ids))
+        shown, some = self._shown, bool(self._unreadable)
+        if ids is shown.ids and limit == self._limit and not (some or shown.unreadable):
+            rows: Sequence[int] = sorted({*moved, *(shown.row_of(one) for one in self._renewed)})
+        else:
+            rows = range(len(ids))
+            shown = self._shown = _Shown(ids, [None] * len(ids))
+        shown.unreadable = some
         self._limit = limit
+        self._renewed.clear()
         for row in moved:
-            held = known(ids[row])
+            held = self._held.get(ids[row])
             if held is not None:
                 held.member = None
-        counts = census["map_count"].tolist()
-        high_water = history.high_water.tolist()
-        rates = history.rate.tolist()
-        seconds = history.seconds_to(limit).tolist()
+        columns = self._columns(census, as_lists=len(rows) > FEW)
+        for row in rows:
+            shown.members[row] = self._member(row, ids[row], columns)
+        return tuple([member for member in shown.members if member is not None])
+
+    def _columns(self, census: Census, as_lists: bool) -> _Columns:
+        arrays = (
+            census["map_count"],
+            self._history.high_water,
+            self._history.rate,
+            census["total_vm"] << page_shift_of(self.source),
+            census["mm"],
+        )
+        return _Columns(*([one.tolist() for one in arrays] if as_lists else cast("Any", arrays)))
+
+    def _member(self, row: int, process: _Key, columns: _Columns) -> Member | None:
+        """None: nothing is known of it yet."""
+        held, size = self._held.get(process), int(columns.sizes[row])
         # a process whose size changed is walked, and so shown anew, in this scan or the next
-        sizes = (census["total_vm"] << page_shift_of(self.source)).tolist()
-
-        def now(row: int) -> Counted:
-            high, rate, left = high_water[row], rates[row], seconds[row]
-            return Counted(counts[row], high, rate, left, limit, sizes[row])
-
-        for row, process in enumerate(ids):
-            held = known(process)
-            if held is not None:
-                if held.member is None:
-                    walk = held.summary
-                    judged = walked_process(walk, held.group, now(row), held.judged, held.walked_at)
-                    held.member = Member(judged, walk.mm)
-                yield held.member
-                continue
-            unread = self._unreadable.get(process)
-            if counts[row] >= 0 and unread is not None and unread.why is not Unread.GONE:
-                # its mmap_lock is contended, say: how near it is to the limit is known
-                group = self._name_of(unread.id, unread.comm)
-                judged = counted_process(unread.id, unread.comm, group, now(row))
-                yield Member(judged, int(census["mm"][row]))
+        if held is not None and held.member is not None:
+            shown = held.member.process.size
+            if shown == size or (shown is None and size < 0):
+                return held.member
+        count, rate, limit = int(columns.counts[row]), float(columns.rates[row]), self._limit
+        left = seconds_to(limit, count, rate)
+        now = Counted(count, int(columns.high_water[row]), rate, left, limit, size)
+        if held is not None:
+            walk = held.summary
+            judged = walked_process(walk, held.group, now, held.judged, held.walked_at)
+            held.member = Member(judged, walk.mm)
+            return held.member
+        unread = self._unreadable.get(process)
+        if count >= 0 and unread is not None and unread.why is not Unread.GONE:
+            # its mmap_lock is contended, say: how near it is to the limit is known
+            group = self._name_of(unread.id, unread.comm)
+            judged = counted_process(unread.id, unread.comm, group, now)
+            return Member(judged, int(columns.mm[row]))
+        return None
 
     def _ids_of(self, census: Census) -> list[_Key]:
-        """Who is in the census, in its order."""
-        if census is not self._ids[0]:
-            pids, starts = census["pid"].tolist(), census["start_time"].tolist()
-            self._ids = census, list(zip(pids, starts, strict=True))
-        return self._ids[1]
+        """Who is in the census, in its order: the same list while they are the same."""
+        before, ids = self._ids
+        if census is not before:
+            if before is None or not _same_processes(before, census):
+                pids, starts = census["pid"].tolist(), census["start_time"].tolist()
+                ids = list(zip(pids, starts, strict=True))
+            self._ids = census, ids
+        return ids
+
+
+def _same_processes(one: Census, other: Census) -> bool:
+    return len(one) == len(other) and all(
+        bool((one[name] == other[name]).all()) for name in ("pid", "start_time")
+    )

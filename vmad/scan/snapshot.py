@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from vmad.config.schema import ThresholdsConfig
 from vmad.model.failures import FailureTally
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
 from vmad.model.verdict import PairKey as PairKey  # noqa: PLC0414  re-exported
+
+if TYPE_CHECKING:
+    from vmad.config.schema import ThresholdsConfig
 
 #: VMAs that would vanish, by rules; None where the evidence leaves pairs undecided
 Recoverable = Mapping[str, int | None]
@@ -25,7 +28,8 @@ class JudgedProcess:
 
     ``map_count`` is the newest sample; ``high_water`` the highest one seen since vmad watches the
     process; ``rate`` VMAs per second over the last minutes; ``seconds_to_limit`` at that rate,
-    None when it does not grow. ``walked_at`` is the Unix time at which its pairs were walked.
+    None when it does not grow. ``walked_at`` is the Unix time at which its pairs were walked,
+    first so.
     """
 
     id: ProcessId
@@ -113,6 +117,13 @@ class SelfStats:
     limit_failures: FailureTally | None = None  #: None: they are not counted
 
 
+def _usual_thresholds() -> ThresholdsConfig:
+    # a scan by hand has none, and need not wait for all that reads a configuration
+    from vmad.config.schema import ThresholdsConfig  # noqa: PLC0415
+
+    return ThresholdsConfig()
+
+
 @dataclass(frozen=True, slots=True)
 class HostSnapshot:
     """One host (or virtual machine) at one moment."""
@@ -134,6 +145,6 @@ class HostSnapshot:
     recoverable: Recoverable
     self_stats: SelfStats
     #: what is too much here however high the limit is
-    thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
+    thresholds: ThresholdsConfig = field(default_factory=_usual_thresholds)
     #: by (outcome, reason), since boot or since BPF began to count; None where nobody counts
     merge_attempts: Mapping[tuple[str, str], int] | None = None

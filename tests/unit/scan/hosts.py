@@ -34,6 +34,11 @@ class Imagined:
     recoverable: int | None = 0
     why: Unread | None = None
     walks: int = 0
+    pages: int | None = None  #: ten to a VMA unless told
+
+    @property
+    def total_vm(self) -> int:
+        return self.map_count * 10 if self.pages is None else self.pages
 
     @property
     def id(self) -> ProcessId:
@@ -49,7 +54,7 @@ def census_of(processes: Iterable[Imagined], counts: bool = True) -> Census:
             (one.mm or one.pid * 4096) if counts else 0,
             one.map_count if counts else -1,
             one.lock_seq if counts else -1,
-            one.map_count * 10,
+            one.total_vm,
             one.comm.encode(),
         )
         for one in sorted(processes, key=lambda one: one.pid)

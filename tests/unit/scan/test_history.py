@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.unit.scan.hosts import Imagined, census_of
-from vmad.scan.history import ANCHORS, GROWTH_WINDOW, MOST_TOLD, TELL_AGAIN, History
+from vmad.scan.history import ANCHORS, GROWTH_WINDOW, MOST_TOLD, TELL_AGAIN, History, seconds_to
 
 
 def sampled(history: History, now: float, *processes: Imagined, counts: bool = True) -> None:
@@ -121,19 +121,21 @@ def test_unknown_counts_stay_unknown() -> None:
     sampled(history, 0, Imagined(7), counts=False)
 
     assert by_pid(history, history.high_water) == {7: -1}
-    assert np.isnan(history.seconds_to(65_530)).all()
+    assert np.isnan(seconds_to(65_530, -1, by_pid(history, history.rate)[7]))
 
 
 def test_seconds_to_the_limit() -> None:
     history = History()
     for now, counts in ((0, (100, 100, 70_000)), (10, (200, 50, 70_100))):
         sampled(history, now, *(Imagined(pid, n) for pid, n in enumerate(counts, 1)))
-    seconds = by_pid(history, history.seconds_to(1_200))
+    rates = by_pid(history, history.rate)
+    newest = {1: 200, 2: 50, 3: 70_100}
+    seconds = {pid: seconds_to(1_200, newest[pid], rates[pid]) for pid in newest}
 
     assert seconds[1] == pytest.approx(100)  # 1,000 to go, 10 per second
     assert np.isnan(seconds[2])  # it shrinks
     assert seconds[3] == 0  # it is there
-    assert np.isnan(history.seconds_to(None)).all()
+    assert np.isnan(seconds_to(None, 200, rates[1]))
 
 
 def test_only_what_was_walked_and_did_not_move_is_unchanged() -> None:

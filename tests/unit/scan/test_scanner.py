@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+from mmap import PAGESIZE as PAGE
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,65 @@ def test_incremental_scan_walks_what_moved() -> None:
     scan(scanner)
 
     assert {one.pid: one.walks for one in host.processes} == {1: 1, 2: 2, 3: 1, 4: 1}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_has_moved_a_scan_says_what_is_there_now(seed: int) -> None:
+    chance = random.Random(seed)
+    host = ImaginedHost([Imagined(pid) for pid in range(1, 60)])
+    scanner = scanner_of(host)
+
+    def move(one: Imagined) -> None:
+        one.lock_seq += 2
+        match chance.choice(("count", "size", "name", "nothing", "unreadable", "readable")):
+            case "count":
+                one.map_count = chance.randrange(1, 70_000)
+            case "size":
+                one.pages = chance.randrange(1, 10_000)
+            case "name":
+                one.comm = chance.choice(("imagined", "other"))
+            case "unreadable":
+                one.why = Unread.BUSY
+            case "readable":
+                one.why = None
+
+    for step in range(30):
+        for one in chance.sample(host.processes, chance.choice((0, 0, 1, 3))):
+            move(one)
+        if chance.random() < 0.1:
+            host.processes.append(Imagined(100 + step))
+        if chance.random() < 0.1:
+            host.processes.remove(chance.choice(host.processes))
+        if chance.random() < 0.1:
+            host.max_map_count = chance.choice((65_530, 262_144))
+        if chance.random() < 0.3:
+            scanner.sample()
+        snapshot = scan(scanner, full=chance.random() < 0.1)
+        said = {one.id: one for one in snapshot.processes}
+        for one in host.processes:
+            assert one.id in said
+            shown = said[one.id]
+            assert shown.map_count == one.map_count
+            assert shown.size == one.total_vm * PAGE
+            assert shown.ratio == one.map_count / (host.max_map_count or 0)
+            if one.why is None:
+                assert shown.comm == one.comm
+        assert len(said) == len(host.processes)
+        by_group = Counter(one.group for one in snapshot.processes)
+        assert {
+            group.name: group.processes for group in snapshot.groups if group.processes
+        } == by_group
+
+
+def test_full_scan_that_finds_nothing_new_adds_nothing_up() -> None:
+    host = ImaginedHost([Imagined(1), Imagined(2), Imagined(3)])
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    before = scan(scanner)
+    again = scan(scanner, full=True)
+
+    assert again.processes is before.processes
+    assert again.groups is before.groups
 
 
 def test_full_scan_walks_everybody() -> None:
