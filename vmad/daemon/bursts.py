@@ -55,11 +55,11 @@ class BurstWatching:
         if self._kernel is not None:
             self._kernel.try_reading()
 
-    def mark(self, scanner: Marked) -> None:
-        """Tell of what has risen since the last time."""
+    def mark(self, scanner: Marked, limit: int | None = None) -> None:
+        """Tell of what has risen since the last time. ``limit`` as LimitFailures.take has it."""
         if self._kernel is None:
             return
-        self._kernel.limit_is(read_max_map_count(self._proc))
+        self._kernel.limit_is(read_max_map_count(self._proc) if limit is None else limit)
         try:
             self._kernel.most_is(scanner.most)
             found = self._kernel.read()

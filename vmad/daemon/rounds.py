@@ -31,6 +31,7 @@ from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.cpu_time import cpu_seconds
 from vmad.sources.deadline import DeadlineSource, Hung
 from vmad.sources.events import ProcessEvents
+from vmad.sources.maximum import read_max_map_count
 from vmad.sources.source import Source
 
 log = logging.getLogger("vmad")
@@ -123,10 +124,11 @@ class Rounds:
                     self._scanner.sample()
                 except FAILURES as error:
                     log.warning("sample failed: %s", told(error))
+            most, limit = self._scanner.most, read_max_map_count(self._proc)
             if self._failures is not None:
-                self._failures.take(self._scanner.most)
+                self._failures.take(most, limit)
             if self._bursts is not None:
-                self._bursts.mark(self._scanner)
+                self._bursts.mark(self._scanner, limit)
             took = cpu_seconds() - spent
             self._sampling += took
             pause = next_sample_in(plan, took)

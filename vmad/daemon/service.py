@@ -8,6 +8,7 @@ again. The watchdog is fed only while scans come to an end.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -268,6 +269,9 @@ class Service:
         self._content.show(snapshot)
         line = _status_line(snapshot)
         if first:
+            # what start-up made stays: no collection needs to look at it again
+            gc.collect()
+            gc.freeze()
             log.info("first scan complete in %.0f ms: %s", snapshot.took_seconds * 1e3, line)
             _warn_of_missing_rights(snapshot)
             self._notify.ready(line)

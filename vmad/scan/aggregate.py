@@ -9,7 +9,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from vmad.model.kinds import KIND_COUNT
 from vmad.model.verdict import PairKey
@@ -44,7 +44,10 @@ def add_up(members: Iterable[Member]) -> Sums:
     pass for all of it. Members that were never walked are left out; they are in the snapshot's
     ``unreadable``.
     """
-    walked = once(one for one in members if one.process.walked_at is not None)
+    return _sums(once([one for one in members if one.process.walked_at is not None]))
+
+
+def _sums(walked: Sequence[JudgedProcess]) -> Sums:
     return Sums(
         _sum_of_columns([process.kinds for process in walked]),
         _sum_of_pairs([process.pairs for process in walked]),
@@ -87,8 +90,11 @@ def _sum_of_recoverable(several: list[Recoverable]) -> Recoverable:
     return total
 
 
-def once(members: Iterable[Member]) -> list[JudgedProcess]:
+def once(members: Sequence[Member]) -> list[JudgedProcess]:
     """One process per address space: the first of those that share it."""
+    spaces = {member.mm for member in members}
+    if len(spaces) == len(members) and 0 not in spaces:  # mostly nobody shares one
+        return [member.process for member in members]
     first: dict[int, JudgedProcess] = {}
     for number, member in enumerate(members, 1):
         # an unknown address space (0) is one of its own: no number of one is negative
@@ -106,21 +112,24 @@ def group_of(name: str, members: Sequence[Member], vma_bytes: int | None) -> Gro
 
     ``vma_bytes`` of kernel memory is what each VMA takes, None where that cannot be told.
     """
-    sums = add_up(members)
     singles = once(members)
+    never = None in [member.process.walked_at for member in members]
+    sums = add_up(members) if never else _sums(singles)
     walked = any(process.walked_at is not None for process in singles)
-    counts = _known(process.map_count for process in singles)
-    rates = _known(process.rate for process in singles)
-    sizes = _known(process.size for process in singles)
+    counts = _known([process.map_count for process in singles])
+    rates = _known([process.rate for process in singles])
+    sizes = _known([process.size for process in singles])
     return GroupStats(
         name=name,
         processes=len(members),
         map_count_sum=sum(counts) if counts else None,
         map_count_max=max(counts, default=None),
-        high_water=max(_known(process.high_water for process in singles), default=None),
-        ratio=max(_known(process.ratio for process in singles), default=None),
+        high_water=max(_known([process.high_water for process in singles]), default=None),
+        ratio=max(_known([process.ratio for process in singles]), default=None),
         rate=sum(rates) if rates else None,
-        seconds_to_limit=min(_known(process.seconds_to_limit for process in singles), default=None),
+        seconds_to_limit=min(
+            _known([process.seconds_to_limit for process in singles]), default=None
+        ),
         kinds=sums.kinds if walked else None,
         pairs=sums.pairs if walked else None,
         recoverable=sums.recoverable if walked else None,
@@ -129,7 +138,9 @@ def group_of(name: str, members: Sequence[Member], vma_bytes: int | None) -> Gro
     )
 
 
-def _known(values: Iterable[Number | None]) -> list[Number]:
+def _known(values: list[Number | None]) -> list[Number]:
+    if None not in values:
+        return cast("list[Number]", values)
     return [value for value in values if value is not None]
 
 

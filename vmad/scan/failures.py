@@ -84,13 +84,14 @@ class LimitFailures:
         """These groups are shown: they have failed never, unless it is known that they did."""
         self._groups = frozenset(names)
 
-    def take(self, most: int | None = None) -> None:
+    def take(self, most: int | None = None, limit: int | None = None) -> None:
         """Add up what is new. A second in which nothing failed costs microseconds.
 
-        ``most``: the most VMAs that some process has now, None unknown.
+        ``most``: the most VMAs that some process has now, None unknown. ``limit`` is
+        vm.max_map_count now; None: it is read.
         """
         with self._lock:
-            self._source.limit_is(read_max_map_count(self._proc))
+            self._source.limit_is(read_max_map_count(self._proc) if limit is None else limit)
             try:
                 self._source.most_is(most)
                 found = self._source.read()
