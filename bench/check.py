@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import mmap
 import os
 import subprocess
 import sys
@@ -26,12 +25,10 @@ from bench.measure import Cost, cost_of, cost_ratio, in_turn, milliseconds
 from bench.plan import QUICK, Plan
 from vmad.errors import VmadError
 from vmad.model.kernel import running_kernel
-from vmad.rules.relaxed import RelaxedRules
-from vmad.rules.runs import merge_table
-from vmad.rules.stock import StockRules
+from vmad.rules.kernel_rules import KernelRules
 from vmad.sources.bpf import open_coded, task_vma
 from vmad.sources.bpf.census import KernelCensus
-from vmad.sources.bpf.layout import WANTED, settings
+from vmad.sources.bpf.layout import WANTED, settings_of
 from vmad.sources.bpf.waiting import Walk, is_exact
 
 if TYPE_CHECKING:
@@ -73,10 +70,7 @@ def _objects_in(directory: Path) -> Iterator[None]:
 
 
 def _walk() -> Walk:
-    kernel = running_kernel()
-    stock, relaxed = StockRules(kernel), RelaxedRules(kernel)
-    tables = merge_table(stock), merge_table(relaxed)
-    text = settings(kernel, stock.era.ignored_flags, tables, mmap.PAGESIZE)
+    text = settings_of(KernelRules.of(running_kernel()))
     try:
         return open_coded.OpenCodedWalk(text)
     except VmadError:

@@ -79,7 +79,7 @@ class PageContent(SampleContent):
         self.gone = False
 
     def process_page(self, pid: int, viewer: Viewer) -> bytes:
-        explanation = explain(self.table, KERNEL, 65530, page_shift=12)
+        explanation = explain(self.table, KERNEL, 65530)
         seen = Watched(len(self.table.rows), 0.5, "redis.service")
         return render_process(
             ProcessView(explanation, "db7", NOW, watched=seen, names=True, addresses=viewer.trusted)
@@ -88,5 +88,5 @@ class PageContent(SampleContent):
     def process_map(self, pid: int, viewer: Viewer) -> bytes:
         if self.gone:
             raise ProcessGone(f"process {pid} is gone")
-        explanation = explain(self.table, KERNEL, 65530, page_shift=12)
+        explanation = explain(self.table, KERNEL, 65530)
         return picture_of(explanation, addresses=viewer.trusted).encoded()

@@ -140,7 +140,7 @@ def serious(page: Page) -> list[str]:
 
 
 def test_file_is_whole_by_itself(open_page: OpenPage, tmp_path: Path) -> None:
-    explanation = explain(small_table(), KERNEL, 65530, page_shift=12)
+    explanation = explain(small_table(), KERNEL, 65530)
     path = tmp_path / "map.html"
     path.write_text(map_document(picture_of(explanation), "redis-server", ["in words"]))
     page = open_page("about:blank")

@@ -28,7 +28,6 @@ from vmad.model.process import ProcessId
 from vmad.scan.explain import explain
 from vmad.sources.capture import CaptureSource
 from vmad.sources.cgroup import parse_cgroup
-from vmad.sources.counting import page_shift_of
 from vmad.sources.guest.btf import BadBtf, Btf, structure_sizes
 from vmad.sources.guest.kernel import NoTypes, find_anchors, find_banner, find_btf, find_build_ids
 from vmad.sources.guest.layout import NEEDED, OPTIONAL, WrongTypes, layout_of
@@ -68,9 +67,7 @@ def capture(content: bytes) -> None:
             list(source.summarise(processes))
             for process in processes:
                 table = source.table(process)
-                found = explain(
-                    table, source.kernel, source.max_map_count, page_shift=page_shift_of(source)
-                )
+                found = explain(table, source.kernel, source.max_map_count)
                 list(explain_text(found, Style(), Context(None, None, {}, None, True)))
         finally:
             source.close()

@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 from vmad.model.kernel import running_kernel
-from vmad.rules.relaxed import RelaxedRules
-from vmad.rules.runs import merge_table
-from vmad.rules.stock import StockRules
 from vmad.sources.bpf.source import BpfSource
 
 KERNEL = running_kernel()
@@ -17,6 +14,4 @@ WALKS = ("open-coded", "task_vma") if KERNEL.version >= (6, 10) else ("task_vma"
 
 def open_kernel_source(walk: str | None = None) -> BpfSource:
     """As ``open_source("kernel", None)``, by a named walk."""
-    stock, relaxed = StockRules(KERNEL), RelaxedRules(KERNEL)
-    tables = merge_table(stock), merge_table(relaxed)
-    return BpfSource(KERNEL, stock.era.ignored_flags, tables, walk=walk)
+    return BpfSource(KERNEL, walk=walk)

@@ -21,7 +21,6 @@ from vmad.rules.runs import recoverable
 from vmad.rules.stock import StockRules
 from vmad.sources.bpf.open_coded import BUDGET, CHUNK
 from vmad.sources.bpf.source import BpfSource
-from vmad.sources.counting import PAGE_SHIFT
 from vmad.sources.procfs.source import ProcfsSource
 from vmad.sources.source import Source
 
@@ -56,8 +55,8 @@ def assert_alike(counted: ProcessSummary, table: VmaTable) -> None:
     kinds = np.bincount(table.rows["kind"], minlength=KIND_COUNT)
     assert counted.kinds == tuple(kinds.tolist())
     assert counted.facts == histogram(table)
-    assert counted.recoverable_stock == recoverable(table, STOCK, PAGE_SHIFT)
-    assert counted.recoverable_relaxed == recoverable(table, RELAXED, PAGE_SHIFT)
+    assert counted.recoverable["stock"] == recoverable(table, STOCK)
+    assert counted.recoverable["relaxed"] == recoverable(table, RELAXED)
 
 
 def assert_sound(table: VmaTable) -> None:

@@ -90,4 +90,4 @@ def test_the_rest_is_seen_without(
     assert facts[0] & ~known & f.PGOFF
     rules = RelaxedRules(KERNEL)
     undecided = [rules.judge(value).verdict is Verdict.UNKNOWN for value, _ in counted.facts]
-    assert (counted.recoverable_relaxed is None) == any(undecided)
+    assert (counted.recoverable["relaxed"] is None) == any(undecided)

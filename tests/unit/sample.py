@@ -10,8 +10,9 @@ from vmad.model.failures import FailureTally, LimitFailure
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
+from vmad.model.verdict import PairKey
 from vmad.rules.marked import LEAST
-from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, PairKey, SelfStats
+from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
 
 NOW = 1_790_000_000.0
 LIMIT = 65530

@@ -175,7 +175,7 @@ def test_structures_of_watching_bursts(file: str) -> None:
 
 def test_settings_are_laid_out_as_the_programs_read_them() -> None:
     tables = bytes(range(256)), bytes(reversed(range(256)))
-    text = layout.settings(KernelInfo("6.18.44"), 0x1234, tables, 1 << 16)
+    text = layout.settings(KernelInfo("6.18.44", page_shift=16), 0x1234, tables)
     assert text[:8] == (0x1234).to_bytes(8, "little")
     assert text[-512:] == tables[0] + tables[1]
     masks = flags.high_masks((6, 18), "x86_64")

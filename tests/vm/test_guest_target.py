@@ -158,7 +158,7 @@ def test_a_guest_that_stood_still_goes_on(both: Both) -> None:
         processes = both.quiet()
         for process in processes:
             assert len(source.table(process).rows) == len(both.inside.table(process).rows)
-        assert len(source.stops) == len(processes)
+        assert source.stops.count == len(processes)
         assert source.guest.monitor.execute("query-status")["status"] == "running"
 
 

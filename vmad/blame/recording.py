@@ -23,7 +23,6 @@ from vmad.model.process import ProcessId
 from vmad.model.table import VmaTable
 from vmad.scan.explain import explain
 from vmad.sources.bpf.blame import EventKind, ProcessEvent, Recorder, StackCopy
-from vmad.sources.counting import page_shift_of
 from vmad.sources.source import Source
 
 #: seconds between two looks at what happened
@@ -127,9 +126,7 @@ class Recording:
         attribution = attribute(
             table.rows["start"], by_kernel, self._tgid, recorded, self._events, current=fresh
         )
-        explanation = explain(
-            table, source.kernel, source.max_map_count, page_shift=page_shift_of(source)
-        )
+        explanation = explain(table, source.kernel, source.max_map_count)
         return Blamed(
             self._process.pid,
             table.comm,

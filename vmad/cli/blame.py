@@ -14,7 +14,6 @@ from vmad.blame.recording import Recording
 from vmad.blame.started import Started
 from vmad.cli.options import add_format_option, positive, seconds, source_of
 from vmad.cli.options import pid as pid_of
-from vmad.cli.target import find_process
 from vmad.cli.terminal import Progress, style_of
 from vmad.errors import UsageError
 from vmad.export.blame_files import FORMATS, format_of, read_recording, write_file
@@ -95,12 +94,12 @@ def _blamed(arguments: argparse.Namespace) -> Blamed:
         limit = source.max_map_count or 0
         with Recorder(boundaries=max(BOUNDARIES, 2 * limit), follow=arguments.follow) as recorder:
             if by_pid:
-                process = find_process(source, _pid(words[0]))
+                process = source.find(_pid(words[0]))
                 recording = Recording(recorder, source, process)
                 lasts = arguments.seconds or DEFAULT_SECONDS
                 return _recorded(recording, process.pid, lasts)
             with Started(words) as started:
-                process = find_process(source, started.pid)
+                process = source.find(started.pid)
                 recording = Recording(recorder, source, process, started.last_moment)
                 started.go_on()
                 return _recorded(recording, process.pid, arguments.seconds)

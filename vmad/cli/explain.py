@@ -23,7 +23,6 @@ from vmad.cli.options import (
     source_of,
 )
 from vmad.cli.pages import pair_pages, sampled_pages
-from vmad.cli.target import find_process
 from vmad.cli.terminal import Progress, style_of
 from vmad.errors import CannotRead, ProcessGone, UsageError
 from vmad.export.explain_json import explain_json
@@ -36,9 +35,8 @@ from vmad.rules.other_limits import other_bounds
 from vmad.scan.explain import explain
 from vmad.scan.growth import Growth
 from vmad.scan.host_limits import HostLimits
-from vmad.sources.counting import page_shift_of
-from vmad.sources.host_limits import limit_origin_of, vma_cost_of
-from vmad.sources.identity import identities_of
+from vmad.sources.host_limits import limit_origin_of
+from vmad.sources.identity import IdentityReader
 from vmad.sources.names import named_or_not
 from vmad.sources.other_limits import read_other_use
 from vmad.sources.source import Source
@@ -97,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not here and (arguments.pages or arguments.daemon):
         raise UsageError("--daemon and --pages are about processes of this host")
     with source_of(arguments) as source, Progress(f"vmad: reading {arguments.pid}") as progress:
-        process = find_process(source, arguments.pid)
+        process = source.find(arguments.pid)
         growth = _watch(source, process, arguments.watch) if arguments.watch else None
         table = source.table(process)
         if live and not len(table.rows):
@@ -106,19 +104,13 @@ def run(arguments: argparse.Namespace) -> int:
             table = named_or_not(table)
         progress.step(f"vmad: judging {arguments.pid}")
         kernel = judged_as(source, arguments.kernel)
-        explanation = explain(
-            table,
-            source.kernel,
-            source.max_map_count,
-            kernel,
-            page_shift=page_shift_of(source),
-        )
+        explanation = explain(table, source.kernel, source.max_map_count, kernel)
         pages, samples = None, {}
         notes = [fallback_note(arguments, source)]
         progress.step(f"vmad: reading the pages of {arguments.pid}")
         if arguments.pages:
             pages = pair_pages(explanation, None if as_json else arguments.limit)
-        limits = HostLimits(vma_cost_of(source))
+        limits = HostLimits(source.vma_cost)
         if here:
             limits = HostLimits(
                 limits.cost,
@@ -133,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
             except NoDaemon as error:
                 notes.append(f"{error}.")
         if live and not as_json:
-            identity = identities_of(source, with_exe=True).identity(process, table.comm)
+            identity = IdentityReader(source, with_exe=True).identity(process, table.comm)
         if here and not as_json:
             try:
                 samples = sampled_pages(explanation)

@@ -18,7 +18,6 @@ from vmad.cli.probe_options import (
     run_probe,
     stop_text,
 )
-from vmad.cli.target import find_process
 from vmad.cli.terminal import Progress
 from vmad.errors import VmadError
 from vmad.export.printable import printable
@@ -31,7 +30,6 @@ from vmad.rules.rebuild import RebuildRules
 from vmad.rules.rebuild_runs import rebuild_runs
 from vmad.rules.runs import recoverable
 from vmad.rules.stock import StockRules
-from vmad.sources.counting import page_shift_of
 from vmad.sources.source import Source
 
 
@@ -82,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.max_stop = arguments.max_stop or REBUILD_MAX_STOP
             return heal_rebuild.run(arguments, source, progress)
         arguments.max_stop = arguments.max_stop or DEFAULT_MAX_STOP
-        process = find_process(source, arguments.pid)
+        process = source.find(arguments.pid)
         table = source.table(process)
         plan = plan_of(table, source)
         limit = source.max_map_count
@@ -108,7 +106,7 @@ def plan_of(table: VmaTable, source: Source) -> Plan:
     saved = rebuild_runs(table, rebuild).saved if certain and rebuild.possible else 0
     return Plan(
         boundaries,
-        recoverable(table, rules, page_shift_of(source)),
+        recoverable(table, rules),
         table.map_count,
         certain,
         stop,

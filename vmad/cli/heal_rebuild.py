@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
-from vmad.cli.target import find_process
 from vmad.cli.terminal import Progress
 from vmad.errors import EvidenceUnavailable, VmadError
 from vmad.export.printable import printable
@@ -54,7 +53,7 @@ def plan_of(table: VmaTable, source: Source, max_stop: float) -> Plan:
 
 def run(arguments: argparse.Namespace, source: Source, progress: Progress) -> int:
     """Plan, and with --apply do it. Returns 1 when something changed, or when interrupted."""
-    process = find_process(source, arguments.pid)
+    process = source.find(arguments.pid)
     table = source.table(process)
     if table.evidence is not Evidence.KERNEL:
         raise EvidenceUnavailable(

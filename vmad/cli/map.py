@@ -15,7 +15,6 @@ from vmad.cli.options import (
     pid,
     source_of,
 )
-from vmad.cli.target import find_process
 from vmad.cli.terminal import Progress
 from vmad.errors import ProcessGone, UsageError, VmadError
 from vmad.export.explain_text import Context, explain_text
@@ -26,8 +25,7 @@ from vmad.export.quantities import counted
 from vmad.export.style import Style
 from vmad.scan.explain import Explanation, explain
 from vmad.scan.host_limits import HostLimits
-from vmad.sources.counting import page_shift_of
-from vmad.sources.host_limits import limit_origin_of, vma_cost_of
+from vmad.sources.host_limits import limit_origin_of
 from vmad.sources.names import named_or_not
 
 
@@ -55,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read one process and write its picture."""
     form = _form(arguments.output)
     with source_of(arguments) as source, Progress(f"vmad: reading {arguments.pid}") as progress:
-        process = find_process(source, arguments.pid)
+        process = source.find(arguments.pid)
         table = source.table(process)
         if arguments.capture is None and not len(table.rows):
             raise ProcessGone(f"process {arguments.pid} is gone: it has no VMA left")
@@ -68,9 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             source.kernel,
             source.max_map_count,
             judged_as(source, arguments.kernel),
-            page_shift=page_shift_of(source),
         )
-        limits = HostLimits(vma_cost_of(source), limit_origin_of(source) if here else None)
+        limits = HostLimits(source.vma_cost, limit_origin_of(source) if here else None)
         text = _drawn(explanation, limits, form)
     _write(arguments.output, text, arguments.force)
     vmas = counted(len(explanation.table.rows), "VMA")

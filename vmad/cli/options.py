@@ -7,13 +7,14 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vmad.errors import UsageError
 
 if TYPE_CHECKING:
     from vmad.model.kernel import KernelInfo
+    from vmad.sources.guest.source import GuestSource
     from vmad.sources.source import Source
 
 #: seconds that a walk may wait for a process's mmap_lock
@@ -132,7 +133,10 @@ def judged_as(source: Source, named: str | None) -> KernelInfo:
     """The kernel whose rules apply: the one that was read, or an unpatched one of that release."""
     from vmad.model.kernel import KernelInfo  # noqa: PLC0415  see release()
 
-    return source.kernel if named is None else KernelInfo(named, source.kernel.machine)
+    read = source.kernel
+    if named is None:
+        return read
+    return KernelInfo(named, read.machine, page_shift=read.page_shift)
 
 
 def is_here(arguments: Any) -> bool:
@@ -146,25 +150,27 @@ def source_of(arguments: Any) -> Iterator[Source]:
 
     Raises EvidenceUnavailable, CannotRead, BadCapture, TargetUnavailable, UsageError.
     """
-    source = _opened(arguments)
-    try:
-        yield source
-    finally:
-        source.close()
-        _tell_of_guest(source)
-
-
-def _opened(arguments: Any) -> Source:
     # numpy, BPF, QMP: not for --help
     path = getattr(arguments, "target", None)
     if path is not None:
         from vmad.sources.guest.source import GuestSource  # noqa: PLC0415
 
-        return GuestSource(path, types=arguments.types, consistent=arguments.consistent)
+        guest = GuestSource(path, types=arguments.types, consistent=arguments.consistent)
+        try:
+            with closing(guest):
+                yield guest
+        finally:
+            _tell_of_guest(guest)
+        return
+    with closing(_opened(arguments)) as source:
+        yield source
+
+
+def _opened(arguments: Any) -> Source:
     for option in ("types", "consistent"):
         if getattr(arguments, option, None):
             raise UsageError(f"--{option} goes with --target", "give --target qemu:PATH")
-    from vmad.sources.choose import open_source  # noqa: PLC0415
+    from vmad.sources.choose import open_source  # noqa: PLC0415  as above
 
     source = open_source(arguments.evidence, arguments.capture)
     if arguments.capture is not None:
@@ -174,20 +180,19 @@ def _opened(arguments: Any) -> Source:
     return bounded(source, DEADLINE)
 
 
-def _tell_of_guest(source: Source) -> None:
+def _tell_of_guest(guest: GuestSource) -> None:
     """On stderr, that a guest stood still, and how long it did so for us."""
-    status = getattr(source, "status", "running")
+    status = guest.status
     if status != "running":
         print(f"vmad: the guest is {status}: it was read as it stands", file=sys.stderr)
-    stops = getattr(source, "stops", ())
-    if stops:
-        print(
-            f"vmad: the guest was stopped {len(stops):,} times, {max(stops) * 1e3:.1f} ms at "
-            f"most, {sum(stops) * 1e3:.1f} ms in all"
-            if len(stops) > 1
-            else f"vmad: the guest was stopped once, for {stops[0] * 1e3:.1f} ms",
-            file=sys.stderr,
-        )
+    stops = guest.stops
+    if stops is None or not stops.count:
+        return
+    longest, in_all = stops.longest * 1e3, stops.seconds * 1e3
+    times = f"once, for {longest:.1f} ms"
+    if stops.count > 1:
+        times = f"{stops.count:,} times, {longest:.1f} ms at most, {in_all:.1f} ms in all"
+    print(f"vmad: the guest was stopped {times}", file=sys.stderr)
 
 
 def fallback_note(arguments: Any, source: Source) -> str | None:

@@ -17,7 +17,6 @@ from vmad.cli.probe_options import (
     run_probe,
     stop_text,
 )
-from vmad.cli.target import find_process
 from vmad.cli.terminal import Progress
 from vmad.errors import VmadError
 from vmad.export.printable import printable
@@ -65,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask, compare, print. Returns 1 on any disagreement, change or refusal of the one asked."""
     with source_of(arguments) as source:
         with Progress(f"vmad: reading {arguments.pid}"):
-            process = find_process(source, arguments.pid)
+            process = source.find(arguments.pid)
             table = source.table(process)
             rules = StockRules(source.kernel)
             upper = table.rows[table.rows["pair"] == 1]

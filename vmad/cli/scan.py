@@ -32,7 +32,7 @@ from vmad.export.scan_text import scan_text
 from vmad.rules.limit_origin import LimitOrigin
 from vmad.rules.vma_cost import VmaCost
 from vmad.scan.once import HostScan, scan_once
-from vmad.sources.host_limits import limit_origin_of, vma_cost_of
+from vmad.sources.host_limits import limit_origin_of
 
 EXIT_UNREADABLE = 3
 DEFAULT_TOP = 15
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.pids or None,
             lambda done, total: progress.step(f"vmad: reading {done} of {total} processes"),
         )
-        origin, cost = limit_origin_of(source), vma_cost_of(source)
+        origin, cost = limit_origin_of(source), source.vma_cost
         notes = [fallback_note(arguments, source)]
     failures, bursts = None, None
     if is_here(arguments):

@@ -142,15 +142,13 @@ class DaemonContent:
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process, walked now, in pieces; schema vmad.explain/1."""
-        from vmad.cli.target import find_process  # noqa: PLC0415
         from vmad.export.explain_json import explain_json  # noqa: PLC0415
         from vmad.scan.explain import explain  # noqa: PLC0415
         from vmad.scan.host_limits import HostLimits  # noqa: PLC0415
-        from vmad.sources.counting import page_shift_of  # noqa: PLC0415
-        from vmad.sources.host_limits import limit_origin_of, vma_cost_of  # noqa: PLC0415
+        from vmad.sources.host_limits import limit_origin_of  # noqa: PLC0415
 
         source = self._source()
-        process = find_process(source, pid, self._proc)
+        process = source.find(pid)
         if pairs:
             self._check(viewer, pid)
         table = source.table(process)
@@ -158,12 +156,10 @@ class DaemonContent:
             raise ProcessGone(f"process {pid} is gone")
         if pairs:  # it may have executed a setuid program in between
             self._check(viewer, pid)
-        explanation = explain(
-            table, source.kernel, source.max_map_count, page_shift=page_shift_of(source)
-        )
+        explanation = explain(table, source.kernel, source.max_map_count)
         return explain_json(
             explanation,
-            limits=HostLimits(vma_cost_of(source), limit_origin_of(source)),
+            limits=HostLimits(source.vma_cost, limit_origin_of(source)),
             pairs=pairs,
         )
 

@@ -42,7 +42,7 @@ def open_evidence(config: Config, proc: str = "/proc") -> Opened:
         else:
             problems |= {"kernel": None, "procfs": None}
             # later, the right to load is given up
-            getattr(source, "load_all", lambda: None)()
+            source.load_all()
             return Opened(bounded(source, scan.deadline), problems)
     source = procfs_source(config, proc)
     problems["procfs"] = None

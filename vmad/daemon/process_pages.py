@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vmad.cli.target import find_process
 from vmad.errors import ProcessGone
 from vmad.export.picture.picture import picture_of
 from vmad.rules.other_limits import other_bounds
@@ -17,8 +16,7 @@ from vmad.scan.explain import Explanation, explain
 from vmad.scan.growth import Watched
 from vmad.scan.host_limits import HostLimits
 from vmad.scan.snapshot import HostSnapshot, SelfStats
-from vmad.sources.counting import page_shift_of
-from vmad.sources.host_limits import limit_origin_of, vma_cost_of
+from vmad.sources.host_limits import limit_origin_of
 from vmad.sources.names import named_or_not
 from vmad.sources.other_limits import read_other_use
 from vmad.sources.source import Source
@@ -84,17 +82,17 @@ class ProcessPages:
 
     def _explained(self, pid: int) -> Explanation:
         source = self._source()
-        table = source.table(find_process(source, pid, self._proc))
+        table = source.table(source.find(pid))
         if not len(table.rows):
             raise ProcessGone(f"process {pid} is gone")
         if self._name is None and not table.paths:
             table = named_or_not(table, self._proc)
-        return explain(table, source.kernel, source.max_map_count, page_shift=page_shift_of(source))
+        return explain(table, source.kernel, source.max_map_count)
 
     def _view(self, explanation: Explanation, addresses: bool) -> ProcessView:
         source, process = self._source(), explanation.table.id
         snapshot, stats = self._known()
-        limits = HostLimits(vma_cost_of(source), limit_origin_of(source))
+        limits = HostLimits(source.vma_cost, limit_origin_of(source))
         if self._name is None:
             tally = stats.limit_failures
             failures = () if tally is None else tally.last

@@ -107,6 +107,4 @@ def _try_without(source: Source, kept: Iterable[str], also: Callable[[], None]) 
     process = ProcessId(int(who["pid"]), int(who["start_time"]))
     list(source.summarise([process]))
     source.table(process)
-    load_all = getattr(source, "load_all", None)
-    if load_all is not None:
-        load_all(process)
+    source.load_all(process)

@@ -91,7 +91,6 @@ class Service:
             self._opened.source,
             self._config,
             socket.gethostname(),
-            proc=proc,
             inherited=self._state.read() if self._state is not None else None,
             marks=self._marks.read() if self._marks is not None else None,
             merge_attempts=merge_attempts_counter(self._config, self._opened.source.kernel),

@@ -6,11 +6,11 @@ from __future__ import annotations
 import errno
 import os
 
-from vmad.doctor.findings import Cost, Finding
 from vmad.doctor.measure import best_of, many_vmas, ns_per_call, ns_per_vma
 from vmad.doctor.rights import bpf_remedy, file_remedy, loads_other_programs
 from vmad.errors import EvidenceUnavailable
 from vmad.export.quantities import counted
+from vmad.model.findings import Cost, Finding
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Unreadable
 from vmad.sources.bounded import BoundedReads, Stuck
@@ -18,7 +18,6 @@ from vmad.sources.choose import kernel_source
 from vmad.sources.events import event_source_problem
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.procfs.source import ProcfsSource
-from vmad.sources.source import missed_by
 
 #: name -> (what it gives, documented cost in ns per VMA)
 WALKS = {
@@ -54,7 +53,7 @@ def walk_finding(name: str, proc: str = "/proc") -> tuple[Finding, tuple[Unreada
         if stuck.working:
             detail = f"loads, but worked for {DEADLINE * PATIENCE:g} s without an end"
         return Finding(title, gives, None, detail, "try again"), ()
-    number, hidden = len(source.census()), missed_by(source)
+    number, hidden = len(source.census()), source.unreadable
     source.close()
     cost = Cost("ns per VMA", here, elsewhere)
     return Finding(title, gives, True, "works", None, number, number, cost), hidden

@@ -17,9 +17,9 @@ from vmad.doctor.evidence import (
     merge_attempts_finding,
     walk_finding,
 )
-from vmad.doctor.findings import Finding, Report, conclude
 from vmad.doctor.surroundings import surroundings
 from vmad.export.printable import printable
+from vmad.model.findings import Finding, Report, conclude
 from vmad.model.kernel import running_kernel
 from vmad.model.process import Unreadable
 

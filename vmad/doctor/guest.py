@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from vmad.doctor.findings import Conclusion, Cost, Finding, Report, Setting
 from vmad.errors import TargetUnavailable
 from vmad.export.quantities import counted
+from vmad.model.findings import Conclusion, Cost, Finding, Report, Setting
 from vmad.model.process import ProcessId, Unreadable
 from vmad.sources.guest.source import GuestSource
 

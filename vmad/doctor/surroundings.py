@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from vmad import __version__
-from vmad.doctor.findings import Setting
 from vmad.doctor.rights import hidepid, in_initial_user_namespace, lockdown
+from vmad.model.findings import Setting
 from vmad.model.kernel import KernelInfo
 from vmad.rules.eras import era_of
 from vmad.rules.limit_origin import limit_origin

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from vmad.doctor.findings import Cost, Finding, Report
 from vmad.export.style import Style
 from vmad.export.text_table import aligned
+from vmad.model.findings import Cost, Finding, Report
 
 SCHEMA = "vmad.doctor/1"
 

@@ -14,13 +14,12 @@ from vmad.model.failures import FailureTally
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_NAMES, Kind
 from vmad.model.process import Evidence, Unreadable
-from vmad.model.verdict import PairKey, Verdict
+from vmad.model.verdict import MERGE_RULES, PairKey, Verdict
 from vmad.rules.limit_origin import LimitOrigin
 from vmad.rules.vma_cost import VmaCost
 from vmad.scan.snapshot import GroupStats, JudgedProcess
 
 SCHEMA = "vmad.scan/1"
-RULES = ("stock", "relaxed")
 #: processes per piece of text that is handed on
 CHUNK = 100
 
@@ -61,7 +60,7 @@ def origin_object(origin: LimitOrigin) -> dict[str, Any]:
 def pairs_object(pairs: Mapping[PairKey, int]) -> dict[str, dict[str, dict[str, int]]]:
     """Pairs by rules, verdict and decisive reason; every verdict is there."""
     thing: dict[str, dict[str, dict[str, int]]] = {
-        rules: {verdict.value: {} for verdict in Verdict} for rules in RULES
+        rules: {verdict.value: {} for verdict in Verdict} for rules in MERGE_RULES
     }
     for (rules, verdict, reason), number in sorted(pairs.items()):
         thing[rules][verdict][reason] = number

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 from dataclasses import dataclass
@@ -25,13 +26,20 @@ class KernelInfo:
 
     ``patched`` is True when the kernel carries the anon_vma series (it has the sysctl
     vm.anon_vma_merge); ``merge_switch`` is that sysctl's bitmask (1 mremap offset, 2 different
-    anon_vma, 4 heal at merge, 8 only count), None on a stock kernel.
+    anon_vma, 4 heal at merge, 8 only count), None on a stock kernel. ``page_shift`` is log2 of its
+    page size in bytes.
     """
 
     release: str
     machine: str = "x86_64"
     patched: bool = False
     merge_switch: int | None = None
+    page_shift: int = 12
+
+    @property
+    def page_size(self) -> int:
+        """Bytes of a page."""
+        return 1 << self.page_shift
 
     @property
     def version(self) -> tuple[int, int, int]:
@@ -47,4 +55,5 @@ def running_kernel(proc: str = "/proc") -> KernelInfo:
             switch: int | None = int(file.read())
     except FileNotFoundError:
         switch = None
-    return KernelInfo(uname.release, uname.machine, switch is not None, switch)
+    shift = mmap.PAGESIZE.bit_length() - 1
+    return KernelInfo(uname.release, uname.machine, switch is not None, switch, shift)

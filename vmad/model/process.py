@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from vmad.model.kinds import Kind
+from vmad.model.verdict import Recoverable
 
 
 class ProcessId(NamedTuple):
@@ -38,7 +39,7 @@ class ProcessSummary:
 
     ``facts`` is the histogram of the pairs: (facts value, number of pairs), ascending by value;
     its counts add up to the number of pairs. ``kinds[k]`` is the number of VMAs of kind ``k``.
-    ``recoverable_*`` is None when the evidence leaves pairs undecided.
+    ``recoverable`` are the VMAs that would vanish by the rules that merge (MERGE_RULES).
     ``map_count`` is the kernel's count; None when only a walk could tell and it did not end.
     ``mm`` identifies the address space (0 unknown): processes made by CLONE_VM without
     CLONE_THREAD show the same one and are counted once.
@@ -49,8 +50,7 @@ class ProcessSummary:
     map_count: int | None
     kinds: tuple[int, ...]
     facts: tuple[tuple[int, int], ...]
-    recoverable_stock: int | None
-    recoverable_relaxed: int | None
+    recoverable: Recoverable
     mm: int = 0
 
     @property

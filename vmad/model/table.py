@@ -62,6 +62,12 @@ class VmaTable:
     mm: int = 0
 
 
+def histogram_of(rows: Rows) -> tuple[tuple[int, int], ...]:
+    """Pairs counted by facts: (facts value, number of pairs), ascending by value."""
+    values, counts = np.unique(rows["facts"][rows["pair"] != 0], return_counts=True)
+    return tuple(zip(values.tolist(), counts.tolist(), strict=True))
+
+
 def perms_text(perms: int) -> str:
     """(0b0011) -> "rw-p", as maps prints it."""
     return (

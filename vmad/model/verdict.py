@@ -3,9 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+#: rules that say what a kernel merges; every pair is counted under each
+MERGE_RULES = ("stock", "relaxed")
+RULES = (*MERGE_RULES, "rebuild")
+
+#: VMAs that would vanish, by rules; None where the evidence leaves pairs undecided
+Recoverable = Mapping[str, int | None]
 
 
 class Verdict(StrEnum):
@@ -47,6 +55,6 @@ class Judgement:
 class PairKey(NamedTuple):
     """What pairs are counted under. The sum over one ``rules`` is the number of pairs."""
 
-    rules: str  #: "stock" or "relaxed"
+    rules: str  #: of MERGE_RULES
     verdict: str
     reason: str  #: the decisive one; "latent" or "latent_one_sided" when mergeable

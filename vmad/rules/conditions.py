@@ -5,39 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from vmad.model import facts as f
 from vmad.model.facts import AnonVma
 from vmad.model.flags import ACCESS, ACCOUNT
-from vmad.model.kernel import KernelInfo
-from vmad.model.verdict import Judgement
 from vmad.rules.eras import Era
-
-#: distinct facts values remembered per rules; a hostile process can make more, so it is bounded
-JUDGEMENTS_REMEMBERED = 16_384
-
-
-class Rules(Protocol):
-    """A function facts → judgement, for one kernel; the same object always the same one."""
-
-    def __hash__(self) -> int:
-        """By identity: what follows from rules alone is remembered."""
-
-    @property
-    def name(self) -> str:
-        """ "stock" or "relaxed"."""
-
-    @property
-    def kernel(self) -> KernelInfo:
-        """The kernel whose rules these are."""
-
-    @property
-    def era(self) -> Era:
-        """What of the rules depends on its release."""
-
-    def judge(self, facts: int) -> Judgement:
-        """The verdict of one pair; total over all 64-bit values."""
 
 
 @dataclass(frozen=True, slots=True)

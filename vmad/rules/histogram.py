@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from vmad.model.verdict import PairKey
-from vmad.rules.conditions import Rules
+from vmad.rules.base import Rules
 
 #: (facts value, number of pairs), as in ``ProcessSummary.facts``
 FactsHistogram = Iterable[tuple[int, int]]

@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
-from vmad.model.flags import canonical_codes
-from vmad.model.kernel import KernelInfo
 from vmad.model.verdict import Direction, Judgement, Verdict
-from vmad.rules.conditions import JUDGEMENTS_REMEMBERED, blockers, open_questions
-from vmad.rules.eras import Era, era_of
+from vmad.rules.base import Rules
+from vmad.rules.conditions import blockers, open_questions
 
 #: UFFDIO_MOVE (adef440691ba)
 SINCE = (6, 8)
 
 
-class RebuildRules:
+class RebuildRules(Rules):
     """Stock rules of a release, without the conditions on anon_vma and page offset.
 
     A rebuild (examples/rebuild) gives every page of a run the same new anon_vma and the index of
@@ -27,20 +24,10 @@ class RebuildRules:
 
     name = "rebuild"
 
-    def __init__(self, kernel: KernelInfo) -> None:
-        self.kernel = kernel
-        self.era: Era = era_of(kernel.version)
-        self._codes = canonical_codes(kernel.machine)
-        self._remembered = lru_cache(maxsize=JUDGEMENTS_REMEMBERED)(self._decide)
-
     @property
     def possible(self) -> bool:
         """Whether this kernel can move pages at all."""
         return self.kernel.version[:2] >= SINCE
-
-    def judge(self, facts: int) -> Judgement:
-        """The verdict of one pair (``facts``: see :mod:`vmad.model.facts`); total, remembered."""
-        return self._remembered(facts)
 
     def _decide(self, facts: int) -> Judgement:
         reasons = blockers(facts, self.era, self._codes)

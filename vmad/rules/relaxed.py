@@ -3,24 +3,19 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from vmad.model import facts as f
-from vmad.model.flags import canonical_codes
-from vmad.model.kernel import KernelInfo
 from vmad.model.verdict import Direction, Judgement, Verdict
+from vmad.rules.base import Rules
 from vmad.rules.conditions import (
-    JUDGEMENTS_REMEMBERED,
     AnonVmas,
     anon_vmas,
     blockers,
     open_questions,
 )
-from vmad.rules.eras import Era, era_of
 from vmad.rules.stock import anon_vma_reasons, direction, pgoff_reasons
 
 
-class RelaxedRules:
+class RelaxedRules(Rules):
     """Stock rules of a release, with two conditions lifted.
 
     Different anon_vmas and a page offset that does not continue no longer block when at least
@@ -29,16 +24,6 @@ class RelaxedRules:
     """
 
     name = "relaxed"
-
-    def __init__(self, kernel: KernelInfo) -> None:
-        self.kernel = kernel
-        self.era: Era = era_of(kernel.version)
-        self._codes = canonical_codes(kernel.machine)
-        self._remembered = lru_cache(maxsize=JUDGEMENTS_REMEMBERED)(self._decide)
-
-    def judge(self, facts: int) -> Judgement:
-        """The verdict of one pair (``facts``: see :mod:`vmad.model.facts`); total, remembered."""
-        return self._remembered(facts)
 
     def _decide(self, facts: int) -> Judgement:
         avs = anon_vmas(facts)

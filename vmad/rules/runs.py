@@ -19,7 +19,8 @@ from vmad.model import facts as f
 from vmad.model.facts import AnonVma
 from vmad.model.table import Rows, VmaTable
 from vmad.model.verdict import Verdict
-from vmad.rules.conditions import Rules, anon_vmas
+from vmad.rules.base import Rules
+from vmad.rules.conditions import anon_vmas
 
 #: facts that end a run whatever the anon_vmas are. UNKNOWN_EXCLUSIVE is not among them: an
 #: exclusivity that was not seen is no exclusivity to the table, and stock never asks for it.
@@ -80,11 +81,10 @@ def hard_differences(facts: npt.NDArray[np.uint64], ignored_flags: int) -> npt.N
     return differing
 
 
-def recoverable(table: VmaTable, rules: Rules, page_shift: int) -> int | None:
+def recoverable(table: VmaTable, rules: Rules) -> int | None:
     """VMAs that would vanish if every run merged as far as ``rules`` let it.
 
     None when the evidence leaves any pair of the table undecided under these rules.
-    ``page_shift`` is that of the kernel the table comes from (12: 4 KiB pages).
     """
     rows = table.rows
     facts = rows["facts"]
@@ -95,7 +95,7 @@ def recoverable(table: VmaTable, rules: Rules, page_shift: int) -> int | None:
     if any(rules.judge(value).verdict is Verdict.UNKNOWN for value in distinct):
         return None
     joined = pairs & ~hard_differences(facts, rules.era.ignored_flags)
-    return _merges(rows, joined, merge_table(rules), page_shift)
+    return _merges(rows, joined, merge_table(rules), rules.kernel.page_shift)
 
 
 def _merges(rows: Rows, joined: npt.NDArray[np.bool_], table: bytes, page_shift: int) -> int:

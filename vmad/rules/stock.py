@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from vmad.model import facts as f
 from vmad.model.facts import AnonVma
-from vmad.model.flags import canonical_codes
-from vmad.model.kernel import KernelInfo
 from vmad.model.verdict import Direction, Judgement, Verdict
+from vmad.rules.base import Rules
 from vmad.rules.conditions import (
-    JUDGEMENTS_REMEMBERED,
     AnonVmas,
     anon_vmas,
     blockers,
     open_questions,
 )
-from vmad.rules.eras import Era, era_of
+from vmad.rules.eras import Era
 
 
-class StockRules:
+class StockRules(Rules):
     """is_mergeable_vma, is_mergeable_anon_vma and the page offset test of a kernel release.
 
     Where it was not seen whether a side is exclusive, the names without "_shared" are given:
@@ -28,16 +24,6 @@ class StockRules:
     """
 
     name = "stock"
-
-    def __init__(self, kernel: KernelInfo) -> None:
-        self.kernel = kernel
-        self.era: Era = era_of(kernel.version)
-        self._codes = canonical_codes(kernel.machine)
-        self._remembered = lru_cache(maxsize=JUDGEMENTS_REMEMBERED)(self._decide)
-
-    def judge(self, facts: int) -> Judgement:
-        """The verdict of one pair (``facts``: see :mod:`vmad.model.facts`); total, remembered."""
-        return self._remembered(facts)
 
     def _decide(self, facts: int) -> Judgement:
         avs = anon_vmas(facts)

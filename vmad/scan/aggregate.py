@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from vmad.model.kinds import KIND_COUNT
-from vmad.model.verdict import PairKey
-from vmad.scan.snapshot import GroupStats, JudgedProcess, Recoverable
-
-RULES = ("stock", "relaxed", "rebuild")
+from vmad.model.verdict import RULES, PairKey, Recoverable
+from vmad.scan.snapshot import GroupStats, JudgedProcess
 
 Number = TypeVar("Number", int, float)
 
@@ -82,12 +80,17 @@ def _sum_of_pairs(several: list[Mapping[PairKey, int]]) -> dict[PairKey, int]:
 
 
 def _sum_of_recoverable(several: list[Recoverable]) -> Recoverable:
-    total: dict[str, int | None] = {}
-    for rules in RULES:
-        values = [recoverable[rules] for recoverable in several]
-        known = _known(values)
-        total[rules] = sum(known) if len(known) == len(values) else None
-    return total
+    total, undecided = known_recoverable(several)
+    return {rules: None if undecided[rules] else total[rules] for rules in RULES}
+
+
+def known_recoverable(several: Sequence[Recoverable]) -> tuple[dict[str, int], dict[str, int]]:
+    """By rules: the sum of what is known, and of how many it is not."""
+    known = {rules: _known([one[rules] for one in several]) for rules in RULES}
+    return (
+        {rules: sum(values) for rules, values in known.items()},
+        {rules: len(several) - len(values) for rules, values in known.items()},
+    )
 
 
 def once(members: Sequence[Member]) -> list[JudgedProcess]:

@@ -12,15 +12,11 @@ import numpy as np
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VmaTable
-from vmad.model.verdict import Verdict
+from vmad.model.verdict import Recoverable, Verdict
 from vmad.rules.advice import Advice, Runtime, runtime_of
-from vmad.rules.rebuild import RebuildRules, saved_by_rebuild
-from vmad.rules.relaxed import RelaxedRules
-from vmad.rules.runs import recoverable
-from vmad.rules.stock import StockRules
+from vmad.rules.kernel_rules import KernelRules
 from vmad.scan.judged_pairs import JudgedPairs, judge_pairs
 from vmad.scan.repeats import Indices, Repeat, find_repeats
-from vmad.scan.snapshot import Recoverable
 
 #: VMAs that no pair accounts for are counted under their kind; these have a name in maps
 NAMED_KINDS = (Kind.FILE, Kind.FILE_DELETED, Kind.SHARED_MEMORY)
@@ -92,16 +88,12 @@ def explain(
     kernel: KernelInfo,
     max_map_count: int | None,
     judged_as: KernelInfo | None = None,
-    *,
-    page_shift: int,
+    page_shift: int | None = None,
 ) -> Explanation:
-    """Analyse one address space by the rules of ``judged_as`` (the kernel's own by default).
-
-    ``page_shift`` is log2 of the page size of the machine that the table comes from.
-    """
+    """Analyse one address space by the rules of ``judged_as`` (the kernel's own by default)."""
     rules = judged_as or kernel
-    stock, relaxed = StockRules(rules), RelaxedRules(rules)
-    pairs = judge_pairs(table, stock, relaxed)
+    by = KernelRules.of(rules)
+    pairs = judge_pairs(table, by.stock, by.relaxed)
     return Explanation(
         table,
         kernel,
@@ -112,18 +104,9 @@ def explain(
         find_causes(table, pairs),
         count_names(table),
         find_repeats(table, pairs),
-        {
-            "stock": recoverable(table, stock, page_shift),
-            "relaxed": recoverable(table, relaxed, page_shift),
-            "rebuild": _saved_by_rebuild(table, RebuildRules(rules)),
-        },
+        by.recoverable_of(table),
         find_runtimes(table),
     )
-
-
-def _saved_by_rebuild(table: VmaTable, rules: RebuildRules) -> int | None:
-    values, counts = np.unique(table.rows["facts"][table.rows["pair"] != 0], return_counts=True)
-    return saved_by_rebuild(zip(values.tolist(), counts.tolist(), strict=True), rules)
 
 
 def find_causes(table: VmaTable, pairs: JudgedPairs) -> tuple[Cause, ...]:

@@ -20,6 +20,7 @@ from vmad.sources.cgroup import parse_cgroup
 from vmad.sources.identity import IdentityReader
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.procfs.stat import read_stat
+from vmad.sources.this_machine import ThisMachine
 
 #: processes, calls and errors that are remembered one by one
 REMEMBERED = 50
@@ -76,7 +77,7 @@ class LimitFailures:
         with self._lock:
             self._rules = GroupRules(config.groups, config.default_groups)
             self._identities = IdentityReader(
-                self._proc, with_exe=self._rules.needs_exe, limit=REMEMBERED
+                ThisMachine(self._proc), with_exe=self._rules.needs_exe, limit=REMEMBERED
             )
             self._most = config.export.max_groups
 

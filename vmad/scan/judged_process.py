@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import ProcessId, ProcessSummary
-from vmad.model.verdict import PairKey
-from vmad.scan.snapshot import JudgedProcess, Recoverable
+from vmad.model.verdict import RULES, Recoverable
+from vmad.rules.kernel_rules import Judged
+from vmad.scan.snapshot import JudgedProcess
 
-UNDECIDED: Recoverable = {"stock": None, "relaxed": None, "rebuild": None}
+UNDECIDED: Recoverable = dict.fromkeys(RULES)
 
 
 class Counted(NamedTuple):
@@ -26,15 +26,6 @@ class Counted(NamedTuple):
     seconds_to_limit: float
     limit: int | None
     size: int = -1
-
-
-class Judged(NamedTuple):
-    """What the rules make of a histogram of facts: pairs by verdict and reason, and the VMAs that
-    rebuilds would save.
-    """
-
-    pairs: Mapping[PairKey, int]
-    rebuild: int | None
 
 
 def counted_process(process: ProcessId, comm: str, group: str, counted: Counted) -> JudgedProcess:
@@ -68,11 +59,7 @@ def walked_process(
         *_shown(counted),
         summary.kinds,
         judged.pairs,
-        {
-            "stock": summary.recoverable_stock,
-            "relaxed": summary.recoverable_relaxed,
-            "rebuild": judged.rebuild,
-        },
+        {**summary.recoverable, "rebuild": judged.rebuild},
         walked_at,
         counted.size if counted.size >= 0 else None,
     )

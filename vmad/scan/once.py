@@ -3,26 +3,22 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from vmad.errors import CannotRead, ProcessGone
 from vmad.model.kernel import KernelInfo
-from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.model.verdict import PairKey
-from vmad.rules.histogram import count_verdicts_by
-from vmad.rules.rebuild import RebuildRules, saved_by_rebuild
-from vmad.rules.relaxed import RelaxedRules
-from vmad.rules.stock import StockRules
-from vmad.scan.aggregate import RULES
-from vmad.scan.snapshot import JudgedProcess, Recoverable
-from vmad.sources.counting import Counting, page_shift_of
+from vmad.model.verdict import PairKey, Recoverable
+from vmad.rules.counting import Counting
+from vmad.rules.kernel_rules import KernelRules
+from vmad.scan.aggregate import Member, add_up, known_recoverable, once
+from vmad.scan.judged_process import Counted, walked_process
+from vmad.scan.snapshot import JudgedProcess
 from vmad.sources.source import Source, why_unread
 
 #: told after each process: (processes done, processes in all)
@@ -64,45 +60,56 @@ def scan_once(
     ``judged_as`` is the kernel whose rules apply; by default the one that was read.
     """
     kernel = judged_as or source.kernel
-    rules = (StockRules(kernel), RelaxedRules(kernel))
-    rebuild = RebuildRules(kernel)
+    rules, limit = KernelRules.of(kernel), source.max_map_count
     began = time.monotonic()
     census = source.census()
     if pids is not None:
         census = census[np.isin(census["pid"], list(pids))]
-    there = [ProcessId(*row) for row in census[["pid", "start_time"]].tolist()]
-    counts = dict(zip(there, census["map_count"].tolist(), strict=True))
-    summaries: list[ProcessSummary] = []
+    counts = {
+        ProcessId(pid, start): count
+        for pid, start, count in census[["pid", "start_time", "map_count"]].tolist()
+    }
+    members: list[Member] = []
     unreadable: list[Unreadable] = []
-    for done, found in enumerate(_walked(source, kernel, there), 1):
-        if isinstance(found, Unreadable):
-            unreadable.append(found)
+    for done, result in enumerate(_walked(source, kernel, list(counts)), 1):
+        if isinstance(result, Unreadable):
+            unreadable.append(result)
         else:
-            summaries.append(found)
-        step(done, len(there))
-    judged = [_judged(found, counts, rules, rebuild, source.max_map_count) for found in summaries]
+            members.append(_member(result, counts.get(result.id, -1), rules, limit))
+        step(done, len(counts))
     if pids is not None:
-        missing = sorted(set(pids) - {process.pid for process in there})
+        missing = sorted(set(pids) - {process.pid for process in counts})
         unreadable += [_not_there(pid) for pid in missing]
     else:
         # a capture remembers whom it could not see
-        unreadable += getattr(source, "unreadable", ())
-    sums = _added_up(zip(summaries, judged, strict=True))
+        unreadable += source.unreadable
+    sums = add_up(members)
+    recoverable, undecided = known_recoverable([process.recoverable for process in once(members)])
+    processes = [member.process for member in members]
     return HostScan(
         source.evidence,
         source.kernel,
         kernel,
         source.health().walk,
-        source.max_map_count,
+        limit,
         time.monotonic() - began,
-        tuple(sorted(judged, key=lambda process: (-(process.map_count or 0), process.id))),
+        tuple(sorted(processes, key=lambda process: (-(process.map_count or 0), process.id))),
         tuple(sorted(unreadable, key=lambda process: process.id)),
-        int(sums.kinds.sum()),
-        tuple(sums.kinds.tolist()),
+        sum(sums.kinds),
+        sums.kinds,
         sums.pairs,
-        sums.recoverable,
-        sums.undecided,
+        recoverable,
+        undecided,
     )
+
+
+def _member(summary: ProcessSummary, count: int, rules: KernelRules, limit: int | None) -> Member:
+    """One that was walked; ``count`` by the census is for one whose walk cannot count."""
+    if summary.map_count is not None:
+        count = summary.map_count
+    now = Counted(count, -1, math.nan, math.nan, limit)
+    judged = walked_process(summary, "", now, rules.judged(summary.facts), time.time())
+    return Member(judged, summary.mm)
 
 
 def _walked(
@@ -116,7 +123,7 @@ def _walked(
     if kernel == source.kernel:
         yield from source.summarise(processes)
         return
-    counting = Counting(kernel, page_shift_of(source))
+    counting = Counting(kernel)
     for process in processes:
         try:
             yield counting.summary(source.table(process))
@@ -126,65 +133,6 @@ def _walked(
             yield Unreadable(process, "", why_unread(error), str(error))
 
 
-def _judged(
-    summary: ProcessSummary,
-    census: Mapping[ProcessId, int],
-    rules: tuple[StockRules, RelaxedRules],
-    rebuild: RebuildRules,
-    limit: int | None,
-) -> JudgedProcess:
-    map_count = summary.map_count
-    if map_count is None and census.get(summary.id, -1) >= 0:
-        map_count = census[summary.id]
-    return JudgedProcess(
-        id=summary.id,
-        comm=summary.comm,
-        group="",
-        map_count=map_count,
-        ratio=map_count / limit if map_count is not None and limit else None,
-        high_water=None,
-        rate=None,
-        seconds_to_limit=None,
-        kinds=summary.kinds,
-        pairs=count_verdicts_by(summary.facts, rules),
-        recoverable={
-            "stock": summary.recoverable_stock,
-            "relaxed": summary.recoverable_relaxed,
-            "rebuild": saved_by_rebuild(summary.facts, rebuild),
-        },
-    )
-
-
 def _not_there(pid: int) -> Unreadable:
     detail = "no such process, or one without an address space (a kernel thread, a zombie)"
     return Unreadable(ProcessId(pid, 0), "", Unread.GONE, detail)
-
-
-@dataclass(slots=True)
-class _Sums:
-    """Sums over address spaces; one that several processes share (``mm``) is counted once."""
-
-    kinds: npt.NDArray[np.int64]
-    pairs: Counter[PairKey]
-    recoverable: dict[str, int | None]
-    undecided: dict[str, int]
-
-
-def _added_up(found: Iterable[tuple[ProcessSummary, JudgedProcess]]) -> _Sums:
-    kinds = np.zeros(KIND_COUNT, np.int64)
-    pairs: Counter[PairKey] = Counter()
-    recoverable = dict.fromkeys(RULES, 0)
-    undecided = dict.fromkeys(RULES, 0)
-    seen: set[int] = set()
-    for summary, process in found:
-        if summary.mm and summary.mm in seen:
-            continue
-        seen.add(summary.mm)
-        kinds += np.array(process.kinds)
-        pairs.update(process.pairs)
-        for name, number in process.recoverable.items():
-            if number is None:
-                undecided[name] += 1
-            else:
-                recoverable[name] += number
-    return _Sums(kinds, pairs, dict(recoverable), undecided)

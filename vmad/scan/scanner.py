@@ -18,26 +18,21 @@ import numpy as np
 
 from vmad.config.schema import Config
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.rules.histogram import count_verdicts_by
+from vmad.rules.kernel_rules import Judged, KernelRules
 from vmad.rules.marked import marked_from
-from vmad.rules.rebuild import RebuildRules, saved_by_rebuild
-from vmad.rules.relaxed import RelaxedRules
-from vmad.rules.stock import StockRules
 from vmad.scan.aggregate import Member, same_objects
 from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
 from vmad.scan.history import History, seconds_to
 from vmad.scan.inheritance import Inherited
-from vmad.scan.judged_process import Counted, Judged, counted_process, walked_process
+from vmad.scan.judged_process import Counted, counted_process, walked_process
 from vmad.scan.marked_groups import RECENT, weights, with_marks
 from vmad.scan.marks import Mark, Marks
 from vmad.scan.snapshot import HostSnapshot, SelfStats
 from vmad.sources.cgroup import parse_cgroup
-from vmad.sources.counting import page_shift_of
-from vmad.sources.host_limits import vma_cost_of
-from vmad.sources.identity import identities_of
-from vmad.sources.procfs.merge_counters import MergeAttempts, read_merge_attempts
-from vmad.sources.source import Census, Source, is_here, last_cgroup, missed_by, sample_of
+from vmad.sources.identity import IdentityReader
+from vmad.sources.procfs.merge_counters import MergeAttempts
+from vmad.sources.source import Census, Source
 
 #: a service manager may move a process to its cgroup after the exec: so its identity is looked
 #: up at its first walks, and in every so many full scans again
@@ -118,7 +113,6 @@ class Scanner:
         config: Config,
         hostname: str,
         *,
-        proc: str = "/proc",
         clock: Callable[[], float] = time.time,
         inherited: Inherited | None = None,
         marks: Mapping[str, Sequence[Mark]] | None = None,
@@ -127,7 +121,6 @@ class Scanner:
         self.source = source
         self.counts = ScanCounts()
         self._hostname = hostname
-        self._proc = proc
         self._clock = clock
         self._count_merges = merge_attempts
         self._lock = threading.Lock()
@@ -144,11 +137,9 @@ class Scanner:
         self._limit: int | None = None
         self._most: tuple[Census | None, int | None] = None, None
         self._whole: Whole | None = None
-        self._rules = (StockRules(source.kernel), RelaxedRules(source.kernel))
-        self._rebuild = RebuildRules(source.kernel)
         # processes that look alike, such as workers of one program, share one mapping
-        self._judged = lru_cache(maxsize=JUDGED_REMEMBERED)(self._judge)
-        cost = vma_cost_of(source)
+        self._judged = lru_cache(maxsize=JUDGED_REMEMBERED)(KernelRules.of(source.kernel).judged)
+        cost = source.vma_cost
         self._vma_bytes = None if cost is None else cost.each
         self._wanted_config: Config | None = None
         self._take_over(config)
@@ -162,12 +153,10 @@ class Scanner:
         self._grouping = Grouping(config.export.max_groups, self._vma_bytes)
         self._group_rules = GroupRules(config.groups, config.default_groups)
         needs_exe = self._group_rules.needs_exe
-        self._identities = identities_of(self.source, self._proc, with_exe=needs_exe)
+        self._identities = IdentityReader(self.source, with_exe=needs_exe)
         self._marks.keep = config.scan.keep_marks
         with self._naming:
-            self._marked = identities_of(
-                self.source, self._proc, with_exe=needs_exe, limit=MARKED_REMEMBERED
-            )
+            self._marked = IdentityReader(self.source, with_exe=needs_exe, limit=MARKED_REMEMBERED)
         for held in self._held.values():
             held.group = self._name_of(held.summary.id, held.summary.comm)
             held.member = None
@@ -231,7 +220,7 @@ class Scanner:
     def sample(self) -> None:
         """One pass over the map_count of all: high-water marks and growth, no walk."""
         source = self.source
-        census = sample_of(source)
+        census = source.sample()
         with self._lock:
             if source is not self.source:
                 return
@@ -273,7 +262,7 @@ class Scanner:
         with self._naming:
             identity = self._marked.identity(process, comm)
         if identity.cgroup is None:
-            cgroup = cgroup or last_cgroup(self.source, process)
+            cgroup = cgroup or self.source.last_cgroup_of(process)
             if cgroup is not None:
                 identity = replace(identity, cgroup=parse_cgroup(b"0::" + cgroup))
         return self._group_rules.name_of(identity)
@@ -308,7 +297,7 @@ class Scanner:
             if isinstance(found, Unreadable) and found.why is not Unread.PERMISSION:
                 again.append(found.id.pid)
         if full:
-            self._missed = missed_by(source)
+            self._missed = source.unreadable
             for missed in self._missed:
                 self.counts.reads_failed[missed.why] += 1
         counted = census
@@ -356,10 +345,6 @@ class Scanner:
         if before is not None and before.group == group and before.summary == found:
             held.member = before.member  # a walk that found nothing new
         self._renewed.add(found.id)
-
-    def _judge(self, facts: tuple[tuple[int, int], ...]) -> Judged:
-        pairs = count_verdicts_by(facts, self._rules)
-        return Judged(pairs, saved_by_rebuild(facts, self._rebuild))
 
     def _counted(self, census: Census, ids: Sequence[_Key]) -> Census:
         """A census whose source cannot count, with the counts of the newest walks."""
@@ -413,11 +398,9 @@ class Scanner:
         )
 
     def _merge_attempts(self) -> MergeAttempts | None:
-        """This machine's: the patched kernel's counters, which its /proc shows, else BPF's."""
-        if not is_here(self.source):
-            return None
+        """The patched kernel's counters, else what BPF counts on this machine."""
         if self.source.kernel.patched:
-            return read_merge_attempts(self._proc)
+            return self.source.merge_attempts()
         return self._count_merges() if self._count_merges is not None else None
 
     def _members(self, census: Census, ids: list[_Key], limit: int | None) -> tuple[Member, ...]:
@@ -448,7 +431,7 @@ class Scanner:
             census["map_count"],
             self._history.high_water,
             self._history.rate,
-            census["total_vm"] << page_shift_of(self.source),
+            census["total_vm"] << self.source.kernel.page_shift,
             census["mm"],
         )
         return _Columns(*([one.tolist() for one in arrays] if as_lists else cast("Any", arrays)))

@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 from vmad.model.failures import FailureTally
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
-from vmad.model.verdict import PairKey as PairKey  # noqa: PLC0414  re-exported
+from vmad.model.verdict import PairKey, Recoverable
 
 if TYPE_CHECKING:
     from vmad.config.schema import ThresholdsConfig
-
-#: VMAs that would vanish, by rules; None where the evidence leaves pairs undecided
-Recoverable = Mapping[str, int | None]
 
 
 @dataclass(frozen=True, slots=True)

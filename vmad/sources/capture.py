@@ -9,7 +9,6 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from typing import IO, Any
 
 import numpy as np
@@ -18,13 +17,13 @@ from vmad.errors import BadCapture, CannotRead, ProcessGone
 from vmad.model.kernel import KernelInfo, parse_release
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VMA_ROW, VmaTable
+from vmad.rules.counting import Counting
 from vmad.sources import capture_format as form
-from vmad.sources.counting import Counting
 from vmad.sources.npy import Array, unpack_array
-from vmad.sources.source import CENSUS_ROW, Census, SourceHealth
+from vmad.sources.source import CENSUS_ROW, Census, SourceBase, SourceHealth
 
 
-class CaptureSource:
+class CaptureSource(SourceBase):
     """What one capture file recorded. Raises BadCapture (also while reading), CannotRead.
 
     The run counts of ``summarise`` follow the rules of the kernel that it comes from.
@@ -33,7 +32,6 @@ class CaptureSource:
     evidence: Evidence
     kernel: KernelInfo
     max_map_count: int | None
-    here = False
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -54,7 +52,7 @@ class CaptureSource:
         except BadCapture as error:
             self.close()
             raise BadCapture(f"{path}: {error}") from error
-        self._counting = Counting(self.kernel, self.page_shift)
+        self._counting = Counting(self.kernel)
 
     def _check_size(self) -> None:
         entries = self._archive.infolist()
@@ -71,34 +69,46 @@ class CaptureSource:
             by = f", written by vmad {meta.get('vmad')}" if newer else ""
             raise BadCapture(f"schema {schema!r}{by}; this vmad reads {form.SCHEMA!r}")
         kernel = form.field(meta, "kernel", dict)
+        page_size = form.field(meta, "page_size", int)
+        if page_size not in form.PAGE_SIZES:
+            raise BadCapture(f"{form.META}: no page size: {page_size}")
         self.kernel = KernelInfo(
             form.field(kernel, "release", str),
             form.field(kernel, "machine", str),
             form.field(kernel, "patched", bool),
             form.field(kernel, "merge_switch", int, type(None)),
+            page_size.bit_length() - 1,
         )
         try:
             parse_release(self.kernel.release)
         except ValueError as error:
             raise BadCapture(f"{form.META}: {error}") from error
-        page_size = form.field(meta, "page_size", int)
-        if page_size not in form.PAGE_SIZES:
-            raise BadCapture(f"{form.META}: no page size: {page_size}")
-        self.page_shift = page_size.bit_length() - 1
         self.evidence = form.evidence_of(form.field(meta, "evidence", str))
         self.max_map_count = form.field(meta, "max_map_count", int, type(None))
-        self.recorded_walk = form.field(meta, "walk", str)
+        form.field(meta, "walk", str)  # for people
         processes = [form.process_of(thing) for thing in form.field(meta, "processes", list)]
         self._processes = {process.id.pid: process for process in processes}
         if len(self._processes) != len(processes):
             raise BadCapture(f"{form.META}: a pid occurs twice")
-        self._unreadable = [_unreadable_of(thing) for thing in form.field(meta, "unreadable", list)]
+        self._unreadable = tuple(
+            _unreadable_of(thing) for thing in form.field(meta, "unreadable", list)
+        )
         return meta  # type: ignore[no-any-return]
 
-    @cached_property
+    @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """The processes that could not be read when the capture was made."""
-        return tuple(self._unreadable)
+        return self._unreadable
+
+    def find(self, pid: int) -> ProcessId:
+        """A process that was recorded. Raises ProcessGone, and CannotRead of one that was not."""
+        recorded = self._processes.get(pid)
+        if recorded is not None:
+            return recorded.id
+        if any(missed.id.pid == pid for missed in self._unreadable):
+            raise CannotRead(f"process {pid} could not be read when it was captured")
+        there = ", ".join(map(str, sorted(self._processes)[:5]))
+        raise ProcessGone(f"process {pid} is not in the capture", f"it has {there}, …")
 
     def census(self) -> Census:
         """Every process that was recorded."""
@@ -114,6 +124,10 @@ class CaptureSource:
                 process.comm.encode("utf-8", "surrogateescape")[:16],
             )
         return census
+
+    def sample(self) -> Census:
+        """The census: counts alone are not cheaper."""
+        return self.census()
 
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """Count each recorded process."""

@@ -8,9 +8,6 @@ from typing import Literal
 
 from vmad.errors import EvidenceUnavailable, VmadError
 from vmad.model.kernel import running_kernel
-from vmad.rules.relaxed import RelaxedRules
-from vmad.rules.runs import merge_table
-from vmad.rules.stock import StockRules
 from vmad.sources.source import Source
 
 EvidenceChoice = Literal["auto", "kernel", "procfs"]
@@ -45,15 +42,7 @@ def kernel_source(proc: str = "/proc", walk: str | None = None) -> Source:
     """
     from vmad.sources.bpf.source import BpfSource  # noqa: PLC0415
 
-    kernel = running_kernel(proc)
-    stock, relaxed = StockRules(kernel), RelaxedRules(kernel)
-    return BpfSource(
-        kernel,
-        stock.era.ignored_flags,
-        (merge_table(stock), merge_table(relaxed)),
-        walk=walk or os.environ.get("VMAD_WALK"),
-        proc=proc,
-    )
+    return BpfSource(running_kernel(proc), walk=walk or os.environ.get("VMAD_WALK"), proc=proc)
 
 
 def why_not_kernel(proc: str = "/proc") -> str | None:

@@ -17,15 +17,10 @@ from vmad.errors import CannotRead
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
 from vmad.model.table import VmaTable
+from vmad.rules.vma_cost import VmaCost
 from vmad.sources.bounded import BoundedReads, Stuck
-from vmad.sources.source import (
-    Census,
-    Source,
-    SourceHealth,
-    last_cgroup,
-    missed_by,
-    sample_of,
-)
+from vmad.sources.procfs.merge_counters import MergeAttempts
+from vmad.sources.source import Census, Source, SourceHealth
 
 T = TypeVar("T")
 
@@ -75,11 +70,46 @@ class DeadlineSource:
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
         """As the source behind it: no lock of a target is taken."""
-        return missed_by(self._source)
+        return self._source.unreadable
 
     def last_cgroup_of(self, process: ProcessId) -> bytes | None:
         """As the source behind it: no lock of a target is taken."""
-        return last_cgroup(self._source, process)
+        return self._source.last_cgroup_of(process)
+
+    @property
+    def here(self) -> bool:
+        """As the source behind it."""
+        return self._source.here
+
+    @property
+    def hostname(self) -> str | None:
+        """As the source behind it."""
+        return self._source.hostname
+
+    @property
+    def vma_cost(self) -> VmaCost | None:
+        """As the source behind it."""
+        return self._source.vma_cost
+
+    def merge_attempts(self) -> MergeAttempts | None:
+        """As the source behind it."""
+        return self._source.merge_attempts()
+
+    def cgroup_of(self, process: ProcessId) -> bytes | None:
+        """As the source behind it: no lock of a target is taken."""
+        return self._source.cgroup_of(process)
+
+    def exe_of(self, process: ProcessId) -> bytes | None:
+        """As the source behind it: no lock of a target is taken."""
+        return self._source.exe_of(process)
+
+    def find(self, pid: int) -> ProcessId:
+        """As the source behind it: no lock of a target is taken."""
+        return self._source.find(pid)
+
+    def load_all(self, process: ProcessId | None = None) -> None:
+        """As the source behind it, not bounded."""
+        self._source.load_all(process)
 
     @property
     def direct(self) -> Source:
@@ -97,7 +127,7 @@ class DeadlineSource:
 
     def sample(self) -> Census:
         """As the source behind it: takes no lock of a target."""
-        return sample_of(self._source)
+        return self._source.sample()
 
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """As the source behind it. Raises Hung."""

@@ -13,10 +13,9 @@ from vmad import __version__
 from vmad.errors import CannotRead, ProcessGone
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
 from vmad.sources.capture_writer import CaptureWriter
-from vmad.sources.counting import page_shift_of
 from vmad.sources.names import named_or_not
 from vmad.sources.rights import effective_capabilities
-from vmad.sources.source import Source, is_here, why_unread
+from vmad.sources.source import Source, why_unread
 
 #: settings of the kernel that decide which VMAs there are and which conditions exist
 SETTINGS = (
@@ -60,7 +59,7 @@ def record(
         except CannotRead as error:
             unreadable.append(Unreadable(process, comm, why_unread(error), str(error)))
         else:
-            if source.evidence is Evidence.KERNEL and is_here(source) and not table.paths:
+            if source.evidence is Evidence.KERNEL and source.here and not table.paths:
                 table = named_or_not(table)
             writer.add(table, int(row["lock_seq"]), int(row["total_vm"]))
             read, vmas = read + 1, vmas + len(table.rows)
@@ -79,7 +78,7 @@ def _meta(source: Source, names: bool) -> dict[str, Any]:
     return {
         "vmad": __version__,
         "taken_at": int(time.time()),
-        "hostname": _hostname(source) if names else None,
+        "hostname": source.hostname if names else None,
         "names": names,
         "kernel": {
             "release": kernel.release,
@@ -89,17 +88,11 @@ def _meta(source: Source, names: bool) -> dict[str, Any]:
         },
         "evidence": source.evidence.value,
         "walk": source.health().walk,
-        "page_size": 1 << page_shift_of(source),
+        "page_size": kernel.page_size,
         "max_map_count": source.max_map_count,
-        "settings": _settings() if is_here(source) else {},
+        "settings": _settings() if source.here else {},
         "rights": {"uid": os.geteuid(), "capabilities": list(effective_capabilities())},
     }
-
-
-def _hostname(source: Source) -> str | None:
-    """Of the machine whose processes these are."""
-    own: str | None = getattr(source, "hostname", None)
-    return os.uname().nodename if is_here(source) else own
 
 
 def _settings() -> dict[str, str]:

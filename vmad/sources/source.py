@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from vmad.errors import CannotRead, StillChanging
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
+from vmad.rules.vma_cost import VmaCost
+from vmad.sources.procfs.merge_counters import MergeAttempts
 
 #: One row per process with an address space, ascending by pid.
 #:
@@ -47,7 +49,10 @@ class SourceHealth:
 
 
 class Source(Protocol):
-    """Whatever yields facts. A source knows nothing of verdicts."""
+    """Whatever yields facts. A source knows nothing of verdicts.
+
+    What many sources cannot tell, :class:`SourceBase` answers for them.
+    """
 
     @property
     def evidence(self) -> Evidence:
@@ -61,8 +66,50 @@ class Source(Protocol):
     def max_map_count(self) -> int | None:
         """vm.max_map_count now (or when a capture was made)."""
 
+    @property
+    def here(self) -> bool:
+        """Whether its processes run on this machine now, so that /proc may say more of them."""
+
+    @property
+    def hostname(self) -> str | None:
+        """What the machine of its processes calls itself; None unknown."""
+
+    @property
+    def vma_cost(self) -> VmaCost | None:
+        """What a VMA costs on that machine; None where it cannot be told."""
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """Processes that it knows to be there but that are not in its census: a capture remembers
+        whom it could not see, BPF compares with /proc.
+        """
+
+    def merge_attempts(self) -> MergeAttempts | None:
+        """What the kernel itself counts of its merge attempts; None where it does not."""
+
+    def cgroup_of(self, process: ProcessId) -> bytes | None:
+        """/proc/PID/cgroup of a process that runs; None where it cannot be read."""
+
+    def exe_of(self, process: ProcessId) -> bytes | None:
+        """The path of its program, as /proc/PID/exe has it; None where it cannot be read."""
+
+    def last_cgroup_of(self, process: ProcessId) -> bytes | None:
+        """The path in the unified hierarchy of a process that may be gone; None unknown."""
+
+    def find(self, pid: int) -> ProcessId:
+        """The process with this pid. Raises ProcessGone, CannotRead: both say what the pid is."""
+
+    def load_all(self, process: ProcessId | None = None) -> None:
+        """Prepare what takes rights that are given up later, and try it with ``process``.
+
+        Raises EvidenceUnavailable, CannotRead, OSError.
+        """
+
     def census(self) -> Census:
         """Every process with an address space (kernel threads and zombies have none)."""
+
+    def sample(self) -> Census:
+        """A census for the counts alone: the other columns may be those of the census before."""
 
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """Walk each process once and count; one result per process asked for, in any order."""
@@ -81,13 +128,43 @@ class Source(Protocol):
         """Give back what the source holds."""
 
 
-def missed_by(source: Source) -> tuple[Unreadable, ...]:
-    """Processes that a source knows to be there but that are not in its census.
+class SourceBase:
+    """A source that knows nothing of its processes but their address spaces."""
 
-    A source that can tell has the property ``unreadable``: a capture remembers whom it could not
-    see, BPF compares with /proc.
-    """
-    return tuple(getattr(source, "unreadable", ()))
+    @property
+    def here(self) -> bool:
+        """They are elsewhere."""
+        return False
+
+    @property
+    def hostname(self) -> str | None:
+        """Not known."""
+        return None
+
+    @property
+    def vma_cost(self) -> VmaCost | None:
+        """Not known."""
+        return None
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """None is missed."""
+        return ()
+
+    def merge_attempts(self) -> MergeAttempts | None:
+        """Not known."""
+
+    def cgroup_of(self, process: ProcessId) -> bytes | None:
+        """Not known."""
+
+    def exe_of(self, process: ProcessId) -> bytes | None:
+        """Not known."""
+
+    def last_cgroup_of(self, process: ProcessId) -> bytes | None:
+        """Not remembered."""
+
+    def load_all(self, process: ProcessId | None = None) -> None:
+        """There is nothing to prepare."""
 
 
 def why_unread(error: CannotRead) -> Unread:
@@ -95,26 +172,3 @@ def why_unread(error: CannotRead) -> Unread:
     if isinstance(error, StillChanging):
         return Unread.CHANGING
     return Unread.PERMISSION if isinstance(error.__cause__, PermissionError) else Unread.ERROR
-
-
-def is_here(source: Source) -> bool:
-    """Whether its processes run on this machine now, so that /proc may say more of them."""
-    return bool(getattr(source, "here", True))
-
-
-def last_cgroup(source: Source, process: ProcessId) -> bytes | None:
-    """The path in the unified hierarchy of a process that may be gone; None where it is not known.
-
-    A source that remembers it from its census has the method ``last_cgroup_of``.
-    """
-    remembers = getattr(source, "last_cgroup_of", None)
-    return None if remembers is None else cast(bytes | None, remembers(process))
-
-
-def sample_of(source: Source) -> Census:
-    """A census for the counts alone: the other columns may be those of the census before.
-
-    A source that has that cheaper has the method ``sample``.
-    """
-    cheaper = getattr(source, "sample", None)
-    return source.census() if cheaper is None else cast(Census, cheaper())

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from vmad.model.verdict import Verdict
+from vmad.model.verdict import MERGE_RULES, Verdict
 from vmad.rules.catalogue import reason
 from vmad.scan.snapshot import HostSnapshot
 from vmad.web.markup import Column, Html, Table, join, number, plain_bar, section, text
 
-_RULES = ("stock", "relaxed")
 _VERDICTS = {
     Verdict.BLOCKED: "Blocked",
     Verdict.MERGEABLE: "Mergeable, nothing has tried yet",
@@ -33,7 +32,7 @@ def pairs_section(host: HostSnapshot) -> Html:
     for key, count in host.pairs.items():
         if count:
             counts[key.verdict, key.reason][key.rules] = count
-    totals = {rules: sum(one.get(rules, 0) for one in counts.values()) for rules in _RULES}
+    totals = {rules: sum(one.get(rules, 0) for one in counts.values()) for rules in MERGE_RULES}
     note = (
         "Adjacent private anonymous VMAs, by what decides whether the kernel merges them: under "
         "the rules of this release (stock) and of a kernel with the anon_vma series (relaxed)."
@@ -41,8 +40,8 @@ def pairs_section(host: HostSnapshot) -> Html:
     if not counts:
         return section("Why", note, Html("<p>No pairs.</p>"))
     rows = join(_verdict_rows(verdict, counts, totals["stock"]) for verdict in _VERDICTS)
-    foot = _foot("All pairs", *(totals[rules] for rules in _RULES))
-    foot += _foot("VMAs recoverable by merging", *map(host.recoverable.get, _RULES))
+    foot = _foot("All pairs", *(totals[rules] for rules in MERGE_RULES))
+    foot += _foot("VMAs recoverable by merging", *map(host.recoverable.get, MERGE_RULES))
     table = _TABLE.html(()).replace("<tbody></tbody>", f"{rows}<tfoot>{foot}</tfoot>")
     return section("Why", note, Html(table))
 

@@ -16,7 +16,6 @@ from tests.live.blame.boundaries import Held, compiled, hold
 from vmad.blame.attribution import Origin
 from vmad.blame.blamed import Blamed
 from vmad.blame.recording import Recording
-from vmad.cli.target import find_process
 from vmad.export.blame_json import blamed_of
 from vmad.sources.bpf.blame import Recorder
 from vmad.sources.bpf.libbpf import loaded_programs
@@ -53,7 +52,7 @@ def recorded(source: BpfSource, makers: Path, way: str, *, follow: bool = False)
     ):
         assert child.stdin is not None
         assert child.stdout is not None
-        recording = Recording(recorder, source, find_process(source, child.pid))
+        recording = Recording(recorder, source, source.find(child.pid))
         child.stdin.write(b"\n\n" if way == "exec" else b"\n")
         child.stdin.flush()
         said = child.stdout

@@ -12,18 +12,18 @@ from vmad.errors import ProcessGone
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
 from vmad.model.table import VmaTable
+from vmad.rules.counting import Counting
 from vmad.sources.capture import CaptureSource
 from vmad.sources.capture_writer import CaptureWriter
-from vmad.sources.counting import Counting
 from vmad.sources.recording import Recorded, record
 from vmad.sources.redaction import Redaction
-from vmad.sources.source import CENSUS_ROW, Census, SourceHealth
+from vmad.sources.source import CENSUS_ROW, Census, SourceBase, SourceHealth
 
 KERNEL = KernelInfo("6.1.0-56-amd64")
 KEY = b"tests"
 
 
-class TablesSource:
+class TablesSource(SourceBase):
     """What these tables hold, as a source. ``gone`` are pids in the census that exited since."""
 
     evidence = Evidence.KERNEL
@@ -35,6 +35,10 @@ class TablesSource:
         self.kernel = kernel
         self._tables = {table.id: table for table in tables}
         self._gone = [ProcessId(pid, 1) for pid in gone]
+
+    def find(self, pid: int) -> ProcessId:
+        """The table's process."""
+        return next(process for process in self._tables if process.pid == pid)
 
     def census(self) -> Census:
         """Every table, and those who are gone."""
@@ -48,9 +52,13 @@ class TablesSource:
             row["pid"], row["start_time"], row["map_count"] = *process, -1
         return census
 
+    def sample(self) -> Census:
+        """The census."""
+        return self.census()
+
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """Count the tables."""
-        counting = Counting(self.kernel, 12)
+        counting = Counting(self.kernel)
         for process in processes:
             yield counting.summary(self.table(process))
 
@@ -69,12 +77,17 @@ class TablesSource:
 
 
 def capture(
-    path: Path, tables: Iterable[VmaTable], *, names: bool = True, gone: Iterable[int] = ()
+    path: Path,
+    tables: Iterable[VmaTable],
+    *,
+    names: bool = True,
+    gone: Iterable[int] = (),
+    kernel: KernelInfo = KERNEL,
 ) -> Recorded:
     """Record ``tables`` into ``path``."""
     redaction = None if names else Redaction(KEY)
     with CaptureWriter(str(path), redaction) as writer:
-        return record(TablesSource(tables, gone=gone), writer, None, lambda done, total: None)
+        return record(TablesSource(tables, kernel, gone), writer, None, lambda done, total: None)
 
 
 def reopened(path: Path, tables: Iterable[VmaTable], *, names: bool = True) -> CaptureSource:

@@ -15,10 +15,10 @@ from vmad.daemon.rights import give_up_after_start
 from vmad.errors import CannotRead
 from vmad.model.process import Evidence
 from vmad.sources.rights import effective_capabilities
-from vmad.sources.source import CENSUS_ROW
+from vmad.sources.source import CENSUS_ROW, SourceBase
 
 
-class Imagined:
+class Imagined(SourceBase):
     evidence = Evidence.{evidence}
 
     def census(self):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vmad.doctor.findings import Finding, conclude
 from vmad.doctor.rights import bpf_remedy, file_remedy, missing_for_bpf
 from vmad.errors import EvidenceUnavailable
+from vmad.model.findings import Finding, conclude
 from vmad.model.kernel import KernelInfo
 
 KERNEL = Finding("BPF open-coded", "", True, "works", None, 40, 40)

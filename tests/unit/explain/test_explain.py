@@ -30,7 +30,7 @@ DELETED = Area("r--s", kind=Kind.FILE_DELETED, gap=4 * KIB)
 
 
 def explained(table: VmaTable) -> Explanation:
-    return explain(table, KERNEL, 65530, page_shift=12)
+    return explain(table, KERNEL, 65530)
 
 
 _areas = st.builds(

@@ -30,7 +30,7 @@ FAILURE = LimitFailure(
 def explained(vmas: int) -> Explanation:
     areas = [Area(gap=4096) for _ in range(vmas)]
     table = replace(table_of(areas), map_count=vmas)
-    return explain(table, KernelInfo("6.12.0"), LIMIT, page_shift=12)
+    return explain(table, KernelInfo("6.12.0"), LIMIT)
 
 
 def told(vmas: int, context: Context) -> list[str]:

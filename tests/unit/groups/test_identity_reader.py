@@ -14,6 +14,7 @@ from vmad.model.identity import CgroupIdentity
 from vmad.model.process import ProcessId
 from vmad.sources.cgroup import parse_cgroup
 from vmad.sources.identity import IdentityReader
+from vmad.sources.this_machine import ThisMachine
 
 
 @contextmanager
@@ -39,8 +40,12 @@ def place(proc: Path, pid: int, cgroup: str, exe: str | None = None) -> ProcessI
     return ProcessId(pid, 7)
 
 
+def reader_of(proc: Path, *, with_exe: bool = False, limit: int = 9) -> IdentityReader:
+    return IdentityReader(ThisMachine(str(proc)), with_exe=with_exe, limit=limit)
+
+
 def test_process_of_this_host_is_read() -> None:
-    found = IdentityReader(with_exe=True).identity(ProcessId(os.getpid(), 1), "python")
+    found = reader_of(Path("/proc"), with_exe=True).identity(ProcessId(os.getpid(), 1), "python")
     assert found.cgroup == parse_cgroup(Path("/proc/self/cgroup").read_bytes())
     assert found.exe == os.readlink("/proc/self/exe")
 
@@ -50,23 +55,23 @@ def test_deleted_program_keeps_its_path(tmp_path: Path) -> None:
     shutil.copy(shutil.which("cat") or "/bin/cat", program)
     with running(program) as pid:
         program.unlink()
-        found = IdentityReader(with_exe=True).identity(ProcessId(pid, 1), "cat")
+        found = reader_of(Path("/proc"), with_exe=True).identity(ProcessId(pid, 1), "cat")
     assert found.exe == f"{tmp_path}/cat\\x0a1"
 
 
 def test_exe_is_left_alone_unless_asked_for(tmp_path: Path) -> None:
     process = place(tmp_path, 5, "/a.service", "/bin/x")
-    assert IdentityReader(str(tmp_path)).identity(process, "x").exe is None
-    assert IdentityReader(str(tmp_path), with_exe=True).identity(process, "x").exe == "/bin/x"
+    assert reader_of(tmp_path).identity(process, "x").exe is None
+    assert reader_of(tmp_path, with_exe=True).identity(process, "x").exe == "/bin/x"
 
 
 def test_exe_that_may_not_be_read_is_none(tmp_path: Path) -> None:
     process = place(tmp_path, 5, "/a.service")
-    assert IdentityReader(str(tmp_path), with_exe=True).identity(process, "x").exe is None
+    assert reader_of(tmp_path, with_exe=True).identity(process, "x").exe is None
 
 
 def test_identity_is_read_once_until_the_command_changes(tmp_path: Path) -> None:
-    reader = IdentityReader(str(tmp_path))
+    reader = reader_of(tmp_path)
     process = place(tmp_path, 5, "/a.service")
     first = reader.identity(process, "x")
     place(tmp_path, 5, "/b.service")
@@ -75,7 +80,7 @@ def test_identity_is_read_once_until_the_command_changes(tmp_path: Path) -> None
 
 
 def test_exec_or_refresh_reads_again(tmp_path: Path) -> None:
-    reader = IdentityReader(str(tmp_path))
+    reader = reader_of(tmp_path)
     process = place(tmp_path, 5, "/a.service")
     reader.identity(process, "x")
     place(tmp_path, 5, "/b.service")
@@ -85,7 +90,7 @@ def test_exec_or_refresh_reads_again(tmp_path: Path) -> None:
 
 
 def test_reused_pid_is_another_process(tmp_path: Path) -> None:
-    reader = IdentityReader(str(tmp_path))
+    reader = reader_of(tmp_path)
     process = place(tmp_path, 5, "/a.service")
     reader.identity(process, "x")
     place(tmp_path, 5, "/b.service")
@@ -95,7 +100,7 @@ def test_reused_pid_is_another_process(tmp_path: Path) -> None:
 
 
 def test_process_that_went_is_not_remembered_as_unknown(tmp_path: Path) -> None:
-    reader = IdentityReader(str(tmp_path))
+    reader = reader_of(tmp_path)
     assert reader.identity(ProcessId(5, 7), "x").cgroup is None
     assert len(reader) == 0
     process = place(tmp_path, 5, "/a.service")
@@ -103,7 +108,7 @@ def test_process_that_went_is_not_remembered_as_unknown(tmp_path: Path) -> None:
 
 
 def test_process_that_went_keeps_what_was_known(tmp_path: Path) -> None:
-    reader = IdentityReader(str(tmp_path))
+    reader = reader_of(tmp_path)
     process = place(tmp_path, 5, "/a.service")
     first = reader.identity(process, "x")
     shutil.rmtree(tmp_path / "5")
@@ -111,7 +116,7 @@ def test_process_that_went_keeps_what_was_known(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded_and_given_back(tmp_path: Path) -> None:
-    reader = IdentityReader(str(tmp_path), limit=3)
+    reader = reader_of(tmp_path, limit=3)
     processes = [place(tmp_path, pid, "/a.service") for pid in range(1, 6)]
     for process in processes:
         reader.identity(process, "x")
@@ -124,7 +129,7 @@ def test_memory_is_bounded_and_given_back(tmp_path: Path) -> None:
 
 
 def test_command_is_made_fit_for_a_label(tmp_path: Path) -> None:
-    reader = IdentityReader(str(tmp_path))
+    reader = reader_of(tmp_path)
     process = place(tmp_path, 5, "/a.service")
     first = reader.identity(process, "a\n\udcff")
     assert first.comm == "a\\x0a\\xff"

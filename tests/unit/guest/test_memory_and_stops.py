@@ -17,6 +17,7 @@ import pytest
 from tests.unit.guest.conftest import Recorded
 from tests.unit.guest.fake_qemu import FakeQemu, Memory
 from vmad.errors import TargetUnavailable
+from vmad.sources.guest.freeze import Stops
 from vmad.sources.guest.memory import AddressSpace
 from vmad.sources.guest.paging import Image
 from vmad.sources.guest.physical import NotRam, PhysicalMemory, Range, _ram
@@ -201,7 +202,7 @@ def test_a_guest_stands_still_while_a_process_is_read(dumping: Recorded) -> None
     assert len(table.rows) == table.map_count
     assert seen[-1]  # the walk, after the census
     assert not qemu.stopped.is_set()
-    assert source.stops == [0.25]
+    assert source.stops == Stops(1, 0.25, 0.25)
     list(source.summarise(dumping.processes))
     assert qemu.stops == 1 + len(dumping.processes)
     assert not qemu.stopped.is_set()

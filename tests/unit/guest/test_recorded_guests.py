@@ -64,5 +64,5 @@ def test_a_process_belongs_to_a_group_and_has_a_program(guest: Recorded) -> None
     source = guest.open()
     process = guest.processes[0]
     assert source.cgroup_of(process) == b"0::/"
-    assert (source.exe_of(process) or "").endswith("/bin/python3.11")
+    assert (source.exe_of(process) or b"").endswith(b"/bin/python3.11")
     source.close()

@@ -51,7 +51,7 @@ def test_pages_are_given_up(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None
         return page_counts(*words, proc=str(proc), **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pages, "page_counts", of_held)
-    explanation = explain(TABLE, KERNEL, 65530, page_shift=12)
+    explanation = explain(TABLE, KERNEL, 65530)
     for look in (pages.sampled_pages, lambda found: pages.pair_pages(found, 5)):
         with pytest.raises(CannotRead, match=r"pagemap: no answer for 0\.05 s"):
             look(explanation)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vmad.model import facts as f
 from vmad.model.facts import AnonVma
 from vmad.model.kernel import KernelInfo
-from vmad.rules.conditions import Rules
+from vmad.rules.base import Rules
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
 

@@ -20,9 +20,9 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import Kind
 from vmad.model.verdict import Verdict
 from vmad.rules.advice import Advice, Runtime, runtime_of
+from vmad.rules.base import Rules
 from vmad.rules.catalogue import CATALOGUE, reason
 from vmad.rules.composition import COMPOSITIONS, composition_advice
-from vmad.rules.conditions import Rules
 from vmad.rules.flag_reasons import FLAG_REASONS
 from vmad.rules.stock import StockRules
 

@@ -24,7 +24,7 @@ from vmad.model import facts as f
 from vmad.model.facts import AnonVma
 from vmad.model.flags import CANONICAL_CODES
 from vmad.model.verdict import Direction, Verdict
-from vmad.rules.conditions import Rules
+from vmad.rules.base import Rules
 
 NONE, SINGULAR, CHAIN = AnonVma
 stock, relaxed = STOCK["6.1.0"], RELAXED["6.1.0"]

@@ -12,8 +12,10 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
+from vmad.model.verdict import MERGE_RULES
 from vmad.rules.vma_cost import TYPICAL, VmaCost
 from vmad.sources.source import CENSUS_ROW, Census, SourceHealth
+from vmad.sources.this_machine import ThisMachine
 
 #: two neighbours of which nothing differs: mergeable by both rules
 ALIKE = 0
@@ -63,8 +65,11 @@ def census_of(processes: Iterable[Imagined], counts: bool = True) -> Census:
 
 
 @dataclass
-class ImaginedHost:
-    """A Source. ``counts`` False: one that cannot count, as procfs. ``hidden`` is missed."""
+class ImaginedHost(ThisMachine):
+    """A Source. ``counts`` False: one that cannot count, as procfs. ``hidden`` is missed.
+
+    No process of it is looked up in the real /proc.
+    """
 
     processes: list[Imagined] = field(default_factory=list)
     counts: bool = True
@@ -73,6 +78,7 @@ class ImaginedHost:
     before_summaries: Callable[[], None] = lambda: None
     kernel: KernelInfo = KERNEL
     vma_cost: VmaCost | None = TYPICAL
+    proc: str = "/nowhere"
 
     @property
     def evidence(self) -> Evidence:
@@ -88,6 +94,9 @@ class ImaginedHost:
     def census(self) -> Census:
         return census_of(self.processes, self.counts)
 
+    def sample(self) -> Census:
+        return self.census()
+
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         self.before_summaries()
         there = {one.id: one for one in self.processes}
@@ -101,14 +110,13 @@ class ImaginedHost:
                 yield Unreadable(process, one.comm, one.why, "as the test wants it")
                 continue
             kinds = (one.map_count, *(0,) * (KIND_COUNT - 1))
-            recoverable = one.recoverable if self.counts else None
+            recoverable = dict.fromkeys(MERGE_RULES, one.recoverable if self.counts else None)
             yield ProcessSummary(
                 process,
                 one.comm,
                 one.map_count,
                 kinds,
                 one.facts,
-                recoverable,
                 recoverable,
                 (one.mm or one.pid * 4096) if self.counts else 0,
             )

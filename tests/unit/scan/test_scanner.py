@@ -15,16 +15,15 @@ from tests.unit.scan.hosts import ALIKE, Imagined, ImaginedHost
 from vmad.config.load import parse_config
 from vmad.config.schema import Config, ExportConfig, ThresholdsConfig
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
+from vmad.model.verdict import RULES
 from vmad.rules.vma_cost import TYPICAL
-from vmad.scan.aggregate import RULES
 from vmad.scan.marks import MOST_GROUPS
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
 
 
-def scanner_of(host: ImaginedHost, config: Config | None = None, proc: str = "/nowhere") -> Scanner:
-    """No process of the test's host is looked up in the real /proc."""
-    return Scanner(host, config or Config(), "host", proc=proc)
+def scanner_of(host: ImaginedHost, config: Config | None = None) -> Scanner:
+    return Scanner(host, config or Config(), "host")
 
 
 def scan(scanner: Scanner, full: bool = False, execed: tuple[int, ...] = ()) -> HostSnapshot:
@@ -157,7 +156,7 @@ def test_a_group_keeps_the_mark_of_a_process_that_no_scan_ever_saw() -> None:
 def test_a_group_whose_processes_are_gone_is_there_while_it_has_a_mark() -> None:
     now = 1_000.0
     host = ImaginedHost([Imagined(1), Imagined(2, 65_531, comm="job")])
-    scanner = Scanner(host, Config(), "host", proc="/nowhere", clock=lambda: now)
+    scanner = Scanner(host, Config(), "host", clock=lambda: now)
     scanner.sample()
     del host.processes[1]
     first = scan(scanner, full=True)
@@ -179,7 +178,7 @@ def test_a_group_whose_processes_are_gone_is_there_while_it_has_a_mark() -> None
 def test_ratio_is_of_the_time_since_the_scan_before_however_long_that_was() -> None:
     now = 1_000.0
     host = ImaginedHost([Imagined(1, 65_531)])
-    scanner = Scanner(host, Config(), "host", proc="/nowhere", clock=lambda: now)
+    scanner = Scanner(host, Config(), "host", clock=lambda: now)
     scan(scanner, full=True)
     scanner.sample()
     host[1].map_count = 100
@@ -242,7 +241,7 @@ def test_marks_go_over_a_restart_and_to_another_source() -> None:
     first = scanner_of(host)
     first.sample()
     del host.processes[1]
-    second = Scanner(host, Config(), "host", proc="/nowhere", marks=first.marks_left())
+    second = Scanner(host, Config(), "host", marks=first.marks_left())
     scan(second, full=True)
     second.use(ImaginedHost([Imagined(1)], counts=False))
 
@@ -490,8 +489,8 @@ def belongs_to(proc: Path, unit: str) -> None:
 
 def test_process_that_execs_is_identified_again(proc: Path) -> None:
     """A service manager moves a child to its unit, then executes the program."""
-    host = ImaginedHost([Imagined(7)])
-    scanner = scanner_of(host, proc=str(proc))
+    host = ImaginedHost([Imagined(7)], proc=str(proc))
+    scanner = scanner_of(host)
     belongs_to(proc, "a.service")
     names = [scan(scanner, full=True).groups[0].name]
     names += [scan(scanner, full=True).groups[0].name for _ in range(3)]
@@ -502,8 +501,8 @@ def test_process_that_execs_is_identified_again(proc: Path) -> None:
 
 
 def test_move_to_another_unit_is_seen_by_a_later_full_scan(proc: Path) -> None:
-    host = ImaginedHost([Imagined(7)])
-    scanner = scanner_of(host, proc=str(proc))
+    host = ImaginedHost([Imagined(7)], proc=str(proc))
+    scanner = scanner_of(host)
     belongs_to(proc, "a.service")
     scan(scanner, full=True)
     scan(scanner, full=True)

@@ -16,10 +16,10 @@ from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
 from vmad.model.table import VmaTable
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
-from vmad.sources.source import CENSUS_ROW, Census, SourceHealth
+from vmad.sources.source import CENSUS_ROW, Census, SourceBase, SourceHealth
 
 
-class Host:
+class Host(SourceBase):
     """A host in memory: processes are rows that a test changes."""
 
     evidence = Evidence.KERNEL
@@ -42,17 +42,24 @@ class Host:
         ]
         return np.array(rows, CENSUS_ROW)
 
+    def sample(self) -> Census:
+        return self.census()
+
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         for process in processes:
             start, mm, count = self.processes[process.pid]
             name = f"p{process.pid % 3}"
             kinds = (count, *[1] * (KIND_COUNT - 1))
             facts = ((count % 4, count),)
+            merges = {"stock": count, "relaxed": 2 * count}
             yield ProcessSummary(
-                ProcessId(process.pid, start), name, count, kinds, facts, count, 2 * count, mm
+                ProcessId(process.pid, start), name, count, kinds, facts, merges, mm
             )
 
     def table(self, process: ProcessId) -> VmaTable:
+        raise NotImplementedError
+
+    def find(self, pid: int) -> ProcessId:
         raise NotImplementedError
 
     def health(self) -> SourceHealth:

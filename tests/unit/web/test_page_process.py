@@ -23,7 +23,7 @@ KERNEL = KernelInfo("6.12.9", "x86_64")
 
 
 def view_of(table: VmaTable, limit: int = 65530, **of_view: object) -> ProcessView:
-    explanation = explain(table, KERNEL, limit, page_shift=12)
+    explanation = explain(table, KERNEL, limit)
     return replace(ProcessView(explanation, "db7", NOW), **of_view)  # type: ignore[arg-type]
 
 

@@ -21,9 +21,7 @@ from vmad.lab.compare.perf_counts import SystemCallCounts
 from vmad.lab.compare.record import Look, Order, PairCount, Record, Sample
 from vmad.model.kernel import running_kernel
 from vmad.model.process import ProcessId, ProcessSummary
-from vmad.rules.histogram import count_verdicts_by
-from vmad.rules.relaxed import RelaxedRules
-from vmad.rules.stock import StockRules
+from vmad.rules.kernel_rules import KernelRules
 from vmad.sources.choose import open_source
 from vmad.sources.procfs.merge_counters import read_merge_attempts
 from vmad.sources.source import Source
@@ -68,7 +66,7 @@ class Looks:
     def __init__(self, source: Source) -> None:
         self._source = source
         kernel = running_kernel()
-        self._rules = (StockRules(kernel), RelaxedRules(kernel))
+        self._rules = KernelRules.of(kernel)
         self.peak: Look | None = None
         self.last: Look | None = None
         self._judged_at = 0.0
@@ -88,17 +86,14 @@ class Looks:
             return
         if not isinstance(found, ProcessSummary):
             return
-        counts = count_verdicts_by(found.facts, self._rules)
+        counts = self._rules.judged(found.facts).pairs
         self.last = Look(
             seconds=round(now, 3),
             pid=pid,
             comm=found.comm,
             vmas=found.vmas,
             pairs=tuple(PairCount(*key, count) for key, count in counts.items()),
-            recoverable={
-                "stock": found.recoverable_stock,
-                "relaxed": found.recoverable_relaxed,
-            },
+            recoverable=dict(found.recoverable),
         )
         if self.peak is None or found.vmas > self.peak.vmas:
             self.peak = self.last

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from vmad.model.flags import HIGH_CODES, high_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT
+from vmad.rules.kernel_rules import KernelRules
+from vmad.rules.runs import merge_table
 
 MAX_HEADERS = 1024
 MAX_ENTRIES = 65536
@@ -98,12 +101,11 @@ class Control(ctypes.Structure):
     held_ns: int
 
 
-def settings(
-    kernel: KernelInfo, ignored_flags: int, merge_tables: tuple[bytes, bytes], page_size: int
-) -> bytes:
+def settings(kernel: KernelInfo, ignored_flags: int, merge_tables: Sequence[bytes]) -> bytes:
     """struct settings for a kernel: which flags never block, where the high ones are, the rules.
 
-    ``ignored_flags`` is canonical; each merge table has RUN_KEYS bytes (vmad/rules/runs.py).
+    ``ignored_flags`` is canonical; ``merge_tables`` are those of MERGE_RULES, of RUN_KEYS
+    bytes each (vmad/rules/runs.py).
     """
     masks = high_masks(kernel.version[:2], kernel.machine)
     assert len(masks) <= HIGH_FLAGS
@@ -111,7 +113,12 @@ def settings(
     bits = [HIGH_CODES[code] for code in masks] + [0] * (HIGH_FLAGS - len(masks))
     return (
         struct.pack(f"<Q{HIGH_FLAGS}Q{HIGH_FLAGS}III", ignored_flags, *values, *bits,
-                    page_size.bit_length() - 1, 0)
-        + merge_tables[0]
-        + merge_tables[1]
+                    kernel.page_shift, 0)
+        + b"".join(merge_tables)
     )  # fmt: skip
+
+
+def settings_of(rules: KernelRules) -> bytes:
+    """struct settings for a walk that counts by these rules."""
+    tables = [merge_table(merging) for merging in rules.merging]
+    return settings(rules.stock.kernel, rules.stock.era.ignored_flags, tables)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -15,18 +14,19 @@ from vmad.errors import CannotRead, EvidenceUnavailable, ProcessGone, StillChang
 from vmad.model.facts import UNKNOWN_EXCLUSIVE
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.model.table import VmaTable
-from vmad.model.verdict import Verdict
+from vmad.model.table import VmaTable, histogram_of
+from vmad.model.verdict import Recoverable, Verdict
+from vmad.rules.kernel_rules import KernelRules
 from vmad.rules.marked import marked_from
-from vmad.rules.relaxed import RelaxedRules
 from vmad.sources.bounded import Stuck
 from vmad.sources.bpf.census import KERNEL_CENSUS_ROW, KernelCensus
-from vmad.sources.bpf.layout import MAX_HEADERS, WANTED, Status, settings
+from vmad.sources.bpf.layout import MAX_HEADERS, WANTED, Status, settings_of
 from vmad.sources.bpf.open_coded import Entries, Headers, OpenCodedWalk
 from vmad.sources.bpf.task_vma import TaskVmaWalk
 from vmad.sources.bpf.waiting import Reading, WaitingWalks, Walk, is_exact, is_over
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.source import Census, SourceHealth
+from vmad.sources.this_machine import ThisMachine
 from vmad.sources.unseen import Unseen
 
 #: walks, the best first: each is tried, since distributions backport and configure
@@ -43,12 +43,12 @@ _CHANGING = Unread.CHANGING, "its address space changed during every reading of 
 _BUSY = Unread.BUSY, "its mmap_lock stayed contended"
 
 
-class BpfSource:
+class BpfSource(ThisMachine):
     """A live host by BPF.
 
-    ``ignored_flags`` (canonical) and ``merge_tables`` (stock, relaxed) come from the rules and
-    are handed to the kernel as they are. ``walk`` names one of the walks, or None for the best
-    that loads. Raises EvidenceUnavailable with cause and remedy.
+    What the rules of ``kernel`` say of flags and runs is handed to it as tables. ``walk`` names
+    one of the walks, or None for the best that loads. Raises EvidenceUnavailable with cause
+    and remedy.
     """
 
     evidence = Evidence.KERNEL
@@ -56,18 +56,17 @@ class BpfSource:
     def __init__(
         self,
         kernel: KernelInfo,
-        ignored_flags: int,
-        merge_tables: tuple[bytes, bytes],
         *,
         walk: str | None = None,
         proc: str = "/proc",
     ) -> None:
         self.kernel = kernel
-        self._proc = proc
+        super().__init__(proc)
         self._unseen = Unseen(proc)
         self._lock = threading.Lock()
-        self._relaxed = RelaxedRules(kernel)
-        text = settings(kernel, ignored_flags, merge_tables, mmap.PAGESIZE)
+        rules = KernelRules.of(kernel)
+        self._relaxed = rules.relaxed
+        text = settings_of(rules)
         self._walk = _best_walk(text, walk)
         self._waiting = WaitingWalks(self._walk, self._lock, text)
         try:
@@ -81,7 +80,7 @@ class BpfSource:
     @property
     def max_map_count(self) -> int | None:
         """vm.max_map_count now."""
-        return read_max_map_count(self._proc)
+        return read_max_map_count(self.proc)
 
     def census(self) -> Census:
         """Every process with an address space; about half a microsecond each."""
@@ -186,15 +185,13 @@ class BpfSource:
                 # more distinct facts than the kernel's histogram holds: count the rows instead
                 yield self._counted(process, name, members[number : number + 1])
                 continue
-            stock, relaxed = recoverable
             yield ProcessSummary(
                 process,
                 name,
                 walked,
                 tuple(kinds),
                 facts,
-                stock,
-                relaxed if self._decided(facts) else None,
+                self._recoverable(recoverable, facts),
                 mm,
             )
 
@@ -211,19 +208,21 @@ class BpfSource:
         header, rows = reading
         if is_over(header):
             return Unreadable(process, name, *_GONE)
-        values, counts = np.unique(rows["facts"][rows["pair"] == 1], return_counts=True)
-        facts = tuple(zip(values.tolist(), counts.tolist(), strict=True))
-        stock, relaxed = header["recoverable"].tolist()
+        facts = histogram_of(rows)
         return ProcessSummary(
             process,
             name,
             int(header["walked"]),
             tuple(header["kinds"].tolist()),
             facts,
-            stock,
-            relaxed if self._decided(facts) else None,
+            self._recoverable(header["recoverable"].tolist(), facts),
             int(header["mm"]),
         )
+
+    def _recoverable(self, merges: list[int], facts: tuple[tuple[int, int], ...]) -> Recoverable:
+        """``merges`` as the kernel counted them, None where a pair is undecided."""
+        stock, relaxed = merges
+        return {"stock": stock, "relaxed": relaxed if self._decided(facts) else None}
 
     def _decided(self, facts: tuple[tuple[int, int], ...]) -> bool:
         """Whether the relaxed rules decide every pair, so that their runs may be counted."""

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -71,7 +70,7 @@ class KernelWindow:
         if not len(found):
             raise ProcessGone(f"process {process.pid} is gone")
         none = bytes(RUN_KEYS)
-        text = settings(kernel, 0, (none, none), mmap.PAGESIZE)
+        text = settings(kernel, 0, (none, none))
         self._pid = process.pid
         self._object = BpfObject(HERE / "window.bpf.o", text)
         self._program = self._object.runner("look")

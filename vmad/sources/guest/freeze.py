@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from vmad.errors import TargetUnavailable
 from vmad.sources.guest.qmp import TIMEOUT, Monitor, Refused
@@ -28,14 +29,29 @@ _NAME = "vmad-still"
 _STOPPED = "save-vm"
 
 
-class Freezer:
-    """Stops the guest behind one monitor. ``seconds`` is how long the last stop was, by the time
-    stamps of QEMU's own events; None when the guest was standing still already.
+@dataclass(slots=True)
+class Stops:
+    """How often a guest was stopped, and for how long, by the time stamps of QEMU's own events. A
+    guest that stood still already was not stopped.
     """
+
+    count: int = 0
+    longest: float = 0.0  #: seconds
+    seconds: float = 0.0  #: all together
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self.count += 1
+        self.longest = max(self.longest, seconds)
+        self.seconds += seconds
+
+
+class Freezer:
+    """Stops the guest behind one monitor; ``stops`` are those so far."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
-        self.seconds: float | None = None
+        self.stops = Stops()
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -80,6 +96,5 @@ class Freezer:
                 )
             time.sleep(0.0005)
         moments = dict(self._monitor.take_events())
-        self.seconds = (
-            moments["RESUME"] - moments["STOP"] if {"RESUME", "STOP"} <= moments.keys() else None
-        )
+        if {"RESUME", "STOP"} <= moments.keys():
+            self.stops.add(moments["RESUME"] - moments["STOP"])

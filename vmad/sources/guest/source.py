@@ -9,6 +9,7 @@ the length of each process's walk instead.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -21,17 +22,17 @@ from vmad.model.flags import high_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
+from vmad.rules.counting import Counting
 from vmad.rules.vma_cost import VmaCost, cost_of
-from vmad.sources.counting import Counting
 from vmad.sources.guest.attach import Guest, attach
 from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.census import GUEST_CENSUS_ROW, take_census
-from vmad.sources.guest.freeze import Freezer
+from vmad.sources.guest.freeze import Freezer, Stops
 from vmad.sources.guest.memory import Look, Torn
 from vmad.sources.guest.names import cgroup_path, exe_path
 from vmad.sources.guest.types import Types
 from vmad.sources.guest.walk import Walked, walk
-from vmad.sources.source import Census, SourceHealth
+from vmad.sources.source import Census, SourceBase, SourceHealth
 from vmad.sources.vma_cost import as_slabs
 
 #: readings of one address space, until it stands still
@@ -39,16 +40,13 @@ ATTEMPTS = 5
 _MAY_SHARE = np.uint64(1 << 7)  # VM_MAYSHARE: what maps prints as "s"
 
 
-class GuestSource:
+class GuestSource(SourceBase):
     """A guest behind a QMP socket. Raises TargetUnavailable, at the start and at every call.
 
     After that, attach anew with another GuestSource: the guest has rebooted, or is gone.
     """
 
     evidence = Evidence.KERNEL
-    page_shift = 12
-    #: /proc here says nothing of its processes
-    here = False
 
     def __init__(
         self,
@@ -62,13 +60,11 @@ class GuestSource:
         self._freezer = Freezer(self._guest.monitor) if consistent else None
         kernel = self._guest.kernel
         self._high = high_masks(kernel.version[:2], kernel.machine)
-        self._counting = Counting(kernel, self.page_shift)
+        self._counting = Counting(kernel)
         self._lock = threading.RLock()
         self._numbers: dict[int, int] = {}  # address of an mm_struct -> what it is called outside
         self._census: Census = np.zeros(0, GUEST_CENSUS_ROW)
         self._walked = self._skipped = 0
-        #: seconds of each time that the guest was stopped for a walk
-        self.stops: list[float] = []
         self.status = "running"
 
     @property
@@ -91,6 +87,11 @@ class GuestSource:
         """vm.max_map_count of the guest now."""
         with self._lock:
             return self._guest.sysctl("max_map_count")
+
+    @property
+    def stops(self) -> Stops | None:
+        """Of the guest for walks; None where it is read while it runs."""
+        return None if self._freezer is None else self._freezer.stops
 
     @property
     def vma_cost(self) -> VmaCost | None:
@@ -124,6 +125,10 @@ class GuestSource:
             shown["mm"] = [self._numbers[mm] for mm in rows["mm"].tolist()]
             return shown
 
+    def sample(self) -> Census:
+        """The census: counts alone are not cheaper."""
+        return self.census()
+
     def _number(self, mms: list[int]) -> None:
         """Call each address space what it was called before, new ones by new numbers."""
         following = count(max(self._numbers.values(), default=0) + 1)
@@ -155,8 +160,6 @@ class GuestSource:
             else:
                 with self._freezer.stopped():
                     walked = self._attempts(process, row, names=names)
-                if self._freezer.seconds is not None:
-                    self.stops.append(self._freezer.seconds)
             self._walked += len(walked.rows)
             mm = self._numbers.get(int(row["mm"]), 0)
         return VmaTable(
@@ -181,6 +184,17 @@ class GuestSource:
                 if (int(row["pid"]), int(row["start_time"])) == process:
                     return row
         raise ProcessGone(f"process {process.pid} is not in the guest (any more)")
+
+    def find(self, pid: int) -> ProcessId:
+        """A process of the guest that has an address space. Raises ProcessGone."""
+        census = self.census()
+        rows = census[census["pid"] == pid]
+        if not len(rows):
+            raise ProcessGone(
+                f"the guest has no process {pid} with an address space",
+                "vmad scan --all lists those that it has",
+            )
+        return ProcessId(pid, int(rows["start_time"][0]))
 
     def _comm(self, process: ProcessId) -> str:
         found = self._census["comm"][self._census["pid"] == process.pid].tolist()
@@ -216,11 +230,12 @@ class GuestSource:
         )
         return None if path is None else b"0::" + path.encode("utf-8", "surrogateescape")
 
-    def exe_of(self, process: ProcessId) -> str | None:
+    def exe_of(self, process: ProcessId) -> bytes | None:
         """The path of a process's program in the guest; None where it cannot be read."""
-        return self._told(
+        path = self._told(
             process, lambda look, row: exe_path(look, self._guest.anchors.layout, int(row["mm"]))
         )
+        return None if path is None else os.fsencode(path)
 
     def health(self) -> SourceHealth:
         """Counters since the source was opened."""

@@ -17,6 +17,7 @@ from vmad.model import facts as f
 from vmad.model.kernel import running_kernel
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
+from vmad.model.verdict import MERGE_RULES
 from vmad.sources.bounded import BoundedReads, Stuck, Tick, no_answer
 from vmad.sources.procfs import devices, hints, process_files
 from vmad.sources.procfs.allocator import keep_freed_memory
@@ -31,12 +32,13 @@ from vmad.sources.procfs.table import table_of
 from vmad.sources.procfs.tally import Tallies, Tally
 from vmad.sources.procfs.text import U64, Bytes
 from vmad.sources.source import Census, SourceHealth
+from vmad.sources.this_machine import ThisMachine
 
 #: mounts come and go rarely: seconds between looks at mountinfo
 _DEVICES_KEPT = 60.0
 
 
-class ProcfsSource:
+class ProcfsSource(ThisMachine):
     """Reads /proc. ``page_budget``: pagemap entries per scan, a quarter of it per process.
 
     ``sampled``: processes per scan whose alike pairs pagemap is asked about, those with the most
@@ -56,7 +58,7 @@ class ProcfsSource:
     ) -> None:
         if not os.path.exists(f"{proc}/self/maps"):
             raise EvidenceUnavailable(f"{proc} is no proc file system", "mount proc there")
-        self._proc = proc
+        super().__init__(proc)
         self._page_budget = page_budget
         self._sampled = sampled
         self.kernel = running_kernel(proc)
@@ -79,7 +81,7 @@ class ProcfsSource:
     def _read_max_map_count(self) -> int | None:
         with (
             contextlib.suppress(OSError, ValueError),
-            open(f"{self._proc}/sys/vm/max_map_count", encoding="ascii") as file,
+            open(f"{self.proc}/sys/vm/max_map_count", encoding="ascii") as file,
         ):
             return int(file.read())
         return None
@@ -88,6 +90,10 @@ class ProcfsSource:
         """Every process with an address space; map_count, lock_seq and mm are unknown."""
         self.max_map_count = self._read_max_map_count()
         return self._processes.census()
+
+    def sample(self) -> Census:
+        """The census: counts alone are not cheaper."""
+        return self.census()
 
     def health(self) -> SourceHealth:
         """Counters since the source was opened; skipped are lines that are not lines of maps."""
@@ -107,7 +113,7 @@ class ProcfsSource:
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """Count the kinds and pairs of each; see :meth:`vmad.sources.source.Source.summarise`."""
         if time.monotonic() > self._devices_until:
-            self._devices = devices.shared_memory_devices(self._proc)
+            self._devices = devices.shared_memory_devices(self.proc)
             self._devices_until = time.monotonic() + _DEVICES_KEPT
         asked = list(processes)
         tallies = Tallies(self._devices, self._names_exist)
@@ -137,7 +143,7 @@ class ProcfsSource:
         while todo:
             batch = [asked[index] for index in todo]
             ended: set[int] = set()
-            reader = MapsReader(batch, self._gate, self._proc, self._processes.place)
+            reader = MapsReader(batch, self._gate, self.proc, self._processes.place)
             detail = f"no answer for {self._reads.deadline:g} s: is its mmap_lock held?"
             try:
                 for buffer, filled in self._buffers(reader):
@@ -198,7 +204,7 @@ class ProcfsSource:
                 with contextlib.suppress(OSError):
                     place = self._processes.place(process.pid)
                     found[index], spent = hints.pair_hints(
-                        place, mine, budget, partial(tick, process), self._proc
+                        place, mine, budget, partial(tick, process), self.proc
                     )
                     left -= spent
             return found
@@ -216,11 +222,9 @@ class ProcfsSource:
             return Unreadable(process, comm, Unread.ERROR, detail)
         vmas = sum(tally.kinds)
         self._vmas += vmas
-        undecided = None if tally.keys else 0
+        undecided = dict.fromkeys(MERGE_RULES, None if tally.keys else 0)
         facts = sorted((self._facts[key], count) for key, count in tally.keys.items())
-        return ProcessSummary(
-            process, comm, vmas, tuple(tally.kinds), tuple(facts), undecided, undecided
-        )
+        return ProcessSummary(process, comm, vmas, tuple(tally.kinds), tuple(facts), undecided)
 
     # --- one process that a person asks for
 
@@ -234,7 +238,7 @@ class ProcfsSource:
                     kernel=self.kernel,
                     numa=self._numa,
                     tick=tick,
-                    proc=self._proc,
+                    proc=self.proc,
                 )
             )
         except OSError as error:
@@ -249,11 +253,11 @@ class ProcfsSource:
             with contextlib.suppress(OSError, Stuck):
                 return self._reads.run(
                     lambda tick: hints.pair_hints(
-                        place_of(process.pid, self._proc),
+                        place_of(process.pid, self.proc),
                         pairs,
                         self._page_budget,
                         partial(tick, process),
-                        self._proc,
+                        self.proc,
                     )
                 )[0]
             return np.zeros(len(start), np.int64)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vmad.cli.target import live_process
 from vmad.errors import CannotRead, ProcessGone
 from vmad.model.process import ProcessId
+from vmad.sources.this_machine import ThisMachine
 
 PF_KTHREAD = 0x20_0000
 
@@ -27,37 +27,37 @@ def make(
 
 
 def test_a_process_is_found_with_its_start_time(tmp_path: Path) -> None:
-    assert live_process(5, make(tmp_path, 5, "a) (b")) == ProcessId(5, 777)
+    assert ThisMachine(make(tmp_path, 5, "a) (b")).find(5) == ProcessId(5, 777)
 
 
 def test_a_kernel_thread(tmp_path: Path) -> None:
     proc = make(tmp_path, 2, "kthreadd", flags=PF_KTHREAD)
 
     with pytest.raises(ProcessGone, match=r"2 \(kthreadd\) is a kernel thread"):
-        live_process(2, proc)
+        ThisMachine(proc).find(2)
 
 
 def test_a_zombie(tmp_path: Path) -> None:
     proc = make(tmp_path, 5, "gone", state="Z")
 
     with pytest.raises(ProcessGone, match=r"5 \(gone\) is a zombie"):
-        live_process(5, proc)
+        ThisMachine(proc).find(5)
 
 
 def test_a_thread_names_its_process(tmp_path: Path) -> None:
     proc = make(tmp_path, 6, "worker", tgid=5)
 
     with pytest.raises(ProcessGone, match=r"6 is a thread \(worker\) of process 5; ask for 5"):
-        live_process(6, proc)
+        ThisMachine(proc).find(6)
 
 
 def test_nobody(tmp_path: Path) -> None:
     with pytest.raises(ProcessGone, match="no process 7"):
-        live_process(7, str(tmp_path))
+        ThisMachine(str(tmp_path)).find(7)
 
 
 def test_what_is_no_file_of_proc_is_told(tmp_path: Path) -> None:
     (tmp_path / "8" / "stat").mkdir(parents=True)
 
     with pytest.raises(CannotRead, match="8/stat: Is a directory"):
-        live_process(8, str(tmp_path))
+        ThisMachine(str(tmp_path)).find(8)
