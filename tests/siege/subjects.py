@@ -11,9 +11,10 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.e2e.daemons import VMAD, wait_for
 
@@ -51,8 +52,16 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(name: str, command: list[str], address: str) -> Iterator[Subject]:
-    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stderr=log) as process:
+def _running(
+    name: str,
+    command: list[str],
+    address: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Subject]:
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, stderr=log, env={**os.environ, **environment}) as process,
+    ):
         try:
 
             def listens() -> bool:
@@ -68,14 +77,15 @@ def _running(name: str, command: list[str], address: str) -> Iterator[Subject]:
 
 
 @contextmanager
-def vmad(config: str = "") -> Iterator[Subject]:
-    """The daemon, by default configuration unless told otherwise."""
+def vmad(config: str = "", state: Path | None = None) -> Iterator[Subject]:
+    """The daemon, by default configuration unless told otherwise; ``state`` is its directory."""
     address = f"127.0.0.1:{_free_port()}"
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
         file.write(config)
         file.flush()
         command = [VMAD, "serve", "--config", file.name, "--web.listen-address", address]
-        with _running("vmad", command, address) as subject:
+        environment = {} if state is None else {"STATE_DIRECTORY": str(state)}
+        with _running("vmad", command, address, environment) as subject:
             wait_for("the first scan", lambda: _status(address, "/-/ready") == 200)
             yield subject
 
@@ -116,12 +126,21 @@ def herd(number: int) -> Iterator[int]:
     if not number:
         yield 0
         return
-    with tempfile.TemporaryDirectory() as folder:
-        program = f"{folder}/herd"
-        compiler = shutil.which("cc") or shutil.which("clang") or "gcc"
-        subprocess.run([compiler, "-O2", "-static", "-o", program, HERE / "herd.c"], check=True)
-        with subprocess.Popen(
+    with (
+        compiled("herd") as program,
+        subprocess.Popen(
             [program, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as parent:
-            assert parent.stdout is not None
-            yield int(parent.stdout.readline())
+        ) as parent,
+    ):
+        assert parent.stdout is not None
+        yield int(parent.stdout.readline())
+
+
+@contextmanager
+def compiled(name: str) -> Iterator[str]:
+    """The path of a C program of this directory."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = f"{folder}/{name}"
+        compiler = shutil.which("cc") or shutil.which("clang") or "gcc"
+        subprocess.run([compiler, "-O2", "-static", "-o", program, HERE / f"{name}.c"], check=True)
+        yield program

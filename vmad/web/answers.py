@@ -76,12 +76,14 @@ class Answers:
     def at_hand(
         self, request: Request, settings: WebSettings, client: Connection, crowded: bool
     ) -> Response | None:
-        """The response where nothing needs to be computed for it: most scrapes.
+        """The response where nothing is computed for it: most scrapes, and what is put off.
 
         Where it is ``crowded`` an old one will do: a new one is then made for the next.
         """
-        if request.path != router.METRICS or request.method != "GET" or request.has_body:
+        if request.method != "GET" or request.has_body:
             return None
+        if request.path != router.METRICS:
+            return self._put_off_at_once(request)
         users = settings.users
         header = request.headers.get("authorization")
         if users is not None and not client.root and not users.remembered(header):
@@ -90,7 +92,7 @@ class Answers:
         if isinstance(content, Response) or self._foreign(request, client) is not None:
             return None
         form = _format(request)
-        body = self._kept.find(form, content.edition)
+        body = self._kept.find(form, content.edition) or self._kept.find_stand_in(form)
         if body is None and crowded:
             body = self._kept.find_old(form)
             self._renewal = asyncio.ensure_future(self._metrics(form, content))
@@ -259,6 +261,15 @@ class Answers:
         if now > self._tell_again:
             _log.error("requests cannot be answered: %s", told(error))
             self._tell_again = now + _TELL_EVERY
+
+    def _put_off_at_once(self, request: Request) -> Response | None:
+        """Nobody is asked for a password first: what is put off is to cost as little as it can."""
+        if request.path in OPEN_PATHS:
+            return None
+        wait = self._budget.wait()
+        if wait == 0 and self.loop_budget.scarce:
+            wait = 1.0
+        return self._put_off(request, wait) if wait > 0 else None
 
     def _put_off(self, request: Request, wait: float) -> Response:
         self.refused["budget"] += 1

@@ -10,6 +10,8 @@ from collections.abc import Callable
 #: parts of web.budget: accepting, reading requests and writing answers; pages, JSON and
 #: explanations; checking passwords
 CONNECTIONS, ANSWERS, LOGINS = 0.6, 0.25, 0.15
+#: part of what may be saved that is kept for scrapes
+KEPT = 1 / 3
 #: seconds of its share that a quiet time leaves for a burst; also how long a debt lasts at most
 WINDOW = 60.0
 
@@ -42,6 +44,13 @@ class Budget:
         with self._lock:
             self._earn()
             return max(-self._left / self._share, 0.0)
+
+    @property
+    def scarce(self) -> bool:
+        """Whether so little is left that it is kept for what costs least."""
+        with self._lock:
+            self._earn()
+            return self._left < self._most * KEPT
 
     def _earn(self) -> None:
         now = self._clock()

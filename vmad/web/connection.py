@@ -18,8 +18,9 @@ from vmad.web.viewer import ANYBODY, Viewer
 STALLED = 1.0
 #: seconds of silence, or without reading, after which it may have to where all places are taken
 SILENT = 0.05
-#: seconds between two looks at what the client has yet to take
-_LOOK = 0.02
+#: seconds between two looks at what the client has yet to take, at first and at most: whoever takes
+#: nothing is looked at ever more rarely, since no event tells of it and many may do so at once
+_LOOK, _LONGEST_LOOK = 0.02, 0.32
 #: bytes that the kernel may keep of an answer that is done, and seconds that it is waited for
 #: before: errors must not hold connections up
 _SMALL, _PATIENCE = 4096, 0.5
@@ -152,15 +153,18 @@ async def delivered(connection: Connection, timeout: float) -> None:
     loop = asyncio.get_running_loop()
     left = undelivered(connection.client)
     began = loop.time()
+    pause = _LOOK
     while left:
         if left < _SMALL:
             connection.phase = Phase.LEAVING
             if loop.time() - began > _PATIENCE:
                 return
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_LOOK)
         now = undelivered(connection.client)
         if now < left:
             connection.since = loop.time()
+            pause = _LOOK
         elif loop.time() - connection.since > timeout:
             raise TimeoutError
         left = now

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 #: seconds that a rendering serves, unless a scan or a reload comes in between
 FRESH = 1.0
+#: seconds after its making that it still serves those who come while the next one is being made:
+#: they would wait for it all at once, and be answered all at once
+STAND_IN = 5.0
 
 
 class Format(NamedTuple):
@@ -40,6 +43,16 @@ class KeptExpositions:
         if kept is None or kept.edition != edition or kept.until < self._clock():
             return None
         return kept.body
+
+    def find_stand_in(self, wanted: Format) -> bytes | None:
+        """The last rendering where the next one is being made, if it is not too old; else None.
+
+        Whoever was answered with the next one never gets an older one.
+        """
+        kept = self._kept.get(wanted)
+        if kept is None or wanted not in (form for form, _ in self._making):
+            return None
+        return kept.body if self._clock() < kept.until - FRESH + STAND_IN else None
 
     def find_old(self, wanted: Format) -> bytes | None:
         """The last rendering, however old, or None."""

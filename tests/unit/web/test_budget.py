@@ -10,7 +10,7 @@ import pytest
 from tests.unit.sample import crowded_snapshot
 from tests.unit.web.serving import SampleContent, get, serving
 from vmad.web.budget import WINDOW, Budget
-from vmad.web.kept import FRESH, Format, KeptExpositions
+from vmad.web.kept import FRESH, STAND_IN, Format, KeptExpositions
 
 PLAIN = Format(None, False, False)
 
@@ -104,3 +104,42 @@ def test_a_rendering_is_made_once_for_all_who_wait_and_again_when_it_is_old() ->
         assert len(made) == 2
 
     asyncio.run(several())
+
+
+def test_who_comes_while_a_rendering_is_made_gets_the_one_before_unless_it_is_old() -> None:
+    clock, go_on = Clock(), asyncio.Event()
+
+    async def make() -> bytes:
+        await go_on.wait()
+        return b"%d" % clock.now
+
+    async def several() -> None:
+        kept = KeptExpositions(clock)
+        first = asyncio.ensure_future(kept.get(PLAIN, 0, make))
+        await asyncio.sleep(0)
+        assert kept.find_stand_in(PLAIN) is None  # there is none before
+        go_on.set()
+        before = await first
+        assert kept.find_stand_in(PLAIN) is None  # nobody makes one
+        go_on.clear()
+        clock.now += FRESH + 0.5
+        second = asyncio.ensure_future(kept.get(PLAIN, 0, make))
+        await asyncio.sleep(0)
+        assert (kept.find(PLAIN, 0), kept.find_stand_in(PLAIN)) == (None, before)
+        clock.now += STAND_IN
+        assert kept.find_stand_in(PLAIN) is None
+        go_on.set()
+        assert await second != before
+        assert kept.find_stand_in(PLAIN) is None
+
+    asyncio.run(several())
+
+
+def test_json_waits_where_little_is_left_for_scrapes() -> None:
+    clock = Clock()
+    budget = Budget(0.1, clock)
+    assert not budget.scarce
+    budget.spend(0.1 * WINDOW * 0.7)
+    assert (budget.scarce, budget.wait()) == (True, 0)
+    clock.now += WINDOW / 10
+    assert not budget.scarce

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Time in short: ``python -m tests.siege.slopes --minutes 10 --churn 2000``.
+
+The daemon in a quick rhythm (a day has 5,760 scans by default configuration, an hour has 3,600 of
+these) while processes come and go, scraped once a second; what it holds is looked at every five
+seconds. Printed is how each grows over an hour, with the standard error of that slope: what leaks
+does so at every scan, event or scrape, and stands out of the noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.siege.subjects import Subject, compiled, vmad
+
+CONFIG = "scan: {interval: 1s, full_every: 5, budget: 20%}\n"
+#: seconds between two looks
+LOOK = 5.0
+#: part of the run that is warming up: caches fill, the allocator finds its size
+WARM = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the daemon holds at a moment: seconds, bytes, numbers."""
+
+    at: float
+    resident: int
+    threads: int
+    descriptors: int
+    bpf: int  #: locked for BPF maps and programs (fdinfo)
+    state: int  #: the files of the state directory
+    log: int
+
+
+def look(subject: Subject, state: Path) -> Look:
+    """Now."""
+    proc = Path(f"/proc/{subject.process.pid}")
+    rss = re.search(r"VmRSS:\s+(\d+) kB", (proc / "status").read_text())
+    assert rss is not None
+    bpf = 0
+    descriptors = 0
+    for entry in (proc / "fdinfo").iterdir():
+        try:
+            text = entry.read_text()
+        except OSError:  # closed meanwhile
+            continue
+        descriptors += 1
+        if found := re.search(r"^memlock:\s+(\d+)", text, re.M):
+            bpf += int(found[1])
+    return Look(
+        time.monotonic(),
+        int(rss[1]) * 1024,
+        len(list((proc / "task").iterdir())),
+        descriptors,
+        bpf,
+        sum(file.stat().st_size for file in state.iterdir()),
+        os.stat(proc / "fd/2").st_size,
+    )
+
+
+def slope(looks: list[Look], name: str) -> tuple[float, float, float]:
+    """Mean, growth per hour, and that growth's standard error, once warm."""
+    warm = looks[int(len(looks) * WARM) :]
+    at = np.array([one.at for one in warm]) / 3600
+    values = np.array([getattr(one, name) for one in warm], dtype=float)
+    centred = at - at.mean()
+    spread = float((centred**2).sum())
+    growth = float((centred * (values - values.mean())).sum()) / spread
+    rest = values - values.mean() - growth * centred
+    error = float(np.sqrt((rest**2).sum() / max(len(values) - 2, 1) / spread))
+    return float(values.mean()), growth, error
+
+
+@contextmanager
+def churn(rate: int) -> Iterator[None]:
+    """``rate`` processes a second that are born and end; as many as there were is printed."""
+    if not rate:
+        yield
+        return
+    with (
+        compiled("churn") as program,
+        subprocess.Popen(
+            [program, str(rate)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as running,
+    ):
+        began = time.monotonic()
+        yield
+        made = int(running.communicate()[0])
+        print(f"{made} short processes, {made / (time.monotonic() - began):.0f} a second")
+
+
+class Scraper:
+    """Scrapes once a second, in a thread of its own. ``latencies`` in seconds."""
+
+    def __init__(self, address: str) -> None:
+        self.latencies: list[float] = []
+        self.lost = 0
+        self._address = address
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """And wait for the last one."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(1.0):
+            began = time.monotonic()
+            try:
+                with urllib.request.urlopen(f"http://{self._address}/metrics", timeout=10) as reply:
+                    reply.read()
+            except OSError:
+                self.lost += 1
+            else:
+                self.latencies.append(time.monotonic() - began)
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.siege.slopes")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--churn", type=int, default=2000, help="processes a second")
+    arguments = parser.parse_args()
+    looks: list[Look] = []
+    with tempfile.TemporaryDirectory() as directory:
+        state = Path(directory)
+        with vmad(CONFIG, state) as subject, churn(arguments.churn):
+            scraper = Scraper(subject.address)
+            began, spent = time.monotonic(), subject.cpu_seconds
+            while time.monotonic() < began + arguments.minutes * 60:
+                looks.append(look(subject, state))
+                time.sleep(LOOK)
+            cpu = (subject.cpu_seconds - spent) / (time.monotonic() - began)
+            scraper.stop()
+            with urllib.request.urlopen(f"http://{subject.address}/metrics", timeout=30) as reply:
+                text = reply.read().decode()
+    p50, p99 = np.quantile(scraper.latencies, [0.5, 0.99]) * 1e3
+    print(
+        f"{arguments.minutes:g} minutes, load {os.getloadavg()[0]:.1f}, CPU {cpu:.0%}, scrapes: "
+        f"{len(scraper.latencies)}, lost {scraper.lost}, p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+    )
+    for name in ("scans_total", "samples_total", "events_total", "event_overruns_total"):
+        print(*re.findall(rf"^vmad_{name}.*", text, re.M), sep="\n")
+    print("\n| what | mean | growth in an hour | ± |\n|---|---|---|---|")
+    for name in ("resident", "threads", "descriptors", "bpf", "state", "log"):
+        mean, growth, error = slope(looks, name)
+        print(f"| {name} | {mean:,.0f} | {growth:+,.0f} | {error:,.0f} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
