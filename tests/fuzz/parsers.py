@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vmad.architecture.x86_64 import X86_64
 from vmad.config.load import parse_config
 from vmad.daemon.marks_file import MarksFile
 from vmad.daemon.state import StateFile
@@ -229,7 +230,8 @@ def qmp(content: bytes) -> None:
 def package_index(content: bytes) -> None:
     """An index of Debian's packages."""
     with suppress(VmadError):
-        bootable(lab_packages(content.decode("utf-8", "replace").splitlines(keepends=True)))
+        lines = content.decode("utf-8", "replace").splitlines(keepends=True)
+        bootable(lab_packages(lines, X86_64), X86_64)
 
 
 PARSERS: dict[str, Callable[[bytes], None]] = {

@@ -18,8 +18,8 @@ from vmad.lab.guest.accelerator import accelerator
 from vmad.lab.guest.initramfs import kernel_archive
 from vmad.lab.guest.machine import processor
 from vmad.lab.guest.programs import qemu
-from vmad.lab.kernels.catalogue import catalogue
 from vmad.lab.kernels.store import busybox, kernel_named
+from vmad.lab.machines import this_machine
 
 NAME = "org.vmad.e2e"
 #: seconds to the agent's first word; an emulator on a busy machine takes one or two minutes
@@ -49,7 +49,7 @@ class SystemdGuest:
         disk_image(image, suite, files)
         cache = default_cache()
         found = kernel_named(cache, kernel)
-        base = kernel_archive(found, busybox(cache, catalogue(cache)))
+        base = kernel_archive(found, busybox(cache))
         archive = directory / "initramfs"
         archive.write_bytes(initramfs(found))
         how = accelerator(cache, found, base)
@@ -58,9 +58,16 @@ class SystemdGuest:
         self._log = (directory / "qemu.log").open("w")
         self._process = subprocess.Popen(
             [
-                *(qemu(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+                *(
+                    qemu(this_machine()),
+                    "-nodefaults",
+                    "-no-user-config",
+                    "-display",
+                    "none",
+                    "-no-reboot",
+                ),
                 *("-machine", "q35", "-accel", "tcg,thread=multi" if how == "tcg" else how),
-                *("-cpu", processor(how), "-smp", "2", "-m", "1536M"),
+                *("-cpu", processor(this_machine(), how), "-smp", "2", "-m", "1536M"),
                 *("-kernel", str(found.image), "-initrd", str(archive), "-append", _PARAMETERS),
                 *("-serial", f"file:{directory / 'console'}", "-device", "virtio-rng-pci"),
                 *("-drive", f"file={image},if=virtio,format=raw,snapshot=on,cache=unsafe"),

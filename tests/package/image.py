@@ -15,7 +15,6 @@ from pathlib import Path
 from tests.debian_root import debian_root
 from vmad.lab.cache import default_cache
 from vmad.lab.guest.cpio import archive, character_device, directory, regular, symlink
-from vmad.lab.kernels.catalogue import catalogue
 from vmad.lab.kernels.modules import load_order
 from vmad.lab.kernels.store import Kernel, busybox
 
@@ -113,7 +112,7 @@ def disk_image(path: Path, suite: str, files: dict[str, Path]) -> None:
 def initramfs(kernel: Kernel) -> bytes:
     """An archive that gets the kernel to the disk's systemd."""
     cache = default_cache()
-    program = busybox(cache, catalogue(cache)).read_bytes()
+    program = busybox(cache).read_bytes()
     modules = () if kernel.modules is None else load_order(
         kernel.modules, _REQUIRED, ("virtio_rng",)
     )  # fmt: skip

@@ -24,6 +24,7 @@ from vmad.lab.cache import default_cache
 from vmad.lab.guest.cpio import archive, character_device, directory, regular
 from vmad.lab.guest.programs import qemu
 from vmad.lab.kernels.store import kernel_named
+from vmad.lab.machines import this_machine
 
 #: kernel, value of vm.anon_vma_merge (None: there is none), name in the table
 RUNS = (
@@ -42,7 +43,14 @@ def counts(kernel: str, mask: int | None, initramfs: Path) -> dict[str, list[int
     )
     if mask is not None:
         parameters += f" merge_switch={mask}"
-    argv = [qemu(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv = [
+        qemu(this_machine()),
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+    ]
     argv += ["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", "512M"]
     argv += ["-icount", "shift=0,sleep=off", "-seed", "1"]
     argv += ["-rtc", "base=2026-01-01,clock=vm", "-serial", "stdio"]

@@ -72,6 +72,8 @@ AARCH64 = Architecture(
         for bits in all_bits
     ),
     debian="arm64",
+    bpf="arm64",
+    kernel_flavours=("cloud-arm64", "arm64-16k"),
     kernel_image="Image",
     traced=False,
     emulator=Emulator(

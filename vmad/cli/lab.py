@@ -17,17 +17,21 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from vmad.architecture.known import ARCHITECTURES
 from vmad.lab.built.command import add_options as add_build_options
 from vmad.lab.built.command import run as run_build
 from vmad.lab.cache import default_cache
 from vmad.lab.compare.command import add_options as add_compare_options
 from vmad.lab.compare.command import run as run_compare
 from vmad.lab.errors import LabError
+from vmad.lab.foreign.bpf_objects import bpf_objects
+from vmad.lab.foreign.root import root_of
 from vmad.lab.guest.live import GUEST_PORT, free_port, raw_terminal, serve_command, shell_command
 from vmad.lab.guest.machine import Machine, bytes_of
 from vmad.lab.kernels.catalogue import catalogue
 from vmad.lab.kernels.debian import newest_of_each_series
 from vmad.lab.kernels.store import built_here, fetched, is_fetched
+from vmad.lab.machines import architecture_named, this_machine
 from vmad.lab.matrix.command import add_options as add_matrix_options
 from vmad.lab.matrix.command import run as run_matrix
 from vmad.lab.run import DEFAULT_TIMEOUT, run_streaming
@@ -146,21 +150,30 @@ def machine_of(args: argparse.Namespace) -> Machine:
 
 def _kernels(args: argparse.Namespace) -> int:
     cache = default_cache()
-    known = catalogue(cache, refresh=args.refresh)
+    offers = [catalogue(cache, refresh=args.refresh)]
+    for other in ARCHITECTURES:
+        if other is not this_machine():
+            try:
+                offers.append(catalogue(cache, other, refresh=args.refresh))
+            except LabError as error:  # a mirror may carry one architecture alone
+                print(f"vmad lab: kernels for {other.title}: {error}", file=sys.stderr)
     rows: list[dict[str, object]] = [
         {
             "name": kernel.name,
             "release": kernel.release,
+            "machine": kernel.machine,
             "patched": False,
             "package": " ".join(package.name for package in kernel.packages),
             "fetched": is_fetched(cache, kernel),
         }
+        for known in offers
         for kernel in newest_of_each_series(known.kernels)
     ]
     rows += [
         {
             "name": kernel.name,
             "release": kernel.release,
+            "machine": kernel.machine,
             "patched": kernel.patched,
             "package": None,
             "fetched": True,
@@ -170,21 +183,25 @@ def _kernels(args: argparse.Namespace) -> int:
     if args.format == "json":
         print(json.dumps({"kernels": rows}, indent=2))
     else:
-        print(f"{'NAME':<12} {'RELEASE':<36} {'PATCHED':<8} FETCHED")
+        print(f"{'NAME':<16} {'RELEASE':<36} {'MACHINE':<8} {'PATCHED':<8} FETCHED")
         for row in rows:
             patched, here = ("yes" if row[key] else "no" for key in ("patched", "fetched"))
-            print(f"{row['name']!s:<12} {row['release']!s:<36} {patched:<8} {here}")
-    for complaint in known.complaints:
+            name, release, machine = row["name"], row["release"], row["machine"]
+            print(f"{name!s:<16} {release!s:<36} {machine!s:<8} {patched:<8} {here}")
+    for complaint in dict.fromkeys(said for known in offers for said in known.complaints):
         print(f"vmad lab: apt: {complaint}", file=sys.stderr)
     return DONE
 
 
 def _fetch(args: argparse.Namespace) -> int:
     cache = default_cache()
-    known = catalogue(cache)
-    wanted = [known.find(name) for name in args.names]
+    wanted = [catalogue(cache, architecture_named(name)).find(name) for name in args.names]
     for kernel in wanted:
-        home = fetched(cache, kernel).home
+        known = fetched(cache, kernel)
+        home = known.home
+        if known.architecture is not this_machine():
+            root_of(cache, known.architecture)
+            bpf_objects(cache, known.architecture)
         print(f"{kernel.name} {kernel.release} {home}")
     return DONE
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vmad.lab.cache import Cache, default_cache
 from vmad.lab.errors import LabError
+from vmad.lab.foreign.surroundings import foreign
 from vmad.lab.guest.accelerator import accelerator as find_accelerator
 from vmad.lab.guest.conversation import Conversation, Ending, Sink
 from vmad.lab.guest.initramfs import kernel_archive
@@ -17,8 +18,8 @@ from vmad.lab.guest.machine import Machine
 from vmad.lab.guest.programs import qemu, virtiofsd
 from vmad.lab.guest.running import running
 from vmad.lab.guest.surroundings import request_for
-from vmad.lab.kernels.catalogue import catalogue
 from vmad.lab.kernels.store import busybox, check_image, kernel_named
+from vmad.lab.machines import architecture_named, this_machine
 
 # Under TCG on two idle cores a boot takes 5 to 8 s; the machine may be busy.
 BOOT_TIMEOUT = 120.0
@@ -91,7 +92,13 @@ def run_streaming(
     if not argv:
         raise LabError("there is no command to run", "name one after --")
     machine.checked()
-    qemu()
+    meant = architecture_named(kernel)
+    if accelerator == "kvm" and meant is not this_machine():
+        raise LabError(
+            f"KVM of this machine runs no kernels for {meant.title}",
+            "leave --accelerator out: it is emulated",
+        )
+    qemu(meant)
     virtiofsd()
     if os.geteuid() != 0:
         raise LabError("the lab needs root to share this file system with a guest", "use sudo")
@@ -99,7 +106,9 @@ def run_streaming(
     cache = cache or default_cache()
     chosen = kernel_named(cache, kernel)
     check_image(chosen)
-    base = kernel_archive(chosen, busybox(cache, catalogue(cache)))
+    base = kernel_archive(chosen, busybox(cache, chosen.architecture))
+    if chosen.architecture is not this_machine():
+        request = foreign(request, cache, chosen.architecture)
     how = accelerator or find_accelerator(cache, chosen, base)
     request = replace(request, swap=machine.swap > 0, network=bool(machine.forward))
     with running(chosen, machine, accelerator=how, base_archive=base, request=request) as guest:

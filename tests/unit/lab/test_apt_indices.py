@@ -5,9 +5,18 @@ from __future__ import annotations
 
 import pytest
 
+from vmad.architecture.aarch64 import AARCH64
+from vmad.architecture.architecture import Architecture
+from vmad.architecture.x86_64 import X86_64
 from vmad.lab.apt.indices import version_key
 from vmad.lab.errors import LabError
-from vmad.lab.kernels.debian import bootable, lab_packages, newest_of_each_series
+from vmad.lab.kernels.debian import (
+    DebianKernel,
+    bootable,
+    lab_packages,
+    newest_of_each_series,
+)
+from vmad.lab.machines import architecture_named
 
 
 def paragraph(name: str, version: str) -> str:
@@ -17,9 +26,53 @@ def paragraph(name: str, version: str) -> str:
     )
 
 
-def kernels_of(*paragraphs: str) -> list[str]:
+def offered(architecture: Architecture, *paragraphs: str) -> list[DebianKernel]:
     lines = "".join(paragraphs).splitlines(keepends=True)
-    return [kernel.release for kernel in newest_of_each_series(bootable(lab_packages(lines)))]
+    packages = lab_packages(lines, architecture)
+    return newest_of_each_series(bootable(packages, architecture))
+
+
+def kernels_of(*paragraphs: str) -> list[str]:
+    return [kernel.release for kernel in offered(X86_64, *paragraphs)]
+
+
+def test_kernels_of_another_machine_say_so_in_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vmad.lab.machines.this_machine", lambda: X86_64)
+    flavours = (
+        "6.12.117+deb12-cloud-arm64",
+        "6.12.117+deb12-arm64-16k",
+        "6.12.117+deb12-arm64",
+        "6.12.117+deb12-rt-arm64",
+        "6.1.0-57-cloud-arm64",
+        "6.12.117+deb12-cloud-amd64",
+    )
+    index = [paragraph(f"linux-image-{release}", "1") for release in flavours]
+
+    arm = offered(AARCH64, *index)
+    assert [(kernel.name, kernel.release, kernel.machine) for kernel in arm] == [
+        ("6.1-arm64", "6.1.0-57-cloud-arm64", "aarch64"),
+        ("6.12-arm64", "6.12.117+deb12-cloud-arm64", "aarch64"),
+        ("6.12-arm64-16k", "6.12.117+deb12-arm64-16k", "aarch64"),
+    ]
+    assert [kernel.name for kernel in offered(X86_64, *index)] == ["6.12"]
+
+
+@pytest.mark.parametrize(
+    ("name", "machine"),
+    [
+        ("6.12-arm64", AARCH64),
+        ("newest-arm64-16k", AARCH64),
+        ("6.1.0-57-cloud-arm64", AARCH64),
+        ("6.12", X86_64),
+        ("patched-6.12", X86_64),
+        ("6.1.0-57-cloud-amd64", X86_64),
+    ],
+)
+def test_a_name_without_a_machine_means_this_one(
+    name: str, machine: Architecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vmad.lab.machines.this_machine", lambda: X86_64)
+    assert architecture_named(name) is machine
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_download_that_differs_from_the_index_is_deleted(tmp_path: Path) -> None
 def test_altered_kernel_image_is_not_booted(tmp_path: Path) -> None:
     image = tmp_path / "vmlinuz"
     image.write_bytes(b"good")
-    kernel = Kernel("6.1", "6.1.0", False, image, sha256_of(image), None, tmp_path)
+    kernel = Kernel("6.1", "6.1.0", "x86_64", False, image, sha256_of(image), None, tmp_path)
     check_image(kernel)
     image.write_bytes(b"evil")
     with pytest.raises(LabError, match="is not what was unpacked there"):

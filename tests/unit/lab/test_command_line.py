@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vmad.architecture.aarch64 import AARCH64
+from vmad.architecture.architecture import Architecture
+from vmad.architecture.x86_64 import X86_64
 from vmad.cli.lab import add_parser
 from vmad.lab.errors import LabError
 from vmad.lab.guest.programs import qemu
@@ -27,12 +30,13 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         {
             "name": ".".join(release.split(".")[:2]),
             "release": release,
+            "machine": "x86_64",
             "packages": [{**package, "name": f"linux-image-{release}", "version": release}],
         }
         for release in RELEASES
     ]
     catalogue = {
-        "schema": 2,
+        "schema": 3,
         "sources": [],
         "made_at": time.time(),
         "kernels": kernels,
@@ -40,6 +44,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "complaints": [],
     }
     (root / "catalogue.json").write_text(json.dumps(catalogue))
+    (root / "catalogue-arm64.json").write_text(json.dumps({**catalogue, "kernels": []}))
     return root
 
 
@@ -98,7 +103,10 @@ def test_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 2
 
 
-def test_absent_qemu_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("each", "package"), [(X86_64, "x86"), (AARCH64, "arm")])
+def test_absent_qemu_is_named_with_its_package(
+    each: Architecture, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(LabError, match=r"apt-get install .*qemu-system-x86"):
-        qemu()
+    with pytest.raises(LabError, match=rf"apt-get install .*qemu-system-{package}"):
+        qemu(each)

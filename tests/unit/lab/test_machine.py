@@ -7,16 +7,25 @@ from pathlib import Path
 
 import pytest
 
+from vmad.architecture.aarch64 import AARCH64
+from vmad.architecture.architecture import Architecture
+from vmad.architecture.x86_64 import X86_64
 from vmad.lab.errors import LabError
 from vmad.lab.guest.machine import MIB, PORTS, Machine, bytes_of, qemu_command
 
 SOCKETS = {name: 10 + n for n, name in enumerate(("console", *PORTS))}
 
 
-def command(machine: Machine, accelerator: str = "tcg", swap_file: Path | None = None) -> str:
+def command(
+    machine: Machine,
+    accelerator: str = "tcg",
+    swap_file: Path | None = None,
+    architecture: Architecture = X86_64,
+) -> str:
     return " ".join(
         qemu_command(
             machine,
+            architecture,
             program="qemu",
             accelerator=accelerator,
             image=Path("/k/vmlinuz"),
@@ -55,6 +64,15 @@ def test_commas_in_paths_are_doubled_for_qemu() -> None:
 def test_processor_model_follows_the_accelerator() -> None:
     assert "-accel kvm -cpu host" in command(Machine(), "kvm")
     assert "-accel tcg,thread=multi -cpu max,avx2=off" in command(Machine())
+
+
+def test_each_architecture_has_its_machine_and_console() -> None:
+    x86, arm = command(Machine()), command(Machine(), architecture=AARCH64)
+    assert "-machine q35 " in x86
+    assert " console=ttyS0 " in f" {x86.partition('-append ')[2]}"
+    assert "-machine virt,gic-version=max,mte=on " in arm
+    assert "-cpu max,pauth-impdef=on " in arm
+    assert " console=ttyAMA0 " in f" {arm.partition('-append ')[2]}"
 
 
 def test_swap_is_a_disk() -> None:

@@ -38,8 +38,11 @@ class Apt:
         )
 
     @classmethod
-    def apart(cls, state: Path) -> Apt:
-        """Sources that are written to it (``write_sources``), amd64 only, and nothing installed."""
+    def apart(cls, state: Path, debian: str) -> Apt:
+        """Sources that are written to it (``write_sources``), and nothing installed.
+
+        ``debian``: of that architecture only, as Debian calls it.
+        """
         return cls(
             state,
             (
@@ -49,8 +52,8 @@ class Apt:
                 "-oDir::Etc::preferences=/dev/null",
                 "-oDir::Etc::preferencesparts=/dev/null",
                 f"-oDir::State::status={state}/status",
-                "-oAPT::Architecture=amd64",
-                "-oAPT::Architectures=amd64",
+                f"-oAPT::Architecture={debian}",
+                f"-oAPT::Architectures={debian}",
                 "-oAcquire::GzipIndexes=true",
             ),
         )

@@ -21,6 +21,7 @@ from vmad.lab.guest.machine import Machine
 from vmad.lab.guest.programs import qemu
 from vmad.lab.guest.running import running
 from vmad.lab.kernels.store import Kernel
+from vmad.lab.machines import this_machine
 
 # A working KVM answers within 1 s; one that emulates the guest's kernel code was still silent
 # after 60 s.
@@ -28,7 +29,9 @@ _PROBE_SECONDS = 10.0
 
 
 def accelerator(cache: Cache, kernel: Kernel, base_archive: Path) -> str:
-    """``kvm`` where a guest boots under it, else ``tcg``."""
+    """``kvm`` where a guest boots under it, else ``tcg``: so for another kind of machine."""
+    if kernel.architecture is not this_machine():
+        return "tcg"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     where = cache.root / "accelerator.json"
@@ -47,7 +50,7 @@ def accelerator(cache: Cache, kernel: Kernel, base_archive: Path) -> str:
 def _this_machine() -> str:
     """What the answer depends on: the host's kernel and QEMU's version."""
     version = subprocess.run(
-        [qemu(), "--version"], capture_output=True, text=True, check=True
+        [qemu(this_machine()), "--version"], capture_output=True, text=True, check=True
     ).stdout.splitlines()[0]
     return f"{os.uname().release} {os.uname().version} {version}"
 

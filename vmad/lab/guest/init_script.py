@@ -21,6 +21,7 @@ APPLETS = (
     "mkswap",
     "mount",
     "poweroff",
+    "rm",
     "sh",
     "swapon",
     "switch_root",
@@ -82,6 +83,22 @@ while read -r path; do
     fi
     mount -o bind "/host$path" "/new$path" || fail "cannot show $path"
 done </lab/hidden
+number=0
+while read -r path; do
+    mkdir -p "/tree$number" "/layer/upper$number" "/layer/work$number" "/new$path"
+    mount -t virtiofs -o ro "tree$number" "/tree$number" || fail "cannot mount $path"
+    mount -t overlay tree \
+        -o "lowerdir=/tree$number,upperdir=/layer/upper$number,workdir=/layer/work$number" \
+        "/new$path" || fail "cannot lay a tmpfs over $path"
+    number=$((number + 1))
+done </lab/trees
+while read -r path; do
+    # the environment of another Python: its programs call this one
+    rm -f "/new${{path%/bin/*}}/pyvenv.cfg"
+    mkdir -p "/new${{path%/*}}"
+    ln -sfn /usr/bin/python3 "/new$path"
+done </lab/python-links
+[ ! -e /lab/laid-in ] || cp /lab/laid/* "/new$(cat /lab/laid-in)/" || fail "no room"
 while read -r path; do
     mkdir -p "/new$path"
     mount -t virtiofs out "/new$path" || fail "cannot mount $path"

@@ -22,11 +22,22 @@ _OPTIONAL = ("virtio_rng", "virtio_blk", "virtio_net")
 
 
 @dataclass(frozen=True)
+class Laid:
+    """Files by name, for a directory of the guest."""
+
+    directory: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class Request:
     """What one run puts into its guest.
 
     ``hidden`` are paths of the host below a directory that a tmpfs covers in the guest, to be shown
-    in spite of it; ``out`` is a directory whose files come back.
+    in spite of it; ``out`` is a directory whose files come back. ``root`` is the directory that
+    becomes the guest's root; where that is not the host's own, ``trees`` are directories of the
+    host to be shown in it, ``python_links`` names by which its Python is called, ``laid`` are files
+    to be laid over a tree.
     """
 
     argv: Sequence[str]
@@ -37,6 +48,10 @@ class Request:
     out: str | None = None
     swap: bool = False
     network: bool = False
+    root: str = "/"
+    trees: Sequence[str] = ()
+    python_links: Sequence[str] = ()
+    laid: Laid | None = None
 
 
 def kernel_archive(kernel: Kernel, busybox: Path) -> Path:
@@ -79,7 +94,15 @@ def run_archive(request: Request) -> bytes:
         regular("lab/python", os.fsencode(request.python)),
         regular("lab/hidden", _lines(request.hidden)),
         regular("lab/out", _lines([request.out] if request.out is not None else [])),
+        regular("lab/trees", _lines(request.trees)),
+        regular("lab/python-links", _lines(request.python_links)),
     ]
+    if request.laid is not None:
+        members += [
+            directory("lab/laid"),
+            regular("lab/laid-in", os.fsencode(request.laid.directory)),
+            *(regular(f"lab/laid/{name}", text) for name, text in request.laid.files.items()),
+        ]
     if request.swap:
         members.append(regular("lab/swap", b""))
     if request.network:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmad.architecture.architecture import Architecture, Emulator
 from vmad.lab.errors import LabError
 
 MIB = 1024 * 1024
@@ -55,13 +56,9 @@ class Machine:
         return self.memory // self.numa // MIB
 
 
-def processor(accelerator: str) -> str:
-    """QEMU's -cpu: the host's own, or all that it emulates right.
-
-    Emulated AVX2 (seen with QEMU 7.2) makes numpy's argsort of 64-bit numbers leave some out of
-    order, and np.unique with them; the same code on a real processor sorts them.
-    """
-    return "host" if accelerator == "kvm" else "max,avx2=off"
+def processor(architecture: Architecture, accelerator: str) -> str:
+    """QEMU's -cpu: the host's own, or all that it emulates right."""
+    return "host" if accelerator == "kvm" else architecture.emulator.processor
 
 
 def bytes_of(text: str) -> int:
@@ -74,14 +71,11 @@ def bytes_of(text: str) -> int:
 
 # loglevel=5: errors and warnings reach the console (lockdep reports are warnings), chatter does
 # not. panic=-1 with -no-reboot: a panic ends QEMU at once; oops=panic: so does an oops.
-# no5lvl, mitigations=off: under TCG every page walk and every kernel entry is paid in software.
+# What else there is for speed (page walks, kernel entries) is each architecture's own.
 _PARAMETERS = (
-    "console=ttyS0",
     "loglevel=5",
     "panic=-1",
     "oops=panic",
-    "no5lvl",
-    "mitigations=off",
     "random.trust_cpu=on",
     "cryptomgr.notests",
     "rdinit=/init",
@@ -90,6 +84,7 @@ _PARAMETERS = (
 
 def qemu_command(
     machine: Machine,
+    architecture: Architecture,
     *,
     program: str,
     accelerator: str,
@@ -103,13 +98,14 @@ def qemu_command(
     ``shares``: virtiofs tags and the sockets of the daemons that serve them.
     """
     argv = [program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-    argv += ["-machine", "q35", "-accel", _accelerator(accelerator)]
-    argv += ["-cpu", processor(accelerator)]
+    emulator = architecture.emulator
+    argv += ["-machine", emulator.machine, "-accel", _accelerator(accelerator)]
+    argv += ["-cpu", processor(architecture, accelerator)]
     # One socket per processor: Linux warns when two NUMA nodes share one (topology_sane).
     argv += ["-smp", f"{machine.cpus},sockets={machine.cpus},cores=1,threads=1"]
     argv += ["-m", f"{machine.node_mib * machine.numa}M", *_memory(machine)]
     argv += ["-kernel", str(image), "-initrd", str(initramfs)]
-    argv += ["-append", " ".join((*_PARAMETERS, *machine.extra_parameters))]
+    argv += ["-append", " ".join(_parameters(emulator, machine))]
     argv += ["-chardev", f"socket,id=console,fd={sockets['console']}", "-serial", "chardev:console"]
     argv += ["-device", "virtio-rng-pci"]
     if "control" in sockets:
@@ -132,6 +128,15 @@ def qemu_command(
         )
         argv += ["-netdev", f"user,id=net{rules}", "-device", "virtio-net-pci,netdev=net"]
     return argv
+
+
+def _parameters(emulator: Emulator, machine: Machine) -> tuple[str, ...]:
+    return (
+        f"console={emulator.console}",
+        *_PARAMETERS,
+        *emulator.parameters,
+        *machine.extra_parameters,
+    )
 
 
 def _accelerator(name: str) -> str:

@@ -9,19 +9,21 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from vmad.architecture.architecture import Architecture
 from vmad.lab.errors import LabError
 
 # Debian 12 ships the daemon with QEMU (qemu-system-common), Debian 13 in a package of its own.
 _VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd")
 
 
-def qemu() -> str:
-    """Path of qemu-system-x86_64, or ``LabError``."""
-    found = shutil.which("qemu-system-x86_64")
+def qemu(architecture: Architecture) -> str:
+    """Path of the QEMU that plays such a machine, or ``LabError``."""
+    emulator = architecture.emulator
+    found = shutil.which(emulator.program)
     if found is None:
         raise LabError(
-            "no qemu-system-x86_64 on this machine",
-            "apt-get install --no-install-recommends qemu-system-x86",
+            f"no {emulator.program} on this machine",
+            f"apt-get install --no-install-recommends {emulator.package}",
         )
     return found
 

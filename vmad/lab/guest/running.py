@@ -70,8 +70,12 @@ def running(
         stack.callback(_end_all, children)
         shares: dict[str, Path] = {}
         if request is not None:
-            shares["host"] = directory / "share-host"
-            children["share-host"] = _share(directory, "share-host", Path("/"), readonly=True)
+            trees = {f"tree{number}": tree for number, tree in enumerate(request.trees)}
+            for tag, tree in {"host": request.root, **trees}.items():
+                shares[tag] = directory / f"share-{tag}"
+                children[f"share-{tag}"] = _share(
+                    directory, f"share-{tag}", Path(tree), readonly=True
+                )
             if request.out is not None:
                 shares["out"] = directory / "share-out"
                 children["share-out"] = _share(
@@ -86,7 +90,8 @@ def running(
         try:
             argv = qemu_command(
                 machine,
-                program=qemu(),
+                kernel.architecture,
+                program=qemu(kernel.architecture),
                 accelerator=accelerator,
                 image=kernel.image,
                 initramfs=initramfs,

@@ -7,12 +7,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from vmad.architecture.architecture import Architecture
 from vmad.lab.apt.apt import KEYRING, Apt, complaints
 from vmad.lab.apt.indices import Package
 from vmad.lab.apt.mirror import Mirror
-from vmad.lab.cache import no_space_explained, sha256_of
+from vmad.lab.cache import Cache, no_space_explained, sha256_of
 from vmad.lab.errors import LabError
 from vmad.lab.kernels.debian import lab_packages
+from vmad.lab.machines import this_machine
 
 _APT_HELPER = "/usr/lib/apt/apt-helper"
 # 5.10 from bullseye, 6.1 and 6.12 from bookworm, later ones from trixie-backports and sid.
@@ -25,8 +27,11 @@ _SUITES_INSTEAD_OF_SECURITY = ("bullseye", "bookworm", "trixie")
 class KernelArchive:
     """Debian's suites with kernels; nothing that is done here can touch the machine's own apt."""
 
-    def __init__(self, state: Path) -> None:
-        self._apt = Apt.apart(state)
+    def __init__(self, cache: Cache, architecture: Architecture) -> None:
+        own = architecture is this_machine()
+        state = cache.apt if own else cache.root / f"apt-{architecture.debian}"
+        self._architecture = architecture
+        self._apt = Apt.apart(state, architecture.debian)
 
     def update(self, mirror: Mirror) -> list[str]:
         """Fetch the indices of all suites; returns apt's complaints about single suites.
@@ -59,7 +64,7 @@ class KernelArchive:
             )
             assert shown.stdout is not None
             with shown:
-                yield from lab_packages(shown.stdout)
+                yield from lab_packages(shown.stdout, self._architecture)
             if shown.returncode != 0:
                 raise LabError(f"apt cannot read its index {index}", f"delete {self._apt.state}")
 

@@ -11,30 +11,41 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmad.architecture.architecture import Architecture
+from vmad.architecture.known import needed
+from vmad.architecture.x86_64 import X86_64
 from vmad.lab.apt.apt import unpack
 from vmad.lab.apt.indices import Package
 from vmad.lab.cache import Cache, directory_made_whole, no_space_explained, sha256_of
 from vmad.lab.errors import LabError
 from vmad.lab.kernels.archive import KernelArchive
-from vmad.lab.kernels.catalogue import Catalogue, catalogue
+from vmad.lab.kernels.catalogue import catalogue
 from vmad.lab.kernels.debian import DebianKernel
+from vmad.lab.machines import architecture_named, this_machine
 
 
 @dataclass(frozen=True)
 class Kernel:
     """A kernel that can be booted now.
 
-    ``digest`` is its image's SHA256; ``modules`` a lib/modules/RELEASE directory, or None when
-    everything is built in; ``home`` the directory that holds it all.
+    ``machine`` as uname(2) names it; ``digest`` is its image's SHA256; ``modules`` a
+    lib/modules/RELEASE directory, or None when everything is built in; ``home`` the directory that
+    holds it all.
     """
 
     name: str
     release: str
+    machine: str
     patched: bool
     image: Path
     digest: str
     modules: Path | None
     home: Path
+
+    @property
+    def architecture(self) -> Architecture:
+        """What it runs on."""
+        return needed(self.machine, "the lab")
 
 
 def kernel_named(cache: Cache, name: str) -> Kernel:
@@ -45,7 +56,7 @@ def kernel_named(cache: Cache, name: str) -> Kernel:
     built = cache.built / name
     if "/" not in name and (built / "kernel.json").exists():
         return _read(built, name)
-    known = catalogue(cache)
+    known = catalogue(cache, architecture_named(name))
     return fetched(cache, known.find(name))
 
 
@@ -70,15 +81,16 @@ def fetched(cache: Cache, wanted: DebianKernel) -> Kernel:
     return _read(home, wanted.name)
 
 
-def busybox(cache: Cache, known: Catalogue) -> Path:
-    """Debian's statically linked busybox, fetched once per version."""
-    package = known.busybox
+def busybox(cache: Cache, architecture: Architecture | None = None) -> Path:
+    """Debian's statically linked busybox for a machine (None: this one), once per version."""
+    architecture = architecture or this_machine()
+    package = catalogue(cache, architecture).busybox
     home = cache.root / "busybox" / package.sha256[:16]
     if not home.exists():
         with cache.locked():
             if not home.exists():
                 with directory_made_whole(home) as work:
-                    _unpack(cache, [package], work)
+                    _unpack(cache, [package], work, architecture)
     for path in (home / "usr/bin/busybox", home / "bin/busybox"):
         if path.exists():
             return path
@@ -87,7 +99,7 @@ def busybox(cache: Cache, known: Catalogue) -> Path:
 
 def _unpack_kernel(cache: Cache, wanted: DebianKernel, home: Path) -> None:
     with directory_made_whole(home) as work:
-        _unpack(cache, wanted.packages, work)
+        _unpack(cache, wanted.packages, work, needed(wanted.machine, "the lab"))
         # usr/lib since Debian 13, boot/ up to 6.18: packaging changes, seen in the packages.
         places = (
             work / f"usr/lib/modules/{wanted.release}/vmlinuz",
@@ -102,6 +114,7 @@ def _unpack_kernel(cache: Cache, wanted: DebianKernel, home: Path) -> None:
             )
         manifest = {
             "release": wanted.release,
+            "machine": wanted.machine,
             "patched": False,
             "image": str(image.relative_to(work)),
             "sha256": sha256_of(image),
@@ -111,18 +124,22 @@ def _unpack_kernel(cache: Cache, wanted: DebianKernel, home: Path) -> None:
 
 
 @contextlib.contextmanager
-def downloaded(cache: Cache, package: Package) -> Iterator[Path]:
+def downloaded(
+    cache: Cache, package: Package, architecture: Architecture | None = None
+) -> Iterator[Path]:
     """A package's file, fetched and checked, there for as long as the context lasts."""
     downloads = Path(tempfile.mkdtemp(dir=cache.root, prefix=".downloads."))
     try:
-        yield KernelArchive(cache.apt).download(package, downloads)
+        yield KernelArchive(cache, architecture or this_machine()).download(package, downloads)
     finally:
         shutil.rmtree(downloads, ignore_errors=True)
 
 
-def _unpack(cache: Cache, packages: Sequence[Package], into: Path) -> None:
+def _unpack(
+    cache: Cache, packages: Sequence[Package], into: Path, architecture: Architecture
+) -> None:
     for package in packages:
-        with downloaded(cache, package) as deb:
+        with downloaded(cache, package, architecture) as deb:
             unpack(deb, into)
 
 
@@ -136,6 +153,8 @@ def _read(home: Path, name: str) -> Kernel:
         kernel = Kernel(
             name,
             manifest["release"],
+            # built here, where a kernel for another machine cannot be built
+            manifest.get("machine", X86_64.machine),
             bool(manifest.get("patched", False)),
             image,
             manifest["sha256"],
