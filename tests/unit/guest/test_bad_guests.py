@@ -166,8 +166,14 @@ def test_another_kernel_in_its_place_is_told(guest: Recorded) -> None:
 
 
 def test_another_machine_is_told(guest: Recorded) -> None:
+    guest.qemu.answers["query-target"] = {"arch": "riscv64"}
+    said = "the guest's machine is riscv64; only guests of x86-64 and 64-bit Arm can be read"
+    assert said in refused(guest)
+
+
+def test_memory_of_another_machine_holds_no_kernel(guest: Recorded) -> None:
     guest.qemu.answers["query-target"] = {"arch": "aarch64"}
-    assert "the guest's machine is aarch64; only 64-bit x86 guests" in refused(guest)
+    assert "no image of one is in it" in refused(guest)
 
 
 def test_a_32_bit_guest_is_told(guest: Recorded) -> None:

@@ -3,24 +3,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
+from vmad.architecture.aarch64 import AARCH64
+from vmad.architecture.architecture import Architecture
+from vmad.architecture.known import ARCHITECTURES, architecture_of
+from vmad.architecture.x86_64 import X86_64
 from vmad.errors import TargetUnavailable
 from vmad.model.kernel import KernelInfo
-from vmad.sources.guest.btf import BadBtf
+from vmad.sources.guest import arm64
+from vmad.sources.guest.btf import BadBtf, Btf
 from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.census import first_namespace
 from vmad.sources.guest.kernel import (
     Anchors,
+    Banner,
     NoTypes,
     find_anchors,
     find_banner,
     find_btf,
     find_build_ids,
 )
-from vmad.sources.guest.layout import WrongTypes
+from vmad.sources.guest.layout import WrongTypes, layout_of
 from vmad.sources.guest.memory import AddressSpace, Torn
-from vmad.sources.guest.paging import Image, PageTables, page_tables
+from vmad.sources.guest.paging import Image, page_tables
 from vmad.sources.guest.physical import NotRam, PhysicalMemory
 from vmad.sources.guest.qmp import Monitor, Refused
 from vmad.sources.guest.types import Types
@@ -96,6 +106,14 @@ class Guest:
         self.monitor.close()
 
 
+class _Paging(NamedTuple):
+    """How the guest's machine maps memory; ``translate`` gives None for what is not mapped."""
+
+    architecture: Architecture
+    page_shift: int
+    translate: Callable[[int], int | None]
+
+
 def attach(path: str, cache: AnchorCache, types: Types) -> Guest:
     """Attach to the guest behind a socket. Raises TargetUnavailable."""
     monitor = Monitor(path)
@@ -119,6 +137,9 @@ def attach(path: str, cache: AnchorCache, types: Types) -> Guest:
 
 
 def _attached(monitor: Monitor, memory: PhysicalMemory, cache: AnchorCache, types: Types) -> Guest:
+    architecture = _architecture(monitor)
+    if architecture is AARCH64:
+        return _attached_to_arm64(monitor, memory, cache, types)
     found_image = False
     for tables, image in page_tables(monitor, memory):
         found_image = True
@@ -132,10 +153,62 @@ def _attached(monitor: Monitor, memory: PhysicalMemory, cache: AnchorCache, type
                 continue
             if types.path is None:
                 cache.add(anchors)
-        return _guest(monitor, memory, tables, image, anchors)
+        return _guest(monitor, memory, _Paging(X86_64, 12, tables.translate), image, anchors)
     raise _no_linux(
         monitor.path,
         "nothing in it has the name of one" if found_image else "nothing is mapped at its place",
+    )
+
+
+def _architecture(monitor: Monitor) -> Architecture:
+    """That of the guest's machine. Raises TargetUnavailable."""
+    try:
+        machine = monitor.told("query-target", "arch", str)
+    except Refused as error:
+        raise TargetUnavailable(f"qemu:{monitor.path}: QEMU refuses: {error}") from error
+    found = architecture_of(machine)
+    if found is None:
+        titles = " and ".join(known.title for known in ARCHITECTURES)
+        raise TargetUnavailable(
+            f"qemu:{monitor.path}: the guest's machine is {machine}",
+            f"only guests of {titles} can be read",
+        )
+    return found
+
+
+def _attached_to_arm64(
+    monitor: Monitor, memory: PhysicalMemory, cache: AnchorCache, types: Types
+) -> Guest:
+    found_image = False
+    for found in arm64.images(monitor.path, memory):
+        found_image = True
+        memory.try_direct(found.physical)
+        raw = memory.read(found.physical, found.size)
+        banner = find_banner(raw)
+        if banner is None:
+            continue  # the loader's copy, half overwritten
+        known = None
+        if types.path is None:
+            text = banner.text.decode("utf-8", "replace")
+            known = next((one for one in cache if one.banner == text), None)
+        if known is not None:
+            start = arm64.virtual_start(raw, known.layout, known.init_task)
+            anchors: Anchors | None = known
+        else:
+            btf, _ = _types_of(monitor.path, raw, banner, types)
+            start = arm64.virtual_start(raw, layout_of(btf))
+            image = arm64.as_image(found, start or 0)
+            anchors = _found_anchors(monitor.path, memory, image, types) if start else None
+        if start is None or anchors is None:
+            continue  # a copy that does not run
+        if types.path is None and known is None:
+            cache.add(anchors)
+        image = arm64.as_image(found, start)
+        paging = _Paging(AARCH64, found.page_shift, partial(arm64.physical_of, monitor))
+        return _guest(monitor, memory, paging, image, anchors)
+    raise _no_linux(
+        monitor.path,
+        "nothing in it has the name of one" if found_image else "no image of one is in it",
     )
 
 
@@ -160,13 +233,7 @@ def _found_anchors(path: str, memory: PhysicalMemory, image: Image, types: Types
     if banner is None:
         return None
     what = f"qemu:{path}: kernel {banner.release}"
-    try:
-        btf = find_btf(raw) if types.path is None else None
-    except NoTypes:
-        btf = None
-    source = "its own BTF"
-    if btf is None:
-        btf, source = types.find(what, banner.release, find_build_ids(raw))
+    btf, source = _types_of(path, raw, banner, types)
     try:
         anchors = find_anchors(raw, image.start, banner, btf)
     except (WrongTypes, BadBtf) as error:
@@ -181,21 +248,32 @@ def _found_anchors(path: str, memory: PhysicalMemory, image: Image, types: Types
     return anchors
 
 
+def _types_of(path: str, raw: bytes, banner: Banner, types: Types) -> tuple[Btf, str]:
+    """The types of an image, and where they come from. Raises TargetUnavailable."""
+    if types.path is None:
+        with suppress(NoTypes):
+            return find_btf(raw), "its own BTF"
+    what = f"qemu:{path}: kernel {banner.release}"
+    return types.find(what, banner.release, find_build_ids(raw))
+
+
 def _guest(
-    monitor: Monitor, memory: PhysicalMemory, tables: PageTables, image: Image, anchors: Anchors
+    monitor: Monitor, memory: PhysicalMemory, paging: _Paging, image: Image, anchors: Anchors
 ) -> Guest:
     init_task = image.start + anchors.init_task
     # where the kernel maps all RAM (KASLR moves it): from any object of its allocator
     following = anchors.init_task + anchors.layout["task_struct.tasks.next"].offset
     pointer = int.from_bytes(memory.read(image.physical + following, 8), "little")
-    physical = tables.translate(pointer)
-    if physical is None or (pointer - physical) % _GIGABYTE:
+    physical = paging.translate(pointer)
+    # on x86-64 the map begins at a gigabyte, on arm64 at a large page
+    aligned = _GIGABYTE if paging.architecture is X86_64 else 1 << paging.page_shift
+    if physical is None or (pointer - physical) % aligned:
         raise Torn("the second task is not in the kernel's map of RAM")
     space = AddressSpace(memory, image, pointer - physical)
     namespace = first_namespace(space.look(), anchors.layout, init_task)
     guest = Guest(monitor, memory, space, anchors, init_task, namespace, KernelInfo("0.0"))
     switch = guest.sysctl("anon_vma_merge")
-    kernel = KernelInfo(anchors.release, "x86_64", switch is not None, switch)
+    kernel = KernelInfo(anchors.release, paging.architecture.machine, switch is not None, switch)
     return replace(guest, kernel=kernel)
 
 

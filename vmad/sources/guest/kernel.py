@@ -139,7 +139,7 @@ def find_anchors(raw: bytes, start: int, banner: Banner, btf: Btf | None = None)
     where these types want it. Raises NoTypes, WrongTypes, BadBtf.
     """
     layout = layout_of(find_btf(raw) if btf is None else btf)
-    init_task = next(_init_tasks(raw, start, layout), None)
+    init_task = next((at for at, of in init_tasks(raw, layout) if of == start), None)
     if init_task is None:
         return None
     return Anchors(
@@ -162,8 +162,11 @@ def _word(raw: bytes, at: int) -> int:
     return int.from_bytes(raw[at : at + 8], "little")
 
 
-def _init_tasks(raw: bytes, start: int, layout: Layout) -> Iterator[int]:
-    """Offsets of init_task: pid 0, its own leader, named as init_idle() names it."""
+def init_tasks(raw: bytes, layout: Layout) -> Iterator[tuple[int, int]]:
+    """(offset, where the image would have to begin) of what may be init_task.
+
+    It has pid 0, is named as init_idle() names it, and is its own leader.
+    """
     comm = layout["task_struct.comm"].offset
     at = raw.find(b"swapper/0\0")
     for _ in range(_MOST_NAMES):
@@ -174,8 +177,8 @@ def _init_tasks(raw: bytes, start: int, layout: Layout) -> Iterator[int]:
             pid_at = base + layout["task_struct.pid"].offset
             pid = raw[pid_at : pid_at + 4]
             leader = _word(raw, base + layout["task_struct.group_leader"].offset)
-            if pid == bytes(4) and leader == start + base:
-                yield base
+            if pid == bytes(4):
+                yield base, leader - base
         at = raw.find(b"swapper/0\0", at + 1)
 
 

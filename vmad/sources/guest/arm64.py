@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The kernel of a 64-bit Arm guest, found in its memory: the processor's registers do not show it.
+
+QEMU tells no TTBR1, but the image of an arm64 kernel begins with a header of its own, wherever the
+loader puts it (Documentation/arch/arm64/booting.rst). Where the kernel has its image and all RAM in
+virtual memory, its own pointers say.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vmad.errors import TargetUnavailable
+from vmad.sources.guest.kernel import init_tasks
+from vmad.sources.guest.layout import Layout
+from vmad.sources.guest.paging import LARGEST_IMAGE, Image
+from vmad.sources.guest.physical import PhysicalMemory, Range
+from vmad.sources.guest.qmp import Monitor, Refused
+
+#: an image lies at a multiple of 2 MiB, or, loaded by EFI, of 64 KiB
+_STEP = 64 << 10
+_HEADER = struct.Struct("<II3Q3Q4sI")
+_MAGIC = b"ARM\x64"
+_SMALLEST_IMAGE = 1 << 20
+_BIG_ENDIAN = 1
+#: bits 1 and 2 of the header's flags
+_PAGE_SHIFTS = {1: 12, 2: 14, 3: 16}
+#: candidates that are read at once
+_BATCH = 4096
+_PHYSICAL = re.compile(r"gpa: (0x[0-9a-f]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image in RAM: physical address, bytes; log2 of the page size it was built for."""
+
+    physical: int
+    size: int
+    page_shift: int
+
+
+def images(path: str, memory: PhysicalMemory) -> Iterator[Found]:
+    """Every image in RAM that looks whole. Raises TargetUnavailable for a big-endian kernel."""
+    places = [
+        place
+        for block in memory.ram
+        for place in range(-(-block.start // _STEP) * _STEP, block.end - _HEADER.size, _STEP)
+    ]
+    for first in range(0, len(places), _BATCH):
+        batch = places[first : first + _BATCH]
+        raw = memory.read_all([Range(place, place + _HEADER.size) for place in batch])
+        for number, place in enumerate(batch):
+            _, _, _, size, flags, _, _, _, magic, _ = _HEADER.unpack_from(
+                raw, number * _HEADER.size
+            )
+            shift = _PAGE_SHIFTS.get(flags >> 1 & 3)
+            if magic != _MAGIC or not _SMALLEST_IMAGE <= size <= LARGEST_IMAGE:
+                continue
+            if flags & _BIG_ENDIAN:
+                raise TargetUnavailable(
+                    f"qemu:{path}: the guest's kernel is big-endian",
+                    "only little-endian guests can be read",
+                )
+            if shift is not None and memory.is_ram(place, size):
+                yield Found(place, size, shift)
+
+
+def virtual_start(raw: bytes, layout: Layout, init_task: int | None = None) -> int | None:
+    """Where the image is in the kernel's virtual memory: as its first task points to itself.
+
+    ``init_task``: its offset in the image where that is known. None where there is no such task.
+    """
+    for place, start in init_tasks(raw, layout):
+        if init_task in (None, place) and start >> 48 == 0xFFFF and start % 4096 == 0:
+            return start
+    return None
+
+
+def physical_of(monitor: Monitor, address: int) -> int | None:
+    """Where a kernel address lies in RAM, as QEMU translates it for a processor of the guest.
+
+    A kernel's addresses are translated while a program runs, too, unless the kernel hides itself
+    from programs (kpti, on processors without FEAT_CSV3): None then, and for what is not mapped.
+    """
+    try:
+        found = _PHYSICAL.search(monitor.human(f"gva2gpa {address:#x}"))
+    except Refused:
+        return None
+    return None if found is None else int(found[1], 16)
+
+
+def as_image(found: Found, start: int) -> Image:
+    """The image at its place in virtual memory."""
+    return Image(start, found.physical, found.size)
