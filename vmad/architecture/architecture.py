@@ -66,7 +66,7 @@ class Architecture:
     flag_24: str  #: what smaps prints for VM_ARCH_1, the architecture's own flag
     page_tables: tuple[PageTableFormat, ...]  #: those that its kernels use
     debian: str
-    bpf: str  #: what __TARGET_ARCH_ of libbpf's headers calls it
+    bpf: str  #: as the kernel's arch/ has it, and __TARGET_ARCH_ of libbpf's headers
     kernel_flavours: tuple[str, ...]  #: of Debian's, the small one first
     kernel_image: str  #: below arch/*/boot of a kernel tree
     traced: bool  #: its threads can be borrowed (vmad/probe)

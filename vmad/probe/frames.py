@@ -20,8 +20,10 @@ import struct
 from dataclasses import dataclass
 from typing import Protocol
 
+from vmad.architecture.x86_64 import X86_64
+
 RED_ZONE = 128
-SYS_MADVISE = 28
+SYS_MADVISE = X86_64.calls.madvise
 
 #: a system call: its number, and the first three arguments
 Call = tuple[int, int, int, int]

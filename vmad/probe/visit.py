@@ -19,6 +19,7 @@ from importlib import resources
 
 from ptrace.binding.func import PTRACE_CONT
 
+from vmad.architecture.x86_64 import X86_64
 from vmad.probe.calls import call, get_registers
 from vmad.probe.gadget import read_memory, write_memory
 from vmad.probe.inject import Borrowed
@@ -26,7 +27,7 @@ from vmad.probe.refusals import LeftChanged, Refused, TargetGone
 from vmad.probe.tracing import PTRACE_EVENT_STOP, PTRACE_INTERRUPT
 from vmad.rules.carried import Carried
 
-_MMAP, _MPROTECT, _MUNMAP = 9, 10, 11
+_MMAP, _MPROTECT, _MUNMAP = X86_64.calls.mmap, X86_64.calls.mprotect, X86_64.calls.munmap
 _READ_WRITE, _READ_EXEC = 3, 5
 _PRIVATE_ANONYMOUS_NEW = 0x100022  #: with MAP_FIXED_NOREPLACE
 _WALL = 0x4000_0000

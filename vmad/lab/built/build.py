@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+from vmad.architecture.x86_64 import X86_64
 from vmad.lab.built.make import check_tools, compile_tree, compiler, configure
 from vmad.lab.built.recipe import Recipe
 from vmad.lab.built.series import apply
@@ -66,10 +67,11 @@ def _is_there(cache: Cache, name: str, key: str) -> bool:
 
 
 def _keep(cache: Cache, recipe: Recipe, key: str, tree: Path, release: str) -> None:
+    image = X86_64.kernel_image
     with directory_made_whole(cache.built / recipe.name) as work:
         with no_space_explained(work):
             for made, name in (
-                ("arch/x86/boot/bzImage", "bzImage"),
+                (f"arch/{X86_64.bpf}/boot/{image}", image),
                 ("vmlinux", "vmlinux"),  # with debug info, for debuggers that look from outside
                 ("System.map", "System.map"),
                 (".config", "config"),
@@ -78,8 +80,8 @@ def _keep(cache: Cache, recipe: Recipe, key: str, tree: Path, release: str) -> N
         manifest = {
             "release": release,
             "patched": bool(recipe.patches),
-            "image": "bzImage",
-            "sha256": sha256_of(work / "bzImage"),
+            "image": image,
+            "sha256": sha256_of(work / image),
             "vmlinux": "vmlinux",
             "key": key,
             "source": f"linux-source-{SOURCE_SERIES} {recipe.source.version}",

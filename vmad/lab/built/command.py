@@ -9,11 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+from vmad.architecture.x86_64 import X86_64
 from vmad.lab.built.build import build
 from vmad.lab.built.choice import is_proved
 from vmad.lab.built.recipe import CONFIGURATIONS, Recipe, recipe_of
 from vmad.lab.built.series import tried
 from vmad.lab.cache import default_cache
+from vmad.lab.errors import LabError
+from vmad.lab.machines import this_machine
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +39,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, and print the kernel's name, release and directory."""
+    if this_machine() is not X86_64:
+        raise LabError(
+            f"kernels are built on {X86_64.title} only, this is {this_machine().title}",
+            "boot Debian's (vmad lab kernels)",
+        )
     cache = default_cache()
     began = time.monotonic()
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from vmad.architecture.x86_64 import X86_64
 from vmad.lab.cache import Cache, write_whole
 from vmad.lab.errors import LabError
 
@@ -99,11 +100,11 @@ def configure(cache: Cache, tree: Path, fragments: Sequence[Path]) -> list[str]:
 
 
 def compile_tree(cache: Cache, tree: Path, jobs: int, told: Told) -> str:
-    """Compile the tree's bzImage and vmlinux; returns the release, as ``uname -r`` will say it.
+    """Compile the tree's image and vmlinux; returns the release, as ``uname -r`` will say it.
 
     What make prints goes to ``build.log`` in the tree. Raises ``LabError`` with the first error.
     """
-    _make(cache, tree, [f"-j{jobs}", "bzImage"], "does not compile", told)
+    _make(cache, tree, [f"-j{jobs}", X86_64.kernel_image], "does not compile", told)
     return (tree / "include/config/kernel.release").read_text(encoding="utf-8").strip()
 
 

@@ -13,8 +13,9 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from vmad.lab.machines import this_machine
+
 TRACEFS = Path("/sys/kernel/tracing")
-_SYS_PERF_EVENT_OPEN = 298  # x86-64
 _PERF_TYPE_TRACEPOINT = 2
 _ATTR_SIZE = 112  # PERF_ATTR_SIZE_VER5: nothing later is used
 _DISABLED, _INHERIT, _ENABLE_ON_EXEC = 1 << 0, 1 << 1, 1 << 12
@@ -54,7 +55,7 @@ def _opened(pid: int, name: str) -> int:
     ).ljust(_ATTR_SIZE, b"\0")
     libc = ctypes.CDLL(None, use_errno=True)
     number: int = libc.syscall(
-        ctypes.c_long(_SYS_PERF_EVENT_OPEN),
+        ctypes.c_long(this_machine().calls.perf_event_open),
         ctypes.c_char_p(attr),
         ctypes.c_int(pid),
         ctypes.c_int(-1),
