@@ -69,5 +69,7 @@ class Architecture:
     bpf: str  #: as the kernel's arch/ has it, and __TARGET_ARCH_ of libbpf's headers
     kernel_flavours: tuple[str, ...]  #: of Debian's, the small one first
     kernel_image: str  #: below arch/*/boot of a kernel tree
+    unwound_registers: int  #: that a stack begins with, in DWARF's order; the last is the pc
+    pc_apart: bool  #: the pc is none of the numbers that libdw takes together
     traced: bool  #: its threads can be borrowed (vmad/probe)
     emulator: Emulator

@@ -8,6 +8,7 @@ import os
 from ctypes import POINTER, byref, c_bool, c_char_p, c_int, c_uint64, c_void_p, cast
 from typing import Any, Final
 
+from vmad.architecture.known import running
 from vmad.blame.libdw import (
     FIND_ELF,
     FRAME,
@@ -190,8 +191,12 @@ class Unwinder:
         return True
 
     def _set_registers(self, thread: int, argument: int) -> bool:
-        count = len(self._registers)
-        values = (c_uint64 * count)(*self._registers)
+        architecture = running()
+        registers = list(self._registers)
+        if architecture is not None and architecture.pc_apart:
+            self._libdw.dwfl_thread_state_register_pc(thread, registers.pop())
+        count = len(registers)
+        values = (c_uint64 * count)(*registers)
         return bool(
             self._libdw.dwfl_thread_state_registers(
                 thread, 0, count, cast(values, POINTER(c_uint64))

@@ -170,8 +170,15 @@ struct event {
 	u64 values[5];
 };
 
-/* in the order of DWARF: x86-64 psABI, figure 3.36; the last one is where it is */
+/*
+ * In the order of DWARF, the last one is where it is: x86-64 psABI, figure 3.36; AADWARF64 (x0 to x30,
+ * sp; it has a number of its own for the pc).
+ */
+#if defined(__TARGET_ARCH_x86)
 #define REGISTERS 17
+#else
+#define REGISTERS 33
+#endif
 
 struct stack_event {
 	struct event event; /* sequence: the thread; key, -, bytes, address of the first, - */
@@ -196,6 +203,12 @@ struct pt_regs___all {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
 	unsigned long orig_ax, ip, cs, flags, sp, ss;
 };
+#else
+struct pt_regs___all {
+	u64 regs[31];
+	u64 sp;
+	u64 pc;
+};
 #endif
 #pragma clang attribute pop
 
@@ -204,11 +217,20 @@ static __always_inline void read_arguments(u64 *to, struct pt_regs *regs)
 {
 	struct pt_regs___all *all = (void *)regs;
 
+#if defined(__TARGET_ARCH_x86)
 	to[0] = BPF_CORE_READ(all, di);
 	to[1] = BPF_CORE_READ(all, si);
 	to[2] = BPF_CORE_READ(all, dx);
 	to[3] = BPF_CORE_READ(all, r10);
 	to[4] = BPF_CORE_READ(all, r8);
+#else
+	/* before the call: its result has not come into the place of the first one yet */
+	BPF_CORE_READ_INTO(&to[0], all, regs[0]);
+	BPF_CORE_READ_INTO(&to[1], all, regs[1]);
+	BPF_CORE_READ_INTO(&to[2], all, regs[2]);
+	BPF_CORE_READ_INTO(&to[3], all, regs[3]);
+	BPF_CORE_READ_INTO(&to[4], all, regs[4]);
+#endif
 }
 
 static __always_inline u64 page_size(void)
@@ -434,7 +456,24 @@ static __always_inline void keep_registers(u64 *to, struct pt_regs *regs)
 	to[16] = BPF_CORE_READ(all, ip);
 }
 #else
-#error "which registers does a stack begin with here?"
+static __always_inline u64 stack_pointer(struct pt_regs *regs)
+{
+	return BPF_CORE_READ((struct pt_regs___all *)regs, sp);
+}
+
+static __always_inline u64 instruction_pointer(struct pt_regs *regs)
+{
+	return BPF_CORE_READ((struct pt_regs___all *)regs, pc);
+}
+
+static __always_inline void keep_registers(u64 *to, struct pt_regs *regs)
+{
+	struct pt_regs___all *all = (void *)regs;
+
+	bpf_core_read(to, sizeof(all->regs), &all->regs);
+	to[31] = BPF_CORE_READ(all, sp);
+	to[32] = BPF_CORE_READ(all, pc);
+}
 #endif
 
 /* Copy a stack for the reader to unwind; 0 where there is no room now. */

@@ -18,6 +18,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from vmad.architecture.known import running
 from vmad.errors import EvidenceUnavailable, ProcessGone
 from vmad.sources.bpf.caller import watchable
 from vmad.sources.bpf.libbpf import BpfObject
@@ -59,7 +60,8 @@ BOUNDARY: Final = np.dtype(
 EVENT: Final = np.dtype(
     [("kind", "<u4"), ("tgid", "<u4"), ("sequence", "<u8"), ("values", "<u8", (5,))]
 )
-REGISTERS: Final = 17
+_ARCHITECTURE: Final = running()
+REGISTERS: Final = 0 if _ARCHITECTURE is None else _ARCHITECTURE.unwound_registers
 _CODE_WORDS: Final = 1 << 14
 PROCESSES: Final = 1024
 #: boundaries that are held at most: twice the default limit, or what a caller asks for
@@ -78,7 +80,7 @@ class EventKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StackCopy:
-    """The registers (DWARF's order, x86-64) and the topmost bytes of a stack that was new."""
+    """The registers (DWARF's order) and the topmost bytes of a stack that was new."""
 
     tgid: int
     thread: int
