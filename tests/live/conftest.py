@@ -15,6 +15,7 @@ import pytest
 from kernel_walks import WALKS, open_kernel_source
 from merge_watches import WATCHES
 
+from vmad.architecture.known import running
 from vmad.model.kernel import running_kernel
 from vmad.rules.rebuild import SINCE as MOVES_SINCE
 from vmad.sources.bpf.source import BpfSource
@@ -30,6 +31,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not WATCHES:
         left_out.add("watches")
     left_out.add("moves_not" if running_kernel().version[:2] >= MOVES_SINCE else "moves")
+    here = running()
+    if here is None or not here.traced:
+        left_out.add("traced")
+        for item in items:
+            if item.path.parent.name in ("probe", "rebuild"):
+                item.add_marker("traced")
     out = [item for item in items if any(map(item.get_closest_marker, left_out))]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kernel_walks import KERNEL
+from layouts import MEMORY_TAGS
 from targets import LayoutRefused, Made, Target
 
 from tests.unit.rules.strategies import pair
@@ -122,7 +123,12 @@ CASES = [
     _flag("none_beside_none", "ac", B_FAULTED, arguments={"written": True}),
     # by what the VMAs belong to
     # a private mapping of /dev/zero keeps the offset in the file as its vm_pgoff
-    Case("dev_zero", f.FILE | f.PGOFF, stock=("vm_file", "vm_pgoff_shared")),
+    Case(
+        "dev_zero",
+        f.FILE | f.PGOFF,
+        "mt_allowed" if MEMORY_TAGS else "",
+        ("vm_flags:mt_allowed",) * MEMORY_TAGS + ("vm_file", "vm_pgoff_shared"),
+    ),
     Case("dev_zero_twice", f.FILE | f.PGOFF, stock=("vm_file", "vm_pgoff_shared")),
     _flag("dev_zero_split", "rr"),
     Case(

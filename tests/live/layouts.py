@@ -34,6 +34,10 @@ UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
 UFFD_USER_MODE_ONLY = 1
 SYS_MBIND, SYS_USERFAULTFD = {"x86_64": (237, 323), "aarch64": (235, 282)}[os.uname().machine]
 
+with open("/proc/cpuinfo", encoding="ascii", errors="replace") as _file:
+    #: 64-bit Arm with memory tags: /dev/zero alone may not have them
+    MEMORY_TAGS = any(line.startswith("Features") and " mte" in line for line in _file)
+
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = libc.mremap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]

@@ -120,7 +120,7 @@ def test_capture_records_it(process: Leaderless, tmp_path: Path, evidence: str) 
     assert process.boundaries <= {pair["boundary"] for pair in explained["pairs"]}
 
 
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="probing works on x86-64 only")
+@pytest.mark.traced
 @pytest.mark.parametrize("evidence", EVIDENCES)
 def test_probe_asks_through_a_thread_that_lives(process: Leaderless, evidence: str) -> None:
     boundary = hex(process.start + PAGE)
