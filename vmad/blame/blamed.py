@@ -39,8 +39,9 @@ class Blamed:
     """One process and who made its VMAs. ``makers``: most VMAs first.
 
     ``map_count`` before and at the end; ``seconds`` the recording lasted; ``calls`` recorded;
-    ``way`` how; ``ended`` when the process ended meanwhile: seconds between the VMAs that are
-    told and the end of the recording. ``stacks`` is the number of distinct ones.
+    ``way`` how. ``stacks`` is the number of distinct ones. ``ended`` where the VMAs told are those
+    at another time than the end of the recording: so many seconds before that, when it had
+    ``map_count_end``.
     """
 
     pid: int
@@ -54,6 +55,7 @@ class Blamed:
     losses: Losses
     stacks: int
     ended: float | None = None
+    map_count_end: int | None = None
 
     def vmas_of(self, *origins: Origin) -> int:
         """VMAs of which this is how it is known who made them."""

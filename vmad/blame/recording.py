@@ -6,14 +6,17 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from vmad.blame.attribution import attribute
-from vmad.blame.blamed import Blamed, made_by
+from vmad.blame.blamed import Blamed, Maker, made_by
+from vmad.blame.demangle import demangled
 from vmad.blame.last_moment import LastMoment
 from vmad.blame.stack import Ending, Stack
 from vmad.blame.unwind import Unwinder
@@ -22,18 +25,33 @@ from vmad.model.kinds import Kind
 from vmad.model.process import ProcessId
 from vmad.model.table import VmaTable
 from vmad.scan.explain import explain
-from vmad.sources.bpf.blame import EventKind, ProcessEvent, Recorder, StackCopy
+from vmad.sources.bpf.blame import EventKind, ProcessEvent, Recorded, Recorder, StackCopy
 from vmad.sources.source import Source
 
 #: seconds between two looks at what happened
 _PAUSE: Final = 0.1
-#: a process may end at any time: its VMAs are read now and then, at this share of the time
-_SHARE: Final = 0.03
-_SELDOM: Final = 0.5
+#: a process may end at any time: its VMAs are read now and then, for this share of the time
+_SHARE: Final = 0.05
+#: their makers are read, too, where there are so many times more than ever before; they are told
+#: instead of those at the end where there were so many times more
+_MORE: Final = 1.05
+_MUCH: Final = 1.25
+#: seconds of unwinding after which the ring is emptied: 500 stacks fit
+_EMPTY: Final = 0.02
 #: what the kernel makes itself, at execve above all
 _BY_KERNEL: Final = (Kind.STACK, Kind.SPECIAL, Kind.HEAP, Kind.FILE)
 
 Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The VMAs ``at`` a time (monotonic seconds), with their makers where they were read, too."""
+
+    table: VmaTable
+    at: float
+    sequence: int
+    recorded: Recorded | None
 
 
 class Recording:
@@ -60,15 +78,15 @@ class Recording:
         self._stale: set[int] = set()
         self._stacks: dict[int, Stack] = {}
         self._events: list[ProcessEvent] = []
-        self._table: VmaTable | None = None
-        self._table_at = self._began
-        self._next_table = self._began
+        self._last: _Look | None = None
+        self._most: _Look | None = None
+        self._next_look = self._began
         with suppress(ProcessGone):
             self._unwinder(self._tgid)
 
     def run(self, seconds: float | None, told: Told, stop: Callable[[], bool]) -> Blamed:
         """Record so long, or until the process ends or ``stop`` says so. Raises ProcessGone."""
-        before = self._look()
+        before = self._look() if self._last_moment is None else None
         gone = None
         with suppress(ProcessLookupError):
             gone = os.pidfd_open(self._process.pid)
@@ -76,7 +94,7 @@ class Recording:
             while not self._is_over(seconds, gone) and not stop():
                 self._take(self._recorder.poll(_PAUSE))
                 told(f"vmad: recording {self._process.pid}: {self._recorder.calls:,} calls")
-                if time.monotonic() >= self._next_table:
+                if time.monotonic() >= self._next_look:
                     self._look()
             return self._result(before, gone)
         finally:
@@ -93,18 +111,20 @@ class Recording:
         return seconds is not None and time.monotonic() - self._began >= seconds
 
     def _look(self) -> int | None:
-        """Read the VMAs, for the case that there is no later time; returns how many."""
+        """Read the VMAs, for the case that there is no later time, or fewer; returns how many."""
         began = time.monotonic()
         try:
             table = self._source.table(self._process)
         except (ProcessGone, CannotRead):
             table = None
-        ended = time.monotonic()
-        self._next_table = ended + max(_SELDOM, (ended - began) / _SHARE)
         if table is not None and len(table.rows):
-            self._table, self._table_at = table, ended
-            return len(table.rows)
-        return None
+            self._last = look = _Look(table, began, self._recorder.sequence, None)
+            known = 0 if self._most is None else len(self._most.table.rows)
+            if len(table.rows) > _MORE * known:
+                self._most = replace(look, recorded=self._recorder.recorded())
+        ended = time.monotonic()
+        self._next_look = ended + max(_PAUSE, (ended - began) / _SHARE)
+        return len(table.rows) if table is not None and len(table.rows) else None
 
     def _result(self, before: int | None, gone: int | None) -> Blamed:
         self._recorder.keep_all()
@@ -114,35 +134,57 @@ class Recording:
         if self._last_moment is not None:
             self._last_moment.let_go()
         self._recorder.stop()
-        seconds = time.monotonic() - self._began
-        if self._table is None:
+        ended = time.monotonic()
+        if self._last is None:
             raise ProcessGone(
                 f"process {self._process.pid} ended before its VMAs could be read",
                 "record it from its start: vmad blame -- COMMAND",
             )
-        table, source = self._table, self._source
-        recorded = self._recorder.recorded()
-        by_kernel = np.isin(table.rows["kind"], _BY_KERNEL)
-        attribution = attribute(
-            table.rows["start"], by_kernel, self._tgid, recorded, self._events, current=fresh
-        )
-        explanation = explain(table, source.kernel, source.max_map_count)
+        shown, at_end = self._last, len(self._last.table.rows)
+        over = not alive or (self._last_moment is not None and self._last_moment.reached.is_set())
+        if over and self._most is not None and len(self._most.table.rows) > _MUCH * at_end:
+            shown, fresh = self._most, False
+        stacks = demangled(self._stacks)
         return Blamed(
             self._process.pid,
-            table.comm,
-            seconds,
+            shown.table.comm,
+            ended - self._began,
             before,
-            len(table.rows),
+            len(shown.table.rows),
             self._recorder.calls,
             self._recorder.way,
-            made_by(explanation, attribution, self._stacks),
+            self._makers(shown, stacks, current=fresh),
             self._recorder.losses(),
-            len({stack for stack in self._stacks.values() if stack.frames}),
-            None if fresh else time.monotonic() - self._table_at,
+            len({stack for stack in stacks.values() if stack.frames}),
+            None if fresh else max(ended - shown.at, 0.0),
+            at_end,
         )
 
+    def _makers(
+        self, shown: _Look, stacks: Mapping[int, Stack], *, current: bool
+    ) -> tuple[Maker, ...]:
+        table, source = shown.table, self._source
+        events, recorded = self._events, shown.recorded
+        if recorded is None:
+            recorded = self._recorder.recorded()
+        else:
+            events = [event for event in events if event.sequence <= shown.sequence]
+        by_kernel = np.isin(table.rows["kind"], _BY_KERNEL)
+        attribution = attribute(
+            table.rows["start"], by_kernel, self._tgid, recorded, events, current=current
+        )
+        explanation = explain(table, source.kernel, source.max_map_count)
+        return made_by(explanation, attribution, stacks)
+
     def _take(self, events: list[StackCopy | ProcessEvent]) -> None:
-        for event in events:
+        """In their order; the ring is emptied meanwhile, since unwinding takes its time."""
+        waiting = deque(events)
+        emptied = time.monotonic()
+        while waiting:
+            event = waiting.popleft()
+            if time.monotonic() - emptied > _EMPTY:
+                waiting += self._recorder.poll(0)
+                emptied = time.monotonic()
             if isinstance(event, StackCopy):
                 self._stacks[event.key] = self._unwound(event)
                 continue

@@ -31,12 +31,44 @@ class Frame:
     build_id: str | None = None
 
     @property
+    def short(self) -> str:
+        """The function without parameters, template arguments and symbol versions."""
+        return without_arguments(self.name.split("@@", 1)[0])
+
+    @property
     def name(self) -> str:
         """The function, or where it is."""
         if self.function is not None:
             return self.function
         where = PurePath(self.module).name if self.module is not None else "?"
         return f"{where}+{self.offset:#x}"
+
+
+def without_arguments(name: str) -> str:
+    """("void a::f<int>(b<c> const&) const") -> "a::f"; other names stay.
+
+    What is in parentheses or angle brackets goes, but for "(anonymous namespace)" and operators.
+    """
+    if "(" not in name or "operator" in name:
+        return name
+    kept: list[str] = []
+    depth = 0
+    text = name.replace("(anonymous namespace)", "\0")
+    for place, letter in enumerate(text):
+        if letter in "<(":
+            if letter == "(" and not depth and kept:
+                rest = text[place:]
+                # a lambda's parameters stand in the middle of a name
+                if ")::" not in rest and ")#" not in rest:
+                    break
+            depth += 1
+        elif letter in ">)" and depth:
+            depth -= 1
+        elif not depth:
+            kept.append(letter)
+    plain = "".join(kept).strip().replace("\0", "(anonymous namespace)")
+    # a template's instance is told with its type before it
+    return plain.rsplit(" ", 1)[-1] if plain and "namespace)" not in plain else plain or name
 
 
 @dataclass(frozen=True, slots=True)

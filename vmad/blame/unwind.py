@@ -47,6 +47,7 @@ class Unwinder:
         self._libc.strdup.restype = c_void_p
         self._libc.strdup.argtypes = (c_char_p,)
         self._mappings: dict[int, Mapping] = {}
+        self._files: list[str] = []
         self._perf_map = PerfMap(pid)
         self._frames: dict[int, Frame] = {}
         self._attached = False
@@ -90,12 +91,15 @@ class Unwinder:
             raise ProcessGone(f"process {self._pid} is gone")
         mappings = mappings_of(text)
         self._mappings = {mapping.start: mapping for mapping in mappings}
-        data = (
-            "\n".join(line for line in text.splitlines() if _FILE_BEGINS in line).encode(
-                "utf-8", "surrogateescape"
-            )
-            + b"\n"
-        )
+        files = [line for line in text.splitlines() if _FILE_BEGINS in line]
+        if files == self._files:
+            # what is new is code made at run time
+            self._frames = {
+                place: frame for place, frame in self._frames.items() if frame.module is not None
+            }
+            return
+        self._files = files
+        data = "\n".join(files).encode("utf-8", "surrogateescape") + b"\n"
         stream = self._libc.fmemopen(data, len(data), b"r")
         self._libdw.dwfl_report_begin(self._dwfl)
         self._libdw.dwfl_linux_proc_maps_report(self._dwfl, stream)

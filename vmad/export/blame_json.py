@@ -40,6 +40,7 @@ def blame_json(blamed: Blamed) -> Iterator[str]:
         "calls": blamed.calls,
         "recorded_by": blamed.way,
         "ended_seconds_later": blamed.ended,
+        "map_count_end": blamed.map_count_end,
         "distinct_stacks": blamed.stacks,
         "lost": asdict(blamed.losses),
         "makers": [_maker(maker, numbers) for maker in blamed.makers],
@@ -100,6 +101,7 @@ def blamed_of(text: str, name: str) -> Blamed:
             Losses(**{key: int(value) for key, value in document["lost"].items()}),
             int(document["distinct_stacks"]),
             None if (ended := document["ended_seconds_later"]) is None else float(ended),
+            _optional_int(document["map_count_end"]),
         )
     except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         raise BadCapture(f"{name}: damaged recording: {type(error).__name__}: {error}") from error

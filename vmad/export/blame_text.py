@@ -76,7 +76,7 @@ def cause_title(reason: str | None, kind: Kind | None) -> str:
 
 def frame_text(frame: Frame) -> str:
     """A frame in a line of others."""
-    return printable(frame.name.split("@", 1)[0])
+    return printable(frame.short)
 
 
 def _vmas(makers: Iterable[Maker]) -> int:
@@ -138,7 +138,12 @@ def _notes(blamed: Blamed, style: Style) -> list[str]:
     losses = blamed.losses
     notes = []
     if blamed.ended is not None:
-        notes.append(f"The process ended; these are its VMAs {duration(blamed.ended)} before that.")
+        end = blamed.map_count_end
+        fewer = end is not None and end < blamed.map_count
+        notes.append(
+            f"These are its VMAs {duration(blamed.ended)} before the end"
+            + (f", when it had the most; at the end it had {end:,}." if fewer else ".")
+        )
     if blamed.doubtful:
         notes.append(
             f"{counted(blamed.doubtful, 'VMA')} may have another maker: other threads held "

@@ -5,6 +5,7 @@
  *   guards   cut_guards() protects every other page of 200
  *   child    the same in a child, whose parent made an area of 40 before
  *   exec     itself, again, as guards
+ *   passing  as guards, and lets go of them before it ends
  *   threads  another thread maps without pause meanwhile
  *
  * With "wait" behind it, it works on a line of stdin and ends on the next.
@@ -22,6 +23,7 @@
 static long page;
 static atomic_int over;
 static int waits;
+static char *last;
 
 __attribute__((noinline)) static void cut_guards(int pages)
 {
@@ -32,6 +34,7 @@ __attribute__((noinline)) static void cut_guards(int pages)
 	for (int i = 0; i < pages; i += 2)
 		if (mprotect(area + i * page, page, PROT_NONE))
 			exit(1);
+	last = area;
 }
 
 __attribute__((noinline)) static void in_the_parent(void)
@@ -83,6 +86,11 @@ int main(int argc, char **argv)
 	wait_for_line();
 	if (!strcmp(way, "guards")) {
 		in_the_child();
+	} else if (!strcmp(way, "passing")) {
+		in_the_child();
+		/* for whoever looks meanwhile */
+		sleep(3);
+		munmap(last, 200 * page);
 	} else if (!strcmp(way, "threads")) {
 		pthread_create(&other, NULL, map_without_pause, NULL);
 		in_the_child();

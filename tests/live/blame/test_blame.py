@@ -144,6 +144,22 @@ def test_a_command_is_recorded_from_its_first_call(makers: Path, tmp_path: Path)
     assert blamed.vmas_of(Origin.BEFORE, Origin.FORGOTTEN) == 0
 
 
+def test_of_a_command_that_lets_go_before_its_end_the_most_is_told(
+    makers: Path, tmp_path: Path
+) -> None:
+    wanted = tmp_path / "made.json"
+
+    subprocess.run(
+        [*VMAD, "-o", wanted, "--", makers, "passing"], stdout=subprocess.DEVNULL, check=True
+    )
+
+    blamed = blamed_of(wanted.read_text("utf-8"), "file")
+    assert by_function(blamed, "in_the_child")["in_the_child"] in (199, 200)
+    assert blamed.ended is not None
+    assert blamed.map_count_end is not None
+    assert blamed.map_count_end < 50
+
+
 def test_nothing_stays_attached(source: BpfSource, makers: Path) -> None:
     recorded(source, makers, "guards")
 

@@ -66,3 +66,23 @@ def test_a_stack_of_an_allocator_alone_is_shown_whole() -> None:
 
     assert callers(own) == own.frames
     assert made_with(own) == ("jemalloc",)
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("void v8::internal::Heap::Grow<int>(std::vector<int> const&)", "v8::internal::Heap::Grow"),
+        ("node::Start(int, char**)", "node::Start"),
+        ("node::(anonymous namespace)::Worker(void*)", "node::(anonymous namespace)::Worker"),
+        (
+            "node::Pool::Start()::{lambda(void*)#1}::_FUN(void*)",
+            "node::Pool::Start::{lambda#1}::_FUN",
+        ),
+        ("bool operator<(A const&, A const&)", "bool operator<(A const&, A const&)"),
+        ("PyObject_Call", "PyObject_Call"),
+        ("py::<module>:/srv/app.py", "py::<module>:/srv/app.py"),
+        ("pthread_create@@GLIBC_2.34", "pthread_create"),
+    ],
+)
+def test_a_name_is_short_enough_for_a_line_of_names(name: str, short: str) -> None:
+    assert Frame(name, None, 0).short == short
