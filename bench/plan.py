@@ -28,6 +28,10 @@ class Plan:
     traced_seconds: float = 1.5
     watched_rounds: int = 7
     watched_pieces: int = 800
+    rebuilds: int = 100
+    rebuild_rounds: int = 5
+    rebuild_smaller: int = 1
+    rebuild_seconds: float = 4.0
 
     def step(self, what: str) -> Callable[[int], None]:
         """A progress line per round, on stderr."""
@@ -56,4 +60,8 @@ QUICK = Plan(
     traced_seconds=0.1,
     watched_rounds=1,
     watched_pieces=20,
+    rebuilds=2,
+    rebuild_rounds=1,
+    rebuild_smaller=64,
+    rebuild_seconds=1.0,
 )

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import check, exporter, latency, million, scans, watching
+from bench import check, exporter, latency, million, rebuilding, scans, watching
 from bench.children import OUT
 from bench.figures import Figure, figure_from_json
 from bench.machine import ALONE, commit, conditions, load_average
@@ -31,6 +31,7 @@ PARTS: dict[str, Callable[[Plan], list[Figure]]] = {
     "latency": latency.measure,
     "million": million.measure,
     "watching": watching.measure,
+    "rebuilding": rebuilding.measure,
 }
 
 
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     _alone()
     # unwind the with blocks, which end the processes under test
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    long = "seconds" if chosen.quick else "one to three minutes" if chosen.only else "six minutes"
+    long = "seconds" if chosen.quick else "one to three minutes" if chosen.only else "eight minutes"
     print(f"bench: this takes about {long}", file=sys.stderr, flush=True)
     try:
         results = run(QUICK if chosen.quick else Plan(), [chosen.only] if chosen.only else [*PARTS])
