@@ -12,7 +12,7 @@ from bench.figures import Asked, Figure
 from bench.measure import cost_of
 from bench.plan import Plan
 from bench.ratios import Spread, spread, worse
-from bench.subject import scanner, self_stats
+from bench.subject import scanner
 from vmad.scan.scanner import Scanner
 
 _CONFIG = "scan: {interval: 1s, full_every: 1, budget: 100%}\n"
@@ -29,10 +29,10 @@ class _PerVma:
 
 
 def _scans(subject: Scanner, rounds: int, into: _PerVma) -> None:
-    subject.scan(True, self_stats())
+    subject.scan(True)
     for _ in range(rounds):
-        cost = cost_of(lambda: subject.scan(True, self_stats()))
-        into.vmas = sum(subject.scan(False, self_stats()).kinds)
+        cost = cost_of(lambda: subject.scan(True))
+        into.vmas = sum(subject.scan(False).kinds)
         into.wall.append(cost.wall / into.vmas)
         into.cpu.append(cost.cpu / into.vmas)
 

@@ -14,7 +14,7 @@ from bench.figures import Asked, Figure
 from bench.measure import Cost, cost_of, cost_ratio, in_turn, milliseconds
 from bench.plan import Plan
 from bench.ratios import spread
-from bench.subject import scanner, self_stats
+from bench.subject import scanner
 from vmad.scan.scanner import Scanner
 
 _CAT = "cat /proc/[0-9]*/maps >/dev/null"
@@ -45,7 +45,7 @@ def read_with_psutil() -> int:
 
 
 def _scan(subject: Scanner, full: bool) -> Callable[[], Cost]:
-    return lambda: cost_of(lambda: subject.scan(full, self_stats()))
+    return lambda: cost_of(lambda: subject.scan(full))
 
 
 def _samples(subject: Scanner, plan: Plan) -> list[Cost]:
@@ -72,7 +72,7 @@ def measure(plan: Plan) -> list[Figure]:
             plan.rounds,
             plan.step("scans"),
         )
-        seen = exact.scan(True, self_stats())
+        seen = exact.scan(True)
         host = {"processes": len(seen.processes), "vmas": sum(seen.kinds)}
         samples = _samples(exact, plan)
         back_to_back = cost_of(exact.sample, times=20)

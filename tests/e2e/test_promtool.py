@@ -14,6 +14,7 @@ from tests.unit.sample import (
     empty_snapshot,
     hostile_snapshot,
     sample_snapshot,
+    self_stats,
 )
 from vmad.export.metrics import Exposition
 from vmad.scan.snapshot import HostSnapshot
@@ -29,7 +30,7 @@ def test_promtool_check_metrics_is_clean(make: Callable[[], HostSnapshot]) -> No
 
     checked = subprocess.run(
         [promtool, "check", "metrics"],
-        input=Exposition(snapshot.self_stats, snapshot).render(),
+        input=Exposition(self_stats(), snapshot).render(),
         capture_output=True,
         check=False,
     )

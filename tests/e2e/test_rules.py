@@ -22,7 +22,7 @@ from tests.e2e.daemons import Daemon, wait_for
 from tests.e2e.prometheus_server import Prometheus
 from tests.live.targets import Target
 from tests.unit.operations.expressions import PanelQuery, filled_in, panel_queries
-from tests.unit.sample import crowded_snapshot
+from tests.unit.sample import crowded_snapshot, self_stats
 from vmad.export.metrics import Exposition
 from vmad.operations.recordings import FLEET, SERIES_PER_HOST
 from vmad.operations.rule_files import FILES, GROUPS
@@ -61,7 +61,7 @@ class Scene:
 def crowded() -> Iterator[str]:
     """The address of a page of metrics with many groups."""
     snapshot = crowded_snapshot()
-    page = Exposition(snapshot.self_stats, snapshot).render()
+    page = Exposition(self_stats(), snapshot).render()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

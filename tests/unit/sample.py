@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 
 from vmad.model.failures import FailureTally, LimitFailure
 from vmad.model.kernel import KernelInfo
@@ -12,7 +13,9 @@ from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
 from vmad.model.verdict import PairKey
 from vmad.rules.marked import LEAST
-from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
+from vmad.scan.phases import Phase, PhaseCost
+from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess
+from vmad.scan.statistics import DaemonStats, MachineStats, ScanCounts, SelfStats
 
 NOW = 1_790_000_000.0
 LIMIT = 65530
@@ -125,34 +128,45 @@ def recoverable_of(members: Iterable[JudgedProcess]) -> dict[str, int | None]:
 
 
 def self_stats(**changes: object) -> SelfStats:
-    """vmad after an hour of quiet work; keyword arguments replace fields."""
-    fields: dict[str, object] = {
+    """vmad after an hour of quiet work; keyword arguments replace fields of any of its parts."""
+    counts: dict[str, object] = {
+        "scans": 240,
+        "full_scans": 24,
+        "samples": 3600,
+        "walks": 14_000,
+        "vmas_walked": 1_250_000,
+        "vmas_skipped": 30_000_000,
+        "reads_failed": {Unread.GONE: 17, Unread.PERMISSION: 240},
+    }
+    machine: dict[str, object] = {
         "started_at": NOW - 3600,
         "interval_seconds": 15.0,
         "effective_interval_seconds": 15.0,
         "budget_ratio": 0.01,
         "cpu_seconds_total": 12.5,
-        "scans_total": 240,
-        "full_scans_total": 24,
-        "samples_total": 3600,
-        "vmas_walked_total": 1_250_000,
-        "vmas_skipped_total": 30_000_000,
-        "walks_total": 14_000,
-        "reads_failed_total": {Unread.GONE: 17, Unread.PERMISSION: 240},
+        "walk": "open-coded",
+        "sources": {"kernel": None, "procfs": None},
+        "phases": {("kernel", phase): PhaseCost(0.001, True) for phase in Phase},
+    }
+    daemon: dict[str, object] = {
         "event_overruns_total": 1,
         "events_total": 52_311,
         "event_source_up": True,
-        "event_source_resting": False,
-        "event_source_why": None,
-        "groups_folded": 0,
         "config_reload_success": True,
         "config_reload_time": NOW - 3600,
-        "walk": "open-coded",
-        "sources": {"kernel": None, "procfs": None},
         "states": {"history": None, "marks": None},
-        **changes,
     }
-    return SelfStats(**fields)  # type: ignore[arg-type]
+    for name, value in changes.items():
+        (part,) = (
+            part
+            for part, kind in ((counts, ScanCounts), (machine, MachineStats), (daemon, DaemonStats))
+            if name in {field.name for field in fields(kind)}
+        )
+        part[name] = value
+    return SelfStats(
+        MachineStats(counts=ScanCounts(**counts), **machine),  # type: ignore[arg-type]
+        DaemonStats(**daemon),  # type: ignore[arg-type]
+    )
 
 
 def failure_tally(**changes: object) -> FailureTally:
@@ -182,7 +196,6 @@ def snapshot_of(
     *,
     unreadable: tuple[Unreadable, ...] = (),
     top: int = 10,
-    stats: SelfStats | None = None,
     limit: int | None = LIMIT,
     evidence: Evidence = Evidence.KERNEL,
 ) -> HostSnapshot:
@@ -212,7 +225,8 @@ def snapshot_of(
         kinds=tuple(map(sum, zip((0,) * KIND_COUNT, *(p.kinds for p in ordered), strict=True))),
         pairs=dict(pair_sum),
         recoverable=recoverable_of(ordered),
-        self_stats=stats or self_stats(),
+        walk="open-coded",
+        phases=dict.fromkeys(Phase, 0.001),
     )
 
 

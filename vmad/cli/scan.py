@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+from typing import Any
 
 from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, bursts_over, failed_at_limit
 from vmad.cli.options import (
@@ -27,11 +29,12 @@ from vmad.export.bursts_text import bursts_text
 from vmad.export.failures_json import failures_object
 from vmad.export.failures_text import failures_text
 from vmad.export.printable import printable
-from vmad.export.scan_json import scan_document
+from vmad.export.scan_json import phases_object, scan_document
 from vmad.export.scan_text import scan_text
 from vmad.rules.limit_origin import LimitOrigin
 from vmad.rules.vma_cost import VmaCost
 from vmad.scan.once import HostScan, scan_once
+from vmad.scan.phases import Phase
 from vmad.sources.host_limits import limit_origin_of
 
 EXIT_UNREADABLE = 3
@@ -97,7 +100,10 @@ def run(arguments: argparse.Namespace) -> int:
             known["limit_failures"] = failures_object(failures)
         if bursts is not None:
             known["bursts"] = bursts_list(bursts)
-        json.dump(_document(scan, origin, cost) | known, sys.stdout)
+        began = time.perf_counter()
+        document = _document(scan, origin, cost) | known
+        document["phases"] |= phases_object({Phase.RENDER: time.perf_counter() - began})
+        json.dump(document, sys.stdout)
         print()
     else:
         top = None if arguments.all or arguments.pids else arguments.top
@@ -115,9 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_UNREADABLE if blind else 0
 
 
-def _document(
-    scan: HostScan, origin: LimitOrigin | None, cost: VmaCost | None
-) -> dict[str, object]:
+def _document(scan: HostScan, origin: LimitOrigin | None, cost: VmaCost | None) -> dict[str, Any]:
     return scan_document(
         evidence=scan.evidence,
         kernel=scan.kernel,
@@ -128,4 +132,5 @@ def _document(
         unreadable=scan.unreadable,
         origin=origin,
         cost=cost,
+        phases=scan.phases,
     )

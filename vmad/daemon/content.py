@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vmad.errors import CannotRead, ProcessGone
 from vmad.export.metrics import Exposition
 from vmad.scan.bursts import bursts_of
-from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.statistics import SelfStats
 from vmad.sources.source import Source
 from vmad.web.viewer import Viewer
 
@@ -63,7 +63,7 @@ class DaemonContent:
 
     def show(self, snapshot: HostSnapshot) -> None:
         """This is the last complete scan from now on. For one thread alone."""
-        exposition = Exposition(self._stats_now, snapshot, self._name)
+        exposition = Exposition(self._stats, snapshot, self._name)
         exposition.prepare(self._exposition)
         with self._lock:
             self._snapshot = snapshot
@@ -76,11 +76,6 @@ class DaemonContent:
         with self._lock:
             self.edition += 1
 
-    def _stats_now(self) -> SelfStats:
-        snapshot = self._snapshot
-        folded = 0 if snapshot is None else snapshot.self_stats.groups_folded
-        return replace(self._stats(), groups_folded=folded)
-
     def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
         """Before the first scan: vmad's own metrics alone."""
         with self._lock:
@@ -91,9 +86,7 @@ class DaemonContent:
         """The page at /."""
         from vmad.web.page import render_page  # noqa: PLC0415  only where somebody looks
 
-        return render_page(
-            self._snapshot, self._stats_now(), target=self._name, why_not=self._why_not
-        )
+        return render_page(self._snapshot, self._stats(), target=self._name, why_not=self._why_not)
 
     def scan_json(self) -> Iterator[str] | None:
         """The last scan in pieces, schema vmad.scan/1."""
@@ -112,22 +105,23 @@ class DaemonContent:
             processes=(one for one in snapshot.processes if one.walked_at is not None),
             unreadable=snapshot.unreadable,
             groups=snapshot.groups,
-            failures=self._stats().limit_failures,
+            failures=self._stats().machine.limit_failures,
             origin=limit_origin_of(self._source()),
+            phases=snapshot.phases,
         )
 
     def failures_json(self) -> bytes | None:
         """Failures at the limit, schema vmad.failures/1; None where they are not counted."""
         from vmad.export.failures_json import failures_document  # noqa: PLC0415
 
-        tally = self._stats().limit_failures
+        tally = self._stats().machine.limit_failures
         return None if tally is None else json.dumps(failures_document(tally)).encode() + b"\n"
 
     def daemon_json(self) -> bytes:
         """How vmad does itself, schema vmad.daemon/1."""
         from vmad.export.daemon_json import daemon_document  # noqa: PLC0415
 
-        document = daemon_document(self._stats_now(), self._snapshot)
+        document = daemon_document(self._stats(), self._snapshot)
         return json.dumps(document).encode() + b"\n"
 
     def bursts_json(self) -> bytes | None:

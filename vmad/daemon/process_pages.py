@@ -15,7 +15,8 @@ from vmad.rules.other_limits import other_bounds
 from vmad.scan.explain import Explanation, explain
 from vmad.scan.growth import Watched
 from vmad.scan.host_limits import HostLimits
-from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.statistics import SelfStats
 from vmad.sources.host_limits import limit_origin_of
 from vmad.sources.names import named_or_not
 from vmad.sources.other_limits import read_other_use
@@ -94,7 +95,7 @@ class ProcessPages:
         snapshot, stats = self._known()
         limits = HostLimits(source.vma_cost, limit_origin_of(source))
         if self._name is None:
-            tally = stats.limit_failures
+            tally = stats.machine.limit_failures
             failures = () if tally is None else tally.last
             limits = HostLimits(
                 limits.cost,

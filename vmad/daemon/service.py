@@ -22,23 +22,23 @@ from functools import partial
 from vmad.config import load_config
 from vmad.config.schema import Config
 from vmad.daemon.bursts import BurstWatching
-from vmad.daemon.content import DaemonContent
 from vmad.daemon.descriptors import connections_within
 from vmad.daemon.evidence import open_evidence
 from vmad.daemon.failures import FailureCounting
+from vmad.daemon.host import Host
 from vmad.daemon.marks_file import marks_file
 from vmad.daemon.merge_attempts import merge_attempts_counter
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
 from vmad.daemon.rights import give_up_after_start
-from vmad.daemon.rounds import Rounds
 from vmad.daemon.signals import Signals
 from vmad.daemon.state import state_file
-from vmad.daemon.targets import Watches
+from vmad.daemon.targets import Guests
 from vmad.errors import BadConfig
 from vmad.export.quantities import counted
 from vmad.model.process import Unread
 from vmad.scan.scanner import Scanner
-from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.statistics import DaemonStats
 from vmad.sources.deadline import DeadlineSource
 from vmad.sources.events import ProcessEvents
 from vmad.threads import NoThread, start_thread
@@ -79,7 +79,6 @@ class Service:
         self._exit_status = 0
         self._reload_success: bool | None = None
         self._reload_time: float | None = None
-        self._started_at = time.time()
         self._notify = Notify()
         self._watchdog = Watchdog(self._notify, watchdog_seconds())
         self._opened = open_evidence(self._config, proc)
@@ -87,42 +86,39 @@ class Service:
         self._marks = marks_file()
         self._failures = FailureCounting(self._config, self._opened.source.kernel, proc)
         self._bursts = BurstWatching(self._config, proc)
-        self._scanner = Scanner(
-            self._opened.source,
+        self._guests = Guests()
+        self._events = ProcessEvents(self._config.scan.budget * EVENTS_SHARE, self._on_lost_events)
+        self._host = Host(
             self._config,
-            socket.gethostname(),
-            inherited=self._state.read() if self._state is not None else None,
-            marks=self._marks.read() if self._marks is not None else None,
-            merge_attempts=merge_attempts_counter(self._config, self._opened.source.kernel),
-        )
-        self._watches = Watches()
-        self._content = DaemonContent(
-            self.stats, lambda: self._scanner.source, proc, others=self._watches.contents
+            self._opened,
+            Scanner(
+                self._opened.source,
+                self._config,
+                socket.gethostname(),
+                inherited=self._state.read() if self._state is not None else None,
+                marks=self._marks.read() if self._marks is not None else None,
+                merge_attempts=merge_attempts_counter(self._config, self._opened.source.kernel),
+            ),
+            events=self._events,
+            watchdog=self._watchdog,
+            shown=self._shown,
+            keep=self._keep,
+            told=self._stats,
+            failures=self._failures,
+            bursts=self._bursts,
+            proc=proc,
+            others=self._guests.contents,
         )
         web = self._config.web
         self._server = WebServer(
             self._options.listen or tuple(map(str, web.listen)),
-            self._content,
+            self._host.content,
             max_connections=connections_within(web.max_connections, len(self._config.targets)),
             timeout=web.timeout,
             web_config=self._options.web_config,
             budget=web.budget,
             hosts=web.hosts,
             anybody=web.anybody,
-        )
-        self._events = ProcessEvents(self._config.scan.budget * EVENTS_SHARE, self._on_lost_events)
-        self._rounds = Rounds(
-            self._config,
-            self._opened,
-            self._scanner,
-            events=self._events,
-            watchdog=self._watchdog,
-            stats=self.stats,
-            show=self._shown,
-            failures=self._failures.failures,
-            bursts=self._bursts,
-            keep=self._keep,
-            proc=proc,
         )
 
     def _load(self) -> Config:
@@ -148,16 +144,16 @@ class Service:
                 log.warning("evidence %s cannot be had: %s", name, problem)
         if self._config.scan.events:
             self._events.start()
-        self._watches.go_by(self._config)
-        loops = {"vmad-scan": self._rounds.scan_loop, "vmad-sample": self._rounds.sample_loop}
+        self._guests.go_by(self._config)
+        loops = {"vmad-scan": self._host.scan_loop, "vmad-sample": self._host.sample_loop}
         for name, loop in loops.items():
             start_thread(name, partial(self._guard, loop))
         try:
             self._wait()
         finally:
             self._notify.stopping()
-            self._rounds.stop()
-            self._watches.stop()
+            self._host.stop()
+            self._guests.stop()
             self._events.stop()
             server.stop()
             self._keep()
@@ -206,25 +202,25 @@ class Service:
             config = self._load()
         except BadConfig as error:
             self._reload_success = False
-            self._content.renew()
+            self._host.content.renew()
             for line in str(error).splitlines():
                 log.error("configuration refused, the old one stays: %s", line)
             status = "configuration refused, see the log"
         else:
             # told before its effect can be seen
             self._reload_success, self._reload_time = True, time.time()
-            self._content.renew()
+            self._host.content.renew()
             status = "configuration reloaded"
             try:
                 self._go_by(config)
             except NoThread as error:
                 self._reload_success = False
-                self._content.renew()
+                self._host.content.renew()
                 log.error("configuration in force but for its targets: %s", error)
                 status = "configuration in force but for its targets, see the log"
             else:
                 log.info("configuration reloaded")
-        if self._content.ready() is None:
+        if self._host.content.ready() is None:
             self._notify.ready(status)
 
     def _go_by(self, config: Config) -> None:
@@ -238,34 +234,29 @@ class Service:
         self._events.share = config.scan.budget * EVENTS_SHARE
         if config.scan.events != before.scan.events:
             (self._events.start if config.scan.events else self._events.stop)()
-        self._scanner.configure(config)
+        self._host.configure(config)
         if self._failures.failures is not None:
             self._failures.failures.configure(config)
-        self._rounds.config = config
-        self._rounds.scan_now()
-        self._watches.go_by(config)
+        self._host.scan_now()
+        self._guests.go_by(config)
 
     # --- what the loops call
 
     def _keep(self, everything: bool = True) -> None:
         """Write down what was learned; if not everything, then groups' marks that have risen."""
         if self._marks is not None:
-            marks = self._scanner.marks_left(risen=not everything)
+            marks = self._host.scanner.marks_left(risen=not everything)
             if marks is not None:
                 self._marks.write(marks)
         if everything and self._state is not None:
-            left = self._scanner.leave()
+            left = self._host.scanner.leave()
             if left is not None:
                 self._state.write(left)
 
     def _on_lost_events(self) -> None:
-        self._rounds.hurry()
+        self._host.hurry()
 
-    def _shown(self, snapshot: HostSnapshot) -> None:
-        first = self._content.ready() is not None
-        if self._failures.failures is not None:
-            self._failures.failures.groups_are([group.name for group in snapshot.groups])
-        self._content.show(snapshot)
+    def _shown(self, snapshot: HostSnapshot, first: bool) -> None:
         line = _status_line(snapshot)
         if first:
             # what start-up made stays: no collection needs to look at it again
@@ -277,46 +268,21 @@ class Service:
         else:
             self._notify.status(line)
 
-    def stats(self) -> SelfStats:
-        """What vmad says of its own work, now. From any thread."""
-        counts, scan = self._scanner.counts, self._config.scan
+    def _stats(self) -> DaemonStats:
+        """What there is one of, however many machines are watched. From any thread."""
         news = self._events.peek()
-        sources = dict(self._opened.problems)
-        sources["bursts"] = self._bursts.why_not
-        sources["failures"] = self._failures.why_not
-        sources["events"] = None if news.resting else news.why_down
-        if not scan.events:
-            sources["events"] = "switched off (scan.events)"
-        return SelfStats(
-            started_at=self._started_at,
-            interval_seconds=scan.interval,
-            effective_interval_seconds=self._rounds.effective_interval,
-            budget_ratio=scan.budget,
-            cpu_seconds_total=time.process_time(),
-            web_cpu_seconds_total=self._server.cpu_seconds + self._rounds.showing_seconds,
-            web_refused_total=self._server.refused,
-            scans_total=counts.scans,
-            full_scans_total=counts.full_scans,
-            samples_total=counts.samples,
-            vmas_walked_total=self._rounds.vmas_walked,
-            vmas_skipped_total=counts.vmas_skipped,
-            walks_total=counts.walks,
-            reads_failed_total=dict(counts.reads_failed),
+        return DaemonStats(
             event_overruns_total=news.overruns,
             events_total=news.events,
             event_source_up=news.up,
             event_source_resting=news.resting,
             event_source_why=news.why_down,
-            groups_folded=0,
             config_reload_success=self._reload_success,
             config_reload_time=self._reload_time,
             states={file.name: file.why_not for file in (self._state, self._marks) if file},
-            walk=self._scanner.source.health().walk,
-            sources=sources,
-            targets=self._watches.problems(),
-            limit_failures=(
-                self._failures.failures.tally() if self._failures.failures is not None else None
-            ),
+            targets=self._guests.problems(),
+            web_cpu_seconds_total=self._server.cpu_seconds + self._host.showing_seconds,
+            web_refused_total=self._server.refused,
         )
 
 

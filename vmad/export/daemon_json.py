@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vmad import __version__
-from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.scan.phases import Phase, PhaseCost
+from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.statistics import DaemonStats, SelfStats
 
 SCHEMA = "vmad.daemon/1"
 
@@ -18,35 +21,51 @@ def daemon_document(stats: SelfStats, snapshot: HostSnapshot | None) -> dict[str
     file of the state directory with why it could not be written last. ``events.state`` is "up",
     "resting" (by choice, for the budget) or "down".
     """
+    machine, daemon = stats.machine, stats.daemon or DaemonStats()
+    counts = machine.counts
     events = {
-        "state": event_state(stats),
-        "why": stats.event_source_why,
-        "total": stats.events_total,
-        "overruns": stats.event_overruns_total,
+        "state": event_state(daemon),
+        "why": daemon.event_source_why,
+        "total": daemon.events_total,
+        "overruns": daemon.event_overruns_total,
     }
-    unread = {reason.value: count for reason, count in stats.reads_failed_total.items()}
+    unread = {reason.value: count for reason, count in counts.reads_failed.items()}
     return {
         "schema": SCHEMA,
         "version": __version__,
-        "started_at": stats.started_at,
+        "started_at": machine.started_at,
         "evidence": None if snapshot is None else snapshot.evidence.value,
-        "walk": stats.walk,
+        "walk": machine.walk,
         "last_scan_at": None if snapshot is None else snapshot.taken_at,
-        "interval_seconds": stats.interval_seconds,
-        "effective_interval_seconds": stats.effective_interval_seconds,
-        "budget_ratio": stats.budget_ratio,
-        "cpu_seconds": stats.cpu_seconds_total,
-        "scans": stats.scans_total,
-        "samples": stats.samples_total,
+        "interval_seconds": machine.interval_seconds,
+        "effective_interval_seconds": machine.effective_interval_seconds,
+        "budget_ratio": machine.budget_ratio,
+        "cpu_seconds": machine.cpu_seconds_total,
+        "scans": counts.scans,
+        "samples": counts.samples,
         "reads_failed": unread,
-        "sources": dict(stats.sources),
-        "states": dict(stats.states),
-        "targets": dict(stats.targets),
+        "phases": phases_list(machine.phases),
+        "sources": dict(machine.sources),
+        "states": dict(daemon.states),
+        "targets": dict(daemon.targets),
         "events": events,
     }
 
 
-def event_state(stats: SelfStats) -> str:
+def phases_list(phases: Mapping[tuple[str, Phase], PhaseCost]) -> list[dict[str, Any]]:
+    """What each phase of the last scan took with each source, and whether it succeeded."""
+    return [
+        {
+            "source": source,
+            "phase": phase.value,
+            "seconds": round(cost.seconds, 6),
+            "succeeded": cost.succeeded,
+        }
+        for (source, phase), cost in phases.items()
+    ]
+
+
+def event_state(stats: DaemonStats) -> str:
     """ "up", "resting" or "down"."""
     if stats.event_source_up:
         return "up"

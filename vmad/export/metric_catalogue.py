@@ -192,6 +192,9 @@ SCAN = Section(
         Metric("vmad_scan_duration_seconds", "gauge", (), "seconds",
                "Wall time that reading and judging took in the last scan.",
                "Grows with the VMAs that changed; compare with vmad_scan_interval_seconds."),
+        Metric("vmad_groups_folded", "gauge", (), "groups",
+               "Groups beyond the cap, counted under other.",
+               "Above 0: raise the cap or match groups more coarsely in the configuration."),
         Metric("vmad_scan_last_success_timestamp_seconds", "gauge", (), "Unix seconds",
                "When the last complete scan ended.",
                "`time() - x` is the age of everything above; alert when it is beyond a few "
@@ -246,6 +249,25 @@ SELF = Section(
                "Time between scans: as configured, and effective, stretched (tenfold at most) to "
                "keep the budget.",
                "effective above configured: the budget is too small for this host."),
+        Metric("vmad_scan_phase_duration_seconds", "gauge", ("source", "phase"), "seconds",
+               "Wall time of each phase of the last scan with each source: census (who is there), "
+               "walk (reading address spaces), judge (verdicts and groups), add_up, render (making "
+               "ready what is scraped); after a failure, up to it.",
+               "Says where the time of vmad_scan_duration_seconds goes."),
+        Metric("vmad_scan_phase_success", "gauge", ("source", "phase"), "boolean",
+               "1 when the phase succeeded in the last scan with that source, 0 when it failed.",
+               "walk of kernel at 0: it hung or was refused, and procfs serves meanwhile; the log "
+               "names the cause."),
+        Metric("vmad_guest_stops_total", "counter", (), "stops",
+               "Times that a guest was stopped to be read (consistent: true); absent where it is "
+               "read while it runs.",
+               "Its rate is how often the guest's clients may have waited."),
+        Metric("vmad_guest_stopped_seconds_total", "counter", (), "seconds",
+               "Time that the guest stood still to be read, by QEMU's own clock.",
+               "Its rate is the share of time that the guest loses."),
+        Metric("vmad_guest_longest_stop_seconds", "gauge", (), "seconds",
+               "The longest stop of the guest since vmad started.",
+               "What a client of the guest waited for at most."),
         Metric("vmad_cpu_seconds_total", "counter", (), "seconds",
                "CPU time that vmad spent, all threads, in user and kernel mode.",
                "Its rate is vmad's share of one core."),
@@ -298,9 +320,6 @@ SELF = Section(
                "absent without targets.",
                "0: the log and the page name the cause; its own series are at "
                "/metrics?target=NAME."),
-        Metric("vmad_groups_folded", "gauge", (), "groups",
-               "Groups beyond the cap, counted under other.",
-               "Above 0: raise the cap or match groups more coarsely in the configuration."),
         Metric("vmad_config_last_reload_successful", "gauge", (), "boolean",
                "1 when the last reload of the configuration was accepted, 0 when it was refused; "
                "absent before the first.",

@@ -32,7 +32,8 @@ from vmad.export.metric_catalogue import BY_NAME, CATALOGUE, Metric
 from vmad.export.printable import utf8
 from vmad.model.kinds import KIND_NAMES, Kind
 from vmad.model.process import Unread
-from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
+from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess
+from vmad.scan.statistics import DaemonStats, MachineStats, SelfStats
 
 #: seconds that a format is made ready for after it was last asked for: scrapes a minute apart
 KEEP_READY = 90.0
@@ -89,7 +90,9 @@ class VmadCollector(Collector):
             self._found = dict(self._samples)
             self._put_scan(self._snapshot)
         if self._stats is not None:
-            self._put_self(self._stats)
+            self._put_machine(self._stats.machine)
+            if self._stats.daemon is not None:
+                self._put_daemon(self._stats.daemon)
         return self._samples
 
     def text(
@@ -171,43 +174,47 @@ class VmadCollector(Collector):
     def _put_scan(self, host: HostSnapshot) -> None:
         put = self._put
         put("vmad_scan_duration_seconds", host.took_seconds)
+        put("vmad_groups_folded", host.groups_folded)
         put("vmad_scan_last_success_timestamp_seconds", host.taken_at)
         put("vmad_processes_read", sum(one.walked_at is not None for one in host.processes))
         for reason in Unread:
             count = sum(one.why is reason for one in host.unreadable)
             put("vmad_processes_unreadable", count, reason.value)
-        put("vmad_evidence_info", 1, host.evidence.value, host.self_stats.walk)
+        put("vmad_evidence_info", 1, host.evidence.value, host.walk)
         patched = str(host.kernel.patched).lower()
         put("vmad_kernel_info", 1, host.kernel.release, patched)
 
-    def _put_self(self, stats: SelfStats) -> None:
-        put = self._put
-        put("vmad_scans_total", stats.full_scans_total, "full")
-        put("vmad_scans_total", stats.scans_total - stats.full_scans_total, "incremental")
-        put("vmad_samples_total", stats.samples_total)
+    def _put_machine(self, stats: MachineStats) -> None:
+        put, counts = self._put, stats.counts
+        put("vmad_scans_total", counts.full_scans, "full")
+        put("vmad_scans_total", counts.scans - counts.full_scans, "incremental")
+        put("vmad_samples_total", counts.samples)
         put("vmad_scan_interval_seconds", stats.interval_seconds, "configured")
         put("vmad_scan_interval_seconds", stats.effective_interval_seconds, "effective")
+        for (source, phase), cost in stats.phases.items():
+            put("vmad_scan_phase_duration_seconds", cost.seconds, source, phase.value)
+            put("vmad_scan_phase_success", cost.succeeded, source, phase.value)
         put("vmad_cpu_seconds_total", stats.cpu_seconds_total)
         put("vmad_cpu_budget_ratio", stats.budget_ratio)
-        put("vmad_walks_total", stats.walks_total)
-        put("vmad_areas_walked_total", stats.vmas_walked_total)
-        put("vmad_areas_skipped_total", stats.vmas_skipped_total)
+        put("vmad_walks_total", counts.walks)
+        put("vmad_areas_walked_total", counts.vmas_walked)
+        put("vmad_areas_skipped_total", counts.vmas_skipped)
         for reason in Unread:
-            put("vmad_reads_failed_total", stats.reads_failed_total.get(reason, 0), reason.value)
+            put("vmad_reads_failed_total", counts.reads_failed.get(reason, 0), reason.value)
+        if stats.stops is not None:
+            put("vmad_guest_stops_total", stats.stops.count)
+            put("vmad_guest_stopped_seconds_total", stats.stops.seconds)
+            put("vmad_guest_longest_stop_seconds", stats.stops.longest)
         if stats.limit_failures is not None:
             for key, count in stats.limit_failures.totals.items():
                 put("vmad_limit_failures_total", count, *key)
             put("vmad_limit_failures_lost_total", stats.limit_failures.lost)
-        if self._target is None:
-            self._put_daemon(stats)
         for source, why_not in stats.sources.items():
             put("vmad_source_up", why_not is None, source)
-        put("vmad_groups_folded", stats.groups_folded)
         put("vmad_start_time_seconds", stats.started_at)
         put("vmad_build_info", 1, __version__, platform.python_version())
 
-    def _put_daemon(self, stats: SelfStats) -> None:
-        """What there is one of, however many machines are watched."""
+    def _put_daemon(self, stats: DaemonStats) -> None:
         put = self._put
         put("vmad_events_total", stats.events_total)
         put("vmad_event_overruns_total", stats.event_overruns_total)
@@ -218,11 +225,11 @@ class VmadCollector(Collector):
             put("vmad_web_requests_refused_total", number, reason)
         for target, why_not in stats.targets.items():
             put("vmad_target_up", why_not is None, target)
+        put("vmad_config_last_reload_successful", stats.config_reload_success)
+        put("vmad_config_last_reload_success_timestamp_seconds", stats.config_reload_time)
         if stats.states:
             written = all(why_not is None for why_not in stats.states.values())
             put("vmad_state_last_write_successful", written)
-        put("vmad_config_last_reload_successful", stats.config_reload_success)
-        put("vmad_config_last_reload_success_timestamp_seconds", stats.config_reload_time)
 
 
 def _family(

@@ -17,6 +17,7 @@ from vmad.model.process import Evidence, Unreadable
 from vmad.model.verdict import MERGE_RULES, PairKey, Verdict
 from vmad.rules.limit_origin import LimitOrigin
 from vmad.rules.vma_cost import VmaCost
+from vmad.scan.phases import Phase
 from vmad.scan.snapshot import GroupStats, JudgedProcess
 
 SCHEMA = "vmad.scan/1"
@@ -116,6 +117,11 @@ def unreadable_object(process: Unreadable) -> dict[str, Any]:
     }
 
 
+def phases_object(phases: Mapping[Phase, float]) -> dict[str, float]:
+    """Seconds by phase, in their order."""
+    return {phase.value: round(seconds, 6) for phase, seconds in phases.items()}
+
+
 def scan_document(
     *,
     evidence: Evidence,
@@ -128,14 +134,16 @@ def scan_document(
     groups: Iterable[GroupStats] | None = None,
     origin: LimitOrigin | None = None,
     cost: VmaCost | None = None,
+    phases: Mapping[Phase, float] | None = None,
 ) -> dict[str, Any]:
-    """The whole answer. ``took_seconds`` is the reading and judging of all processes.
+    """The whole answer. ``took_seconds`` is the reading and judging of all processes, ``phases``
+    what each of its parts took (seconds), and rendering where it is known.
 
     ``groups`` are what only a daemon knows; a ``high_water_at`` is in Unix seconds.
     """
     of_groups = {} if groups is None else {"groups": [group_object(group) for group in groups]}
     return {
-        **_head(evidence, kernel, max_map_count, took_seconds, judged_as),
+        **_head(evidence, kernel, max_map_count, took_seconds, judged_as, phases=phases),
         **_limit(origin, cost),
         "processes": [process_object(process) for process in processes],
         "unreadable": [unreadable_object(process) for process in unreadable],
@@ -155,10 +163,12 @@ def scan_pieces(
     failures: FailureTally | None = None,
     origin: LimitOrigin | None = None,
     cost: VmaCost | None = None,
+    phases: Mapping[Phase, float] | None = None,
 ) -> Iterator[str]:
     """The same as JSON, in pieces: 20,000 processes are 30 MB that nobody needs at once."""
     head = json.dumps(
-        _head(evidence, kernel, max_map_count, took_seconds, None) | _limit(origin, cost)
+        _head(evidence, kernel, max_map_count, took_seconds, None, phases=phases)
+        | _limit(origin, cost)
     )
     yield f'{head[:-1]}, "processes": ['
     yield from _items(map(process_object, processes))
@@ -186,11 +196,14 @@ def _head(
     max_map_count: int | None,
     took_seconds: float,
     judged_as: KernelInfo | None,
+    *,
+    phases: Mapping[Phase, float] | None,
 ) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "evidence": evidence.value,
         "took_seconds": round(took_seconds, 6),
+        "phases": phases_object(phases or {}),
         "kernel": kernel_object(kernel, judged_as),
         "max_map_count": max_map_count,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,20 @@ for _name in ("walked_count", "walked_seq", "walked_size", "shown_count"):
 for _name in ("rate", "shown_rate"):
     _BLANK[_name] = np.nan
 _BLANK["told_at"] = -np.inf
+
+
+class Current(NamedTuple):
+    """What is known without a walk; arrays have a number for each row of the census.
+
+    ``moved`` are the rows whose count, high-water mark or rate is not what it was last time.
+    """
+
+    moved: list[int]
+    counts: Integers  #: -1 unknown
+    high_water: Integers  #: -1 unknown
+    rates: Floats  #: VMAs per second, NaN unknown
+    sizes: Integers  #: bytes, negative unknown
+    mm: npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +259,18 @@ class History:
             moved |= (shown != values) & ~(np.isnan(shown) & np.isnan(values))
             shown[:] = values
         return np.flatnonzero(moved)
+
+    def current(self, page_shift: int) -> Current:
+        """As of the newest sample; later ones do not change it."""
+        assert self.census is not None
+        return Current(
+            self.news().tolist(),
+            self.census["map_count"],
+            self.high_water,
+            self.rate,
+            self.census["total_vm"] << page_shift,
+            self.census["mm"],
+        )
 
 
 def seconds_to(limit: int | None, count: int, rate: float) -> float:

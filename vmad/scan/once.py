@@ -18,6 +18,7 @@ from vmad.rules.counting import Counting
 from vmad.rules.kernel_rules import KernelRules
 from vmad.scan.aggregate import Member, add_up, known_recoverable, once
 from vmad.scan.judged_process import Counted, walked_process
+from vmad.scan.phases import Phase, PhaseCosts
 from vmad.scan.snapshot import JudgedProcess
 from vmad.sources.source import Source, why_unread
 
@@ -47,6 +48,7 @@ class HostScan:
     pairs: Mapping[PairKey, int]
     recoverable: Recoverable
     undecided: Mapping[str, int]
+    phases: Mapping[Phase, float]  #: what each took, seconds
 
 
 def scan_once(
@@ -62,29 +64,39 @@ def scan_once(
     kernel = judged_as or source.kernel
     rules, limit = KernelRules.of(kernel), source.max_map_count
     began = time.monotonic()
-    census = source.census()
+    name, phases = source.evidence.value, PhaseCosts()
+    with phases.timed(name, Phase.CENSUS):
+        census = source.census()
     if pids is not None:
         census = census[np.isin(census["pid"], list(pids))]
     counts = {
         ProcessId(pid, start): count
         for pid, start, count in census[["pid", "start_time", "map_count"]].tolist()
     }
-    members: list[Member] = []
+    summaries: list[ProcessSummary] = []
     unreadable: list[Unreadable] = []
-    for done, result in enumerate(_walked(source, kernel, list(counts)), 1):
-        if isinstance(result, Unreadable):
-            unreadable.append(result)
-        else:
-            members.append(_member(result, counts.get(result.id, -1), rules, limit))
-        step(done, len(counts))
+    with phases.timed(name, Phase.WALK):
+        for done, result in enumerate(_walked(source, kernel, list(counts)), 1):
+            if isinstance(result, Unreadable):
+                unreadable.append(result)
+            else:
+                summaries.append(result)
+            step(done, len(counts))
+    with phases.timed(name, Phase.JUDGE):
+        members = [
+            _member(summary, counts.get(summary.id, -1), rules, limit) for summary in summaries
+        ]
     if pids is not None:
         missing = sorted(set(pids) - {process.pid for process in counts})
         unreadable += [_not_there(pid) for pid in missing]
     else:
         # a capture remembers whom it could not see
         unreadable += source.unreadable
-    sums = add_up(members)
-    recoverable, undecided = known_recoverable([process.recoverable for process in once(members)])
+    with phases.timed(name, Phase.ADD_UP):
+        sums = add_up(members)
+        recoverable, undecided = known_recoverable(
+            [process.recoverable for process in once(members)]
+        )
     processes = [member.process for member in members]
     return HostScan(
         source.evidence,
@@ -100,6 +112,7 @@ def scan_once(
         sums.pairs,
         recoverable,
         undecided,
+        phases.seconds_of(name),
     )
 
 

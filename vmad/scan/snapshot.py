@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vmad.model.failures import FailureTally
 from vmad.model.kernel import KernelInfo
-from vmad.model.process import Evidence, ProcessId, Unread, Unreadable
+from vmad.model.process import Evidence, ProcessId, Unreadable
 from vmad.model.verdict import PairKey, Recoverable
+from vmad.scan.phases import Phase
 
 if TYPE_CHECKING:
     from vmad.config.schema import ThresholdsConfig
@@ -77,43 +77,6 @@ class GroupStats:
     kernel_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SelfStats:
-    """What vmad says of its own work. Counters are totals since start-up."""
-
-    started_at: float  #: Unix time, seconds
-    interval_seconds: float  #: the configured interval
-    effective_interval_seconds: float  #: stretched to keep the budget
-    budget_ratio: float  #: allowed share of one core
-    cpu_seconds_total: float
-    scans_total: int
-    full_scans_total: int
-    samples_total: int
-    vmas_walked_total: int
-    vmas_skipped_total: int
-    walks_total: int
-    reads_failed_total: Mapping[Unread, int]
-    event_overruns_total: int
-    events_total: int
-    event_source_up: bool
-    event_source_resting: bool  #: not up by vmad's own choice, for its budget
-    event_source_why: str | None  #: why it is not up
-    groups_folded: int  #: groups beyond the cap, counted under "other"
-    config_reload_success: bool | None  #: None: never reloaded
-    config_reload_time: float | None
-    walk: str  #: how address spaces are walked
-    sources: Mapping[str, str | None] = field(default_factory=dict)
-    """Each evidence that could be had: None = works here, else the one-line reason it does not."""
-    states: Mapping[str, str | None] = field(default_factory=dict)
-    """Each file of the state directory: None = written, else why it could not be last."""
-    targets: Mapping[str, str | None] = field(default_factory=dict)
-    """Each guest that is watched beside this host, in the same way."""
-    web_cpu_seconds_total: float = 0.0  #: the part that work for clients took
-    web_refused_total: Mapping[str, int] = field(default_factory=dict)
-    """Requests that were refused, by why."""
-    limit_failures: FailureTally | None = None  #: None: they are not counted
-
-
 def _usual_thresholds() -> ThresholdsConfig:
     # a scan by hand has none, and need not wait for all that reads a configuration
     from vmad.config.schema import ThresholdsConfig  # noqa: PLC0415
@@ -140,7 +103,10 @@ class HostSnapshot:
     kinds: tuple[int, ...]
     pairs: Mapping[PairKey, int]
     recoverable: Recoverable
-    self_stats: SelfStats
+    walk: str  #: how address spaces are walked
+    groups_folded: int = 0  #: groups beyond the cap, counted under "other"
+    #: what each phase of this scan took, seconds
+    phases: Mapping[Phase, float] = field(default_factory=dict)
     #: what is too much here however high the limit is
     thresholds: ThresholdsConfig = field(default_factory=_usual_thresholds)
     #: by (outcome, reason), since boot or since BPF began to count; None where nobody counts

@@ -11,7 +11,8 @@ from time import time
 
 from vmad.export.quantities import duration, size
 from vmad.model.kinds import KIND_TEXT, Kind
-from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess, SelfStats
+from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess
+from vmad.scan.statistics import SelfStats
 from vmad.web.document import document
 from vmad.web.markup import (
     Column,
@@ -45,7 +46,7 @@ REFRESH = 2
 
 def render_page(
     snapshot: HostSnapshot | None,
-    stats: SelfStats | None = None,
+    stats: SelfStats,
     now: float | None = None,
     *,
     target: str | None = None,
@@ -53,7 +54,7 @@ def render_page(
 ) -> bytes:
     """The page as HTML in UTF-8; before the first scan (None) one that says so and looks again.
 
-    ``stats`` and ``now`` (Unix seconds) default to the snapshot's own and to the clock.
+    ``now`` (Unix seconds) defaults to the clock.
     ``target`` names a machine that is watched beside this one, ``why_not`` says why it is not.
     """
     now = time() if now is None else now
@@ -65,20 +66,19 @@ def render_page(
             f"<p>{text(why_not or '')}</p><p>This page looks again every {REFRESH} seconds.</p>"
             "</section>"
         )
-        if stats is not None:
-            waiting += health_section(None, stats, now)
+        waiting += health_section(None, stats, now)
         return document(target or "vmad", Html(waiting + "</main>"), query, refresh=REFRESH)
     host = snapshot
     main = join(
         (
             _summary(host, query),
-            failures_section((stats or host.self_stats).limit_failures, query),
+            failures_section(stats.machine.limit_failures, query),
             _groups_section(host, query),
             bursts_section(host),
             pairs_section(host),
             _kinds_section(host),
             _top_section(host, query),
-            health_section(host, stats or host.self_stats, now),
+            health_section(host, stats, now),
         )
     )
     body = Html(f"{_header(host)}<main>{main}</main>")
@@ -89,7 +89,7 @@ def _header(host: HostSnapshot) -> Html:
     patched = ", with the anon_vma series" if host.kernel.patched else ""
     seen = {"kernel": "exact, from the kernel by BPF", "procfs": "what /proc shows"}
     evidence = seen.get(host.evidence.value, host.evidence.value)
-    if host.self_stats.walk.startswith("qemu"):
+    if host.walk.startswith("qemu"):
         evidence = "exact, from the guest's memory by QEMU"
     return Html(
         f"<header><h1>{text(host.hostname)}</h1><p>Linux {text(host.kernel.release)}{patched}"

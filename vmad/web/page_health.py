@@ -6,38 +6,82 @@ from __future__ import annotations
 from collections import Counter
 
 from vmad.export.quantities import counted, duration
-from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.model.stops import Stops
+from vmad.scan.phases import Phase
+from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.statistics import DaemonStats, MachineStats, SelfStats
 from vmad.web.markup import Html, facts, join, moment, not_known, section, share, text
+
+_PHASES = {
+    Phase.CENSUS: "census",
+    Phase.WALK: "walk",
+    Phase.JUDGE: "verdicts",
+    Phase.ADD_UP: "sums",
+    Phase.RENDER: "rendering",
+}
 
 
 def health_section(host: HostSnapshot | None, stats: SelfStats, now: float) -> Html:
     """``now``: Unix seconds. Without a snapshot, what can be said before the first scan."""
+    machine, daemon = stats.machine, stats.daemon
+    counts = machine.counts
     lines: list[tuple[str, Html]] = []
     if host is not None:
         lines += [
             ("Age of this page's numbers", text(duration(max(now - host.taken_at, 0.0)))),
-            ("Last scan took", text(duration(host.took_seconds))),
+            ("Last scan took", _took(host, machine)),
             ("Processes read", text(_read(host))),
+            ("Groups folded into other", text(f"{host.groups_folded:,}")),
         ]
     lines += [
-        ("Interval between scans", _interval(stats)),
-        ("CPU spent, of one core", _cpu(stats, now)),
-        ("Scans so far", text(f"{stats.scans_total:,}, of which {stats.full_scans_total:,} full")),
-        ("Samples of the counts", text(f"{stats.samples_total:,}")),
-        ("VMAs walked", text(f"{stats.vmas_walked_total:,}")),
-        ("VMAs unchanged, not walked", text(f"{stats.vmas_skipped_total:,}")),
-        ("Way of walking", text(stats.walk)),
-        ("Process events", _events(stats)),
-        ("Failures at the limit", _failures(stats)),
-        ("Groups folded into other", text(f"{stats.groups_folded:,}")),
-        ("Configuration", _configuration(stats)),
-        ("Running since", moment(stats.started_at)),
+        ("Interval between scans", _interval(machine)),
+        ("CPU spent, of one core", _cpu(machine, now)),
+        ("Scans so far", text(f"{counts.scans:,}, of which {counts.full_scans:,} full")),
+        ("Samples of the counts", text(f"{counts.samples:,}")),
+        ("VMAs walked", text(f"{counts.vmas_walked:,}")),
+        ("VMAs unchanged, not walked", text(f"{counts.vmas_skipped:,}")),
+        ("Way of walking", text(machine.walk)),
+        ("Failures at the limit", _failures(machine)),
     ]
-    lines += [(f"Source {name}", _source(why_not)) for name, why_not in stats.sources.items()]
-    lines += [(f"State {name}", _state(why_not)) for name, why_not in stats.states.items()]
-    lines += [(f"Guest {name}", _guest(name, why_not)) for name, why_not in stats.targets.items()]
+    if machine.stops is not None:
+        lines.append(("Stopped to be read", text(_stops(machine.stops))))
+    if daemon is not None:
+        lines += [
+            ("Process events", _events(daemon)),
+            ("Configuration", _configuration(daemon)),
+        ]
+    lines.append(("Running since", moment(machine.started_at)))
+    lines += [(f"Source {name}", _source(why_not)) for name, why_not in machine.sources.items()]
+    lines += _failed(machine)
+    if daemon is not None:
+        lines += [(f"State {name}", _state(why_not)) for name, why_not in daemon.states.items()]
+        lines += [
+            (f"Guest {name}", _guest(name, why_not)) for name, why_not in daemon.targets.items()
+        ]
     note = "Whether the numbers above can be relied on." if host else "What it has done so far."
     return section("vmad itself", note, facts(lines))
+
+
+def _took(host: HostSnapshot, machine: MachineStats) -> Html:
+    phases = dict(host.phases)
+    render = machine.phases.get((host.evidence.value, Phase.RENDER))
+    if render is not None:
+        phases[Phase.RENDER] = render.seconds
+    parts = [f"{_PHASES[phase]} {duration(seconds)}" for phase, seconds in phases.items()]
+    return text(duration(host.took_seconds) + (f": {', '.join(parts)}" if parts else ""))
+
+
+def _failed(machine: MachineStats) -> list[tuple[str, Html]]:
+    return [
+        (f"Phase {phase.value} of {source}", _warning("failed in the last scan that tried it"))
+        for (source, phase), cost in machine.phases.items()
+        if not cost.succeeded
+    ]
+
+
+def _stops(stops: Stops) -> str:
+    times = counted(stops.count, "time")
+    return f"{times}, {duration(stops.longest)} at most, {duration(stops.seconds)} in all"
 
 
 def _read(host: HostSnapshot) -> str:
@@ -47,14 +91,14 @@ def _read(host: HostSnapshot) -> str:
     return "; ".join(parts)
 
 
-def _interval(stats: SelfStats) -> Html:
+def _interval(stats: MachineStats) -> Html:
     configured, effective = stats.interval_seconds, stats.effective_interval_seconds
     if effective <= configured:
         return text(duration(configured))
     return _warning(f"{duration(effective)}, stretched from {duration(configured)} for the budget")
 
 
-def _cpu(stats: SelfStats, now: float) -> Html:
+def _cpu(stats: MachineStats, now: float) -> Html:
     running = now - stats.started_at
     if running <= 0:
         return not_known()
@@ -62,7 +106,7 @@ def _cpu(stats: SelfStats, now: float) -> Html:
     return join((spent, Html("of a budget of"), share(stats.budget_ratio)), " ")
 
 
-def _events(stats: SelfStats) -> Html:
+def _events(stats: DaemonStats) -> Html:
     if stats.event_source_resting:
         return text("resting: they take more than their part of the budget")
     if not stats.event_source_up:
@@ -70,7 +114,7 @@ def _events(stats: SelfStats) -> Html:
     return text(f"{stats.events_total:,}, {counted(stats.event_overruns_total, 'overrun')}")
 
 
-def _failures(stats: SelfStats) -> Html:
+def _failures(stats: MachineStats) -> Html:
     tally = stats.limit_failures
     if tally is None:
         return not_known("not counted here")
@@ -78,7 +122,7 @@ def _failures(stats: SelfStats) -> Html:
     return text(f"{sum(tally.totals.values()):,}{lost}, watched by {tally.way}")
 
 
-def _configuration(stats: SelfStats) -> Html:
+def _configuration(stats: DaemonStats) -> Html:
     if stats.config_reload_success is None:
         return text("as at the start")
     if not stats.config_reload_success:

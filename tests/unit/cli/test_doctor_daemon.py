@@ -11,7 +11,8 @@ from tests.unit.sample import sample_snapshot, self_stats
 from tests.unit.web.serving import SampleContent, serving
 from vmad.cli.main import main
 from vmad.export.daemon_json import daemon_document
-from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.statistics import SelfStats
 
 
 class Daemon(SampleContent):

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemons import wait_for
-from tests.unit.sample import self_stats
 from tests.unit.scan.hosts import Imagined, ImaginedHost
 from vmad.config.schema import Config, ScanConfig
-from vmad.daemon import rounds
+from vmad.daemon import host as host_module
 from vmad.daemon.evidence import Opened
+from vmad.daemon.host import Host
 from vmad.daemon.notify import Notify, Watchdog
-from vmad.daemon.rounds import Rounds
 from vmad.errors import CannotRead, EvidenceUnavailable
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
 from vmad.model.table import VmaTable
+from vmad.scan.phases import Phase
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
 from vmad.sources.deadline import DeadlineSource, Hung
@@ -120,20 +120,19 @@ def test_person_and_scan_at_the_same_time_do_not_look_like_a_hang(host: FifoHost
 def test_daemon_falls_back_to_procfs_and_returns(
     host: FifoHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounds, "TRY_AGAIN", 0.0)
-    monkeypatch.setattr(rounds, "BREATH", 0.01)
+    monkeypatch.setattr(host_module, "TRY_AGAIN", 0.0)
+    monkeypatch.setattr(host_module, "BREATH", 0.01)
     config = Config(scan=ScanConfig(interval=0.02, budget=1.0, deadline=0.05, events=False))
     # long enough for an honest walk on a machine that does much else
     opened = Opened(DeadlineSource(host, 2.0), {"kernel": None, "procfs": None})
     shown: list[HostSnapshot] = []
-    subject = Rounds(
+    subject = Host(
         config,
         opened,
         Scanner(opened.source, config, "host"),
         events=ProcessEvents(1.0),
         watchdog=Watchdog(Notify(), None),
-        stats=self_stats,
-        show=shown.append,
+        shown=lambda snapshot, first: shown.append(snapshot),
     )
     loop = threading.Thread(target=subject.scan_loop)
     loop.start()
@@ -142,6 +141,9 @@ def test_daemon_falls_back_to_procfs_and_returns(
         assert first.evidence is Evidence.PROCFS
         assert os.getpid() in {one.id.pid for one in first.processes}
         assert "hangs" in str(opened.problems["kernel"])
+        phases = subject.stats().machine.phases
+        assert not phases["kernel", Phase.WALK].succeeded
+        assert phases["procfs", Phase.RENDER].succeeded
 
         host.let_go()
         kernel = wait_for(
@@ -168,21 +170,20 @@ class RefusedHost(ImaginedHost):
 
 
 def test_programs_refused_half_way_leave_procfs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "TRY_AGAIN", 0.0)
-    monkeypatch.setattr(rounds, "BREATH", 0.01)
+    monkeypatch.setattr(host_module, "TRY_AGAIN", 0.0)
+    monkeypatch.setattr(host_module, "BREATH", 0.01)
     config = Config(scan=ScanConfig(interval=0.02, budget=1.0, events=False))
     host = RefusedHost([Imagined(1), Imagined(2)])
     opened = Opened(host, {"kernel": None, "procfs": None})
     shown: list[tuple[HostSnapshot, str | None]] = []
-    subject = Rounds(
+    subject = Host(
         config,
         opened,
         Scanner(host, config, "host"),
         events=ProcessEvents(1.0),
         watchdog=Watchdog(Notify(), None),
-        stats=self_stats,
         # when it is shown: a moment later the kernel is tried again
-        show=lambda snapshot: shown.append((snapshot, opened.problems["kernel"])),
+        shown=lambda snapshot, first: shown.append((snapshot, opened.problems["kernel"])),
     )
     loop = threading.Thread(target=subject.scan_loop)
     loop.start()
@@ -206,19 +207,18 @@ def test_watchdog_goes_hungry_while_a_scan_does_not_end(host: FifoHost) -> None:
     now = [0.0]
     config = Config(scan=ScanConfig(interval=1, events=False))
     watchdog = Watchdog(Notify(), 30.0, lambda: now[0])
-    subject = Rounds(
+    subject = Host(
         config,
         Opened(host, {}),
         Scanner(host, config, "host"),
         events=ProcessEvents(1.0),
         watchdog=watchdog,
-        stats=self_stats,
-        show=lambda snapshot: None,
+        shown=lambda snapshot, first: None,
     )
     loop = threading.Thread(target=subject.scan_loop, daemon=True)
     loop.start()
     assert watchdog.feed()
-    now[0] = 2 * 1 + rounds.PATIENCE + 1
+    now[0] = 2 * 1 + host_module.PATIENCE + 1
     assert not watchdog.feed()
 
     subject.stop()

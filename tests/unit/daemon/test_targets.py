@@ -13,7 +13,7 @@ import pytest
 from tests.unit.guest.conftest import RECORDINGS, Recorded, start
 from vmad.config.schema import Config, ScanConfig, TargetConfig
 from vmad.daemon import targets
-from vmad.daemon.targets import Watches
+from vmad.daemon.targets import Guests
 from vmad.errors import CannotRead, TargetUnavailable
 from vmad.sources.guest.source import GuestSource
 from vmad.web.viewer import Viewer
@@ -40,8 +40,8 @@ def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]
 
 
 @pytest.fixture
-def watches(guest: Recorded) -> Iterator[Watches]:
-    made = Watches()
+def guests(guest: Recorded) -> Iterator[Guests]:
+    made = Guests()
     yield made
     made.go_by(Config())
 
@@ -51,14 +51,14 @@ def config(*targets: TargetConfig) -> Config:
 
 
 def test_a_guest_is_scanned_beside_one_that_is_not_there(
-    guest: Recorded, watches: Watches, tmp_path: Path
+    guest: Recorded, guests: Guests, tmp_path: Path
 ) -> None:
     there, absent = TargetConfig("there", guest.path), TargetConfig("absent", f"{tmp_path}/none")
-    watches.go_by(config(there, absent))
-    contents = watches.contents()
+    guests.go_by(config(there, absent))
+    contents = guests.contents()
     until(lambda: contents["there"].ready() is None)
-    until(lambda: "no such socket" in (watches.problems()["absent"] or ""))
-    assert watches.problems()["there"] is None
+    until(lambda: "no such socket" in (guests.problems()["absent"] or ""))
+    assert guests.problems()["there"] is None
     text = contents["there"].metrics(False, False).decode()
     assert 'vmad_kernel_info{patched="false",release="' in text
     assert all('target="there"' in line for line in text.splitlines() if line[0] != "#")
@@ -82,9 +82,9 @@ def test_a_guest_is_scanned_beside_one_that_is_not_there(
         contents["absent"].explain_json(1, ROOT, pairs=True)
 
 
-def test_a_guest_that_reboots_is_attached_to_anew(guest: Recorded, watches: Watches) -> None:
-    watches.go_by(config(TargetConfig("there", guest.path)))
-    content = watches.contents()["there"]
+def test_a_guest_that_reboots_is_attached_to_anew(guest: Recorded, guests: Guests) -> None:
+    guests.go_by(config(TargetConfig("there", guest.path)))
+    content = guests.contents()["there"]
     until(lambda: content.ready() is None)
     guest.qemu.answers["query-status"] = {"status": "shutdown"}
     until(lambda: "was shut down" in (content.ready() or ""))
@@ -93,32 +93,30 @@ def test_a_guest_that_reboots_is_attached_to_anew(guest: Recorded, watches: Watc
     until(lambda: content.ready() is None)
 
 
-def test_a_target_that_is_no_longer_configured_is_let_go(guest: Recorded, watches: Watches) -> None:
+def test_a_target_that_is_no_longer_configured_is_let_go(guest: Recorded, guests: Guests) -> None:
     target = TargetConfig("there", guest.path)
-    watches.go_by(config(target))
-    content = watches.contents()["there"]
+    guests.go_by(config(target))
+    content = guests.contents()["there"]
     until(lambda: content.ready() is None)
-    watches.go_by(config(target))
-    assert watches.contents()["there"] is content
-    watches.go_by(config())
-    assert not watches.contents()
-    watches.go_by(config(TargetConfig("renamed", guest.path)))
-    until(lambda: watches.contents()["renamed"].ready() is None)
+    guests.go_by(config(target))
+    assert guests.contents()["there"] is content
+    guests.go_by(config())
+    assert not guests.contents()
+    guests.go_by(config(TargetConfig("renamed", guest.path)))
+    until(lambda: guests.contents()["renamed"].ready() is None)
 
 
-def test_what_a_hostile_qemu_says_is_told_and_tried_again(
-    guest: Recorded, watches: Watches
-) -> None:
+def test_what_a_hostile_qemu_says_is_told_and_tried_again(guest: Recorded, guests: Guests) -> None:
     guest.qemu.answers["query-status"] = {}
-    watches.go_by(config(TargetConfig("there", guest.path)))
-    content = watches.contents()["there"]
+    guests.go_by(config(TargetConfig("there", guest.path)))
+    content = guests.contents()["there"]
     until(lambda: "something else than QEMU does" in (content.ready() or ""))
     guest.qemu.answers["query-status"] = {"status": "running"}
     until(lambda: content.ready() is None)
 
 
 def test_a_mistake_of_ours_does_not_end_a_watch(
-    guest: Recorded, watches: Watches, monkeypatch: pytest.MonkeyPatch
+    guest: Recorded, guests: Guests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = [ZeroDivisionError("one"), KeyError("two")]
 
@@ -128,7 +126,7 @@ def test_a_mistake_of_ours_does_not_end_a_watch(
         return GuestSource(*words, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(targets, "GuestSource", mistaken)
-    watches.go_by(config(TargetConfig("there", guest.path)))
-    content = watches.contents()["there"]
+    guests.go_by(config(TargetConfig("there", guest.path)))
+    content = guests.contents()["there"]
     until(lambda: "vmad made a mistake on it: KeyError" in (content.ready() or ""))
     until(lambda: content.ready() is None)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.sample import crowded_snapshot, sample_snapshot
+from tests.unit.sample import crowded_snapshot, sample_snapshot, self_stats
 from vmad.export import kept_text
 from vmad.export.metrics import Exposition
 from vmad.scan.snapshot import HostSnapshot
@@ -17,9 +17,9 @@ def after(
     before: HostSnapshot, now: HostSnapshot, openmetrics: bool, target: str | None = None
 ) -> bytes:
     """The second exposition, made of the first."""
-    first = Exposition(before.self_stats, before, target)
+    first = Exposition(STATS, before, target)
     first.render(openmetrics)
-    second = Exposition(now.self_stats, now, target)
+    second = Exposition(LATER, now, target)
     second.prepare(first)
     return second.render(openmetrics)
 
@@ -30,6 +30,7 @@ def plain(text: bytes) -> list[bytes]:
 
 
 BEFORE = sample_snapshot()
+STATS, LATER = self_stats(), self_stats(samples=1_000_000)
 ANOTHER = {
     "nothing": BEFORE,
     "everything": crowded_snapshot(),
@@ -41,7 +42,6 @@ ANOTHER = {
     "the worst": replace(BEFORE, top=BEFORE.top[:1]),
     "unreadable ones": replace(BEFORE, unreadable=()),
     "merge attempts": replace(BEFORE, merge_attempts={("merged", "both"): 7}),
-    "vmad": replace(BEFORE, self_stats=replace(BEFORE.self_stats, samples_total=1_000_000)),
 }
 
 
@@ -52,13 +52,13 @@ def test_whatever_changed_the_text_is_that_of_now(
     what: str, target: str | None, openmetrics: bool
 ) -> None:
     now = ANOTHER[what]
-    anew = Exposition(now.self_stats, now, target).render(openmetrics)
+    anew = Exposition(LATER, now, target).render(openmetrics)
 
     assert plain(after(BEFORE, now, openmetrics, target)) == plain(anew)
 
 
 def test_only_families_that_moved_are_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Exposition(BEFORE.self_stats, BEFORE)
+    first = Exposition(STATS, BEFORE)
     first.render()
     rendered: list[str] = []
     text_of = kept_text.text_of
@@ -68,8 +68,8 @@ def test_only_families_that_moved_are_rendered(monkeypatch: pytest.MonkeyPatch) 
         return text_of(collector, openmetrics)
 
     monkeypatch.setattr(kept_text, "text_of", watched)
-    now = replace(ANOTHER["the scan"], self_stats=BEFORE.self_stats)
-    second = Exposition(now.self_stats, now)
+    now = ANOTHER["the scan"]
+    second = Exposition(STATS, now)
     second.prepare(first)
     second.render()
 

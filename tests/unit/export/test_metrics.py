@@ -29,7 +29,9 @@ from vmad.export.metric_catalogue import BY_NAME, CATALOGUE
 from vmad.export.metrics import Exposition, VmadCollector
 from vmad.export.printable import utf8
 from vmad.model.process import Unread
+from vmad.model.stops import Stops
 from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.statistics import SelfStats
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -41,11 +43,10 @@ SNAPSHOTS = {
 }
 
 
-def series(snapshot: HostSnapshot | None) -> Series:
+def series(snapshot: HostSnapshot | None, stats: SelfStats | None = None) -> Series:
     """Every vmad_ sample of the text format; a sample that appears twice fails."""
-    stats = snapshot.self_stats if snapshot else self_stats()
     result: Series = {}
-    for family in parse_text(Exposition(stats, snapshot).render().decode()):
+    for family in parse_text(Exposition(stats or self_stats(), snapshot).render().decode()):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             assert key not in result
@@ -68,23 +69,25 @@ def test_every_sample_is_in_the_catalogue_with_exactly_its_labels(name: str) -> 
 
 def complete_snapshot() -> HostSnapshot:
     """A patched kernel, and a guest watched beside the host: what a snapshot may lack is there."""
-    return replace(
-        sample_snapshot(),
-        merge_attempts={("merged", "anon_vma"): 7},
-        self_stats=self_stats(
-            targets={"web-1": None, "web-2": "no such socket"},
-            web_refused_total={"budget": 2},
-            limit_failures=failure_tally(),
-        ),
+    return replace(sample_snapshot(), merge_attempts={("merged", "anon_vma"): 7})
+
+
+def complete_stats() -> SelfStats:
+    """Of such a host, and of a guest that is stopped to be read."""
+    return self_stats(
+        targets={"web-1": None, "web-2": "no such socket"},
+        web_refused_total={"budget": 2},
+        limit_failures=failure_tally(),
+        stops=Stops(3, 0.25, 0.5),
     )
 
 
 def test_every_metric_of_the_catalogue_is_exported() -> None:
-    assert {name for name, _ in series(complete_snapshot())} == set(BY_NAME)
+    assert {name for name, _ in series(complete_snapshot(), complete_stats())} == set(BY_NAME)
 
 
 def test_failures_at_the_limit_are_counted_by_group_call_and_error() -> None:
-    found = series(complete_snapshot())
+    found = series(complete_snapshot(), complete_stats())
     name, mmap = "vmad_limit_failures_total", {"call": "mmap", "error": "ENOMEM"}
 
     assert values(found, name, group="opensearch.service", **mmap) == [1_203]
@@ -100,14 +103,14 @@ def test_where_nobody_counts_failures_there_is_no_series_of_them() -> None:
 
 
 def test_guests_are_up_or_down_by_name() -> None:
-    found = series(complete_snapshot())
+    found = series(complete_snapshot(), complete_stats())
     assert values(found, "vmad_target_up", target="web-1") == [1]
     assert values(found, "vmad_target_up", target="web-2") == [0]
 
 
 def test_series_of_a_target_are_the_hosts_with_one_label_more() -> None:
     snapshot = sample_snapshot()
-    text = Exposition(snapshot.self_stats, snapshot, "web-1").render().decode()
+    text = Exposition(replace(self_stats(), daemon=None), snapshot, "web-1").render().decode()
     of_target = {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in parse_text(text)
@@ -128,7 +131,7 @@ def test_catalogue_names_each_metric_once() -> None:
 
 
 def test_describe_lists_every_family_that_collect_can_give() -> None:
-    collector = VmadCollector(complete_snapshot().self_stats, complete_snapshot())
+    collector = VmadCollector(complete_stats(), complete_snapshot())
 
     assert [one.name for one in collector.describe()] == [one.name for one in collector.collect()]
 
@@ -248,7 +251,7 @@ def test_before_the_first_scan_only_vmads_own_metrics_are_served() -> None:
 
 def test_evidence_that_cannot_be_had_is_down() -> None:
     stats = self_stats(sources={"kernel": "no BTF", "procfs": None}, config_reload_success=None)
-    found = series(snapshot_of((), stats=stats))
+    found = series(snapshot_of(()), stats)
 
     assert values(found, "vmad_source_up", source="kernel") == [0]
     assert values(found, "vmad_source_up", source="procfs") == [1]
@@ -273,7 +276,7 @@ def test_same_labels_twice_cost_one_sample_not_the_scrape() -> None:
 @pytest.mark.parametrize("name", SNAPSHOTS)
 def test_openmetrics_is_parsed_by_the_reference_parser_and_equals_the_text(name: str) -> None:
     snapshot = SNAPSHOTS[name]()
-    text = Exposition(snapshot.self_stats, snapshot).render(openmetrics=True).decode()
+    text = Exposition(self_stats(), snapshot).render(openmetrics=True).decode()
 
     found = {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -295,7 +298,7 @@ def without_process(text: bytes) -> list[bytes]:
 def test_what_vmad_says_of_itself_is_as_new_as_the_scrape(openmetrics: bool) -> None:
     overruns = [1, 2]
     exposition = Exposition(
-        lambda: replace(self_stats(), event_overruns_total=overruns.pop(0)), sample_snapshot()
+        lambda: self_stats(event_overruns_total=overruns.pop(0)), sample_snapshot()
     )
 
     for expected in (1, 2):

@@ -44,14 +44,15 @@ def _many_groups(number: int) -> HostSnapshot:
         processes=whole.processes, unreadable=(), groups=groups,
         top=whole.processes[: ExportConfig().top], kinds=whole.sums.kinds, pairs=whole.sums.pairs,
         recoverable=whole.sums.recoverable,
-        self_stats=self_stats(groups_folded=whole.folded, limit_failures=failure_tally(totals={
-            (group.name, call, "ENOMEM"): 0 for group in whole.groups for call in USUAL
-        })),
+        walk=base.walk, groups_folded=whole.folded, phases=base.phases,
     )  # fmt: skip
 
 
 def _series(snapshot: HostSnapshot) -> int:
-    text = Exposition(snapshot.self_stats, snapshot).render().decode()
+    tally = failure_tally(
+        totals={(group.name, call, "ENOMEM"): 0 for group in snapshot.groups for call in USUAL}
+    )
+    text = Exposition(self_stats(limit_failures=tally), snapshot).render().decode()
     return sum(not line.startswith("#") for line in text.splitlines())
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.unit.guest.conftest import Recorded
 from tests.unit.guest.fake_qemu import FakeQemu, Memory
 from vmad.errors import TargetUnavailable
-from vmad.sources.guest.freeze import Stops
+from vmad.model.stops import Stops
 from vmad.sources.guest.memory import AddressSpace
 from vmad.sources.guest.paging import Image
 from vmad.sources.guest.physical import NotRam, PhysicalMemory, Range, _ram

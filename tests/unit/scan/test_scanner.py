@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.sample import self_stats
 from tests.unit.scan.hosts import ALIKE, Imagined, ImaginedHost
 from vmad.config.load import parse_config
 from vmad.config.schema import Config, ExportConfig, ThresholdsConfig
@@ -27,7 +26,7 @@ def scanner_of(host: ImaginedHost, config: Config | None = None) -> Scanner:
 
 
 def scan(scanner: Scanner, full: bool = False, execed: tuple[int, ...] = ()) -> HostSnapshot:
-    return scanner.scan(full, self_stats(), execed)
+    return scanner.scan(full, execed)
 
 
 def ratios(snapshot: HostSnapshot) -> dict[int, float | None]:
@@ -436,7 +435,7 @@ def test_groups_beyond_the_cap_are_folded() -> None:
 
     assert [group.name for group in snapshot.groups] == ["comm/c5", "comm/c4", "other"]
     assert snapshot.groups[2].processes == 3
-    assert snapshot.self_stats.groups_folded == 3
+    assert snapshot.groups_folded == 3
 
 
 def test_top_is_bounded_and_the_worst_first() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tests.unit.sample import self_stats
 from vmad.config import load_config
 from vmad.model.kernel import running_kernel
 from vmad.model.kinds import KIND_COUNT
@@ -107,8 +106,8 @@ def test_incremental_scans_end_where_one_scan_from_nothing_does() -> None:
             changed_a_little(host, chance)
             if turn % 5 == 3:
                 scanner.sample()
-            now = scanner.scan(turn % 7 == 0, self_stats())
-            fresh = Scanner(host, config, "h").scan(True, self_stats())
+            now = scanner.scan(turn % 7 == 0)
+            fresh = Scanner(host, config, "h").scan(True)
             assert totals(now) == totals(fresh), (seed, turn)
 
 
@@ -116,20 +115,20 @@ def test_a_changed_limit_changes_every_ratio() -> None:
     host = Host()
     host.processes = {1: (1, 0, 100), 2: (1, 0, 200)}
     scanner = Scanner(host, load_config(None), "h")
-    scanner.scan(True, self_stats())
+    scanner.scan(True)
     host.max_map_count = 1000
-    assert [one.ratio for one in scanner.scan(False, self_stats()).processes] == [0.2, 0.1]
+    assert [one.ratio for one in scanner.scan(False).processes] == [0.2, 0.1]
 
 
 def test_high_water_of_a_sample_is_in_the_next_scan() -> None:
     host = Host()
     host.processes = {1: (1, 0, 100)}
     scanner = Scanner(host, load_config(None), "h")
-    scanner.scan(True, self_stats())
+    scanner.scan(True)
     host.processes = {1: (1, 0, 5000)}
     scanner.sample()
     host.processes = {1: (1, 0, 100)}
-    (process,) = scanner.scan(False, self_stats()).processes
+    (process,) = scanner.scan(False).processes
     assert (process.map_count, process.high_water) == (100, 5000)
 
 
@@ -137,9 +136,9 @@ def test_what_did_not_change_is_the_same_object() -> None:
     host = Host()
     host.processes = {1: (1, 0, 100), 2: (1, 0, 200)}
     scanner = Scanner(host, load_config(None), "h")
-    scanner.scan(True, self_stats())
+    scanner.scan(True)
     # the second scan is the first to know a rate
-    first = scanner.scan(False, self_stats())
-    second = scanner.scan(False, self_stats())
+    first = scanner.scan(False)
+    second = scanner.scan(False)
     assert second.processes is first.processes
     assert second.groups is first.groups

@@ -24,7 +24,8 @@ from tests.unit.sample import (
     snapshot_of,
 )
 from vmad.rules.catalogue import reason
-from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.statistics import SelfStats
 from vmad.web.document import page_headers
 from vmad.web.markup import growth
 from vmad.web.page import render_page
@@ -72,7 +73,7 @@ class Reader(HTMLParser):
 
 
 def page_of(snapshot: HostSnapshot | None, stats: SelfStats | None = None) -> Reader:
-    return Reader(render_page(snapshot, stats, NOW + 4))
+    return Reader(render_page(snapshot, stats or self_stats(), NOW + 4))
 
 
 def test_page_names_who_is_near_how_fast_and_until_when() -> None:
@@ -130,7 +131,7 @@ def test_page_is_well_formed_and_loads_nothing(make: Callable[[], HostSnapshot])
 
 
 def test_hostile_names_are_shown_as_text_without_control_characters() -> None:
-    page = render_page(hostile_snapshot(), None, NOW)
+    page = render_page(hostile_snapshot(), self_stats(), NOW)
 
     assert HOSTILE.encode("utf-8", "replace") not in page
     assert page.count(b"<script") == 1

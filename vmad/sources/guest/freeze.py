@@ -16,9 +16,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from vmad.errors import TargetUnavailable
+from vmad.model.stops import Stops
 from vmad.sources.guest.qmp import TIMEOUT, Monitor, Refused
 
 #: bytes; the smallest pipe, and less than any dump
@@ -29,29 +29,14 @@ _NAME = "vmad-still"
 _STOPPED = "save-vm"
 
 
-@dataclass(slots=True)
-class Stops:
-    """How often a guest was stopped, and for how long, by the time stamps of QEMU's own events. A
-    guest that stood still already was not stopped.
+class Freezer:
+    """Stops the guest behind one monitor; ``stops`` goes on with those that were, by the time
+    stamps of QEMU's own events.
     """
 
-    count: int = 0
-    longest: float = 0.0  #: seconds
-    seconds: float = 0.0  #: all together
-
-    def add(self, seconds: float) -> None:
-        """One more."""
-        self.count += 1
-        self.longest = max(self.longest, seconds)
-        self.seconds += seconds
-
-
-class Freezer:
-    """Stops the guest behind one monitor; ``stops`` are those so far."""
-
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, stops: Stops | None = None) -> None:
         self._monitor = monitor
-        self.stops = Stops()
+        self.stops = Stops() if stops is None else stops
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

@@ -21,13 +21,14 @@ from vmad.errors import CannotRead, ProcessGone, StillChanging, TargetUnavailabl
 from vmad.model.flags import high_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
+from vmad.model.stops import Stops
 from vmad.model.table import VmaTable
 from vmad.rules.counting import Counting
 from vmad.rules.vma_cost import VmaCost, cost_of
 from vmad.sources.guest.attach import Guest, attach
 from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.census import GUEST_CENSUS_ROW, take_census
-from vmad.sources.guest.freeze import Freezer, Stops
+from vmad.sources.guest.freeze import Freezer
 from vmad.sources.guest.memory import Look, Torn
 from vmad.sources.guest.names import cgroup_path, exe_path
 from vmad.sources.guest.types import Types
@@ -55,9 +56,10 @@ class GuestSource(SourceBase):
         types: str | None = None,
         consistent: bool = False,
         cache: AnchorCache | None = None,
+        stops: Stops | None = None,
     ) -> None:
         self._guest = attach(path, AnchorCache() if cache is None else cache, Types(types))
-        self._freezer = Freezer(self._guest.monitor) if consistent else None
+        self._freezer = Freezer(self._guest.monitor, stops) if consistent else None
         kernel = self._guest.kernel
         self._high = high_masks(kernel.version[:2], kernel.machine)
         self._counting = Counting(kernel)

@@ -1,33 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The two loops of the daemon: samples of all counts, and scans within the budget."""
+"""The daemon's own machine: samples of all counts, scans within the budget, and a fallback."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from vmad.config.schema import Config
 from vmad.daemon.bursts import BurstWatching
+from vmad.daemon.content import DaemonContent
 from vmad.daemon.evidence import Opened, procfs_source
+from vmad.daemon.failures import FailureCounting
+from vmad.daemon.machine import Machine
 from vmad.daemon.notify import Watchdog
 from vmad.errors import FAILURES, EvidenceUnavailable, told
 from vmad.memory import give_back
+from vmad.model.failures import FailureTally
 from vmad.model.process import Evidence
-from vmad.scan.failures import LimitFailures
 from vmad.scan.planner import (
     BREATH,
-    Ledger,
     Plan,
     hurried_scan_in,
-    is_full,
-    most_owed,
     next_sample_in,
     next_scan_in,
 )
 from vmad.scan.scanner import Scanner
-from vmad.scan.snapshot import HostSnapshot, SelfStats
+from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.statistics import DaemonStats
 from vmad.sources.cpu_time import cpu_seconds
 from vmad.sources.deadline import DeadlineSource, Hung
 from vmad.sources.events import ProcessEvents
@@ -43,14 +44,17 @@ TRY_AGAIN = 60.0
 PATIENCE = 30.0
 
 
-class Rounds:
-    """Samples and scans until ``stopping``. Each loop is run by a thread of its own.
+class Host(Machine):
+    """The machine that the daemon runs on: sampled and scanned until ``stop``, each by a loop that
+    a thread of its own runs.
 
-    ``config`` is taken from anew at each round. ``show`` gets every snapshot, from the scanning
-    thread, and ``keep`` is called after full scans, to write down what was learned.
-    Scans, samples and the reading of events count against the budget; showing a snapshot is
-    work for those who look at it and does not.
+    ``config`` is taken from anew at each round. ``shown`` gets every snapshot, and whether it is
+    the first, from the scanning thread; ``keep`` is called after full scans, to write down what was
+    learned; ``told`` is what is told of the daemon. Scans, samples and the reading of events count
+    against the budget; showing a snapshot is work for those who look at it and does not.
     """
+
+    scanner: Scanner
 
     def __init__(
         self,
@@ -60,22 +64,23 @@ class Rounds:
         *,
         events: ProcessEvents,
         watchdog: Watchdog,
-        stats: Callable[[], SelfStats],
-        show: Callable[[HostSnapshot], None],
+        shown: Callable[[HostSnapshot, bool], None],
         keep: Callable[[bool], None] = lambda full: None,
-        failures: LimitFailures | None = None,
+        told: Callable[[], DaemonStats] = DaemonStats,
+        failures: FailureCounting | None = None,
         bursts: BurstWatching | None = None,
         proc: str = "/proc",
+        others: Callable[[], Mapping[str, DaemonContent]] = dict,
     ) -> None:
-        self.config = config
-        self.effective_interval = config.scan.interval
+        super().__init__(config, proc=proc, others=others)
+        self.scanner = scanner
+        self.counts, self.phases = scanner.counts, scanner.phases
         self._opened = opened
-        self._scanner = scanner
         self._events = events
         self._watchdog = watchdog
-        self._stats = stats
-        self._show = show
+        self._shown = shown
         self._keep = keep
+        self._told = told
         self._failures = failures
         self._bursts = bursts
         self._sampling = 0.0  #: CPU seconds
@@ -84,7 +89,6 @@ class Rounds:
         self._proc = proc
         self._fallback: Source | None = None
         self._hung_since = 0.0
-        self._ledger = Ledger()
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._hurry = self._at_once = False
@@ -108,27 +112,61 @@ class Rounds:
             self._at_once = True
             self._changed.notify_all()
 
-    def _plan(self) -> Plan:
-        scan = self.config.scan
-        return Plan(scan.interval, scan.full_every, scan.sample_interval, scan.budget)
+    # --- its statistics
+
+    def spent(self) -> float:
+        """Of this thread, of samples and of events; not of showing."""
+        return cpu_seconds() - self.showing_seconds + self._sampling + self._events.cpu_seconds
+
+    def cpu_seconds(self) -> float:
+        """Of the whole daemon."""
+        return time.process_time()
+
+    def evidences(self) -> Mapping[str, str | None]:
+        """Those of address spaces, of failures, bursts and events."""
+        news = self._events.peek()
+        found = dict(self._opened.problems)
+        if self._bursts is not None:
+            found["bursts"] = self._bursts.why_not
+        if self._failures is not None:
+            found["failures"] = self._failures.why_not
+        found["events"] = None if news.resting else news.why_down
+        if not self.config.scan.events:
+            found["events"] = "switched off (scan.events)"
+        return found
+
+    def limit_failures(self) -> FailureTally | None:
+        """Of all its processes."""
+        failures = None if self._failures is None else self._failures.failures
+        return None if failures is None else failures.tally()
+
+    def daemon(self) -> DaemonStats | None:
+        """With what came of events."""
+        return self._told()
+
+    def show(self, snapshot: HostSnapshot) -> None:
+        """See :class:`Machine`."""
+        if self._failures is not None and self._failures.failures is not None:
+            self._failures.failures.groups_are([group.name for group in snapshot.groups])
+        super().show(snapshot)
 
     # --- samples
 
     def sample_loop(self) -> None:
         """Count all VMAs every sample interval, where a source can do so without a walk."""
         while not self._stopping.is_set():
-            plan = self._plan()
+            plan = self.plan()
             began, spent = time.monotonic(), cpu_seconds()
-            if self._scanner.source.evidence is Evidence.KERNEL and plan.sample_interval > 0:
+            if self.scanner.source.evidence is Evidence.KERNEL and plan.sample_interval > 0:
                 try:
-                    self._scanner.sample()
+                    self.scanner.sample()
                 except FAILURES as error:
                     log.warning("sample failed: %s", told(error))
-            most, limit = self._scanner.most, read_max_map_count(self._proc)
-            if self._failures is not None:
-                self._failures.take(most, limit)
+            most, limit = self.scanner.most, read_max_map_count(self._proc)
+            if self._failures is not None and self._failures.failures is not None:
+                self._failures.failures.take(most, limit)
             if self._bursts is not None:
-                self._bursts.mark(self._scanner, limit)
+                self._bursts.mark(self.scanner, limit)
             took = cpu_seconds() - spent
             self._sampling += took
             pause = next_sample_in(plan, took)
@@ -140,59 +178,47 @@ class Rounds:
 
     def scan_loop(self) -> None:
         """Scan, rest as long as the budget asks for, scan again."""
-        since_full: int | None = None
-        spent = self._spent()
-        began = time.monotonic()
         while not self._stopping.is_set():
-            plan = self._plan()
-            self._ledger.wait(time.monotonic() - began, plan.budget)
-            began = time.monotonic()
-            first = since_full is None
-            since_full = self._scan(plan, since_full)
-            now = self._spent()
+            plan = self.plan()
+            began = self.began(plan)
+            first = self.is_new
+            self._round(plan)
             # what starting up costs is not held against the first interval
-            if not first:
-                self._ledger.spend(now - spent, most_owed(plan))
-            spent = now
-            self.effective_interval = next_scan_in(plan, self._ledger.owed)
+            self.paid(plan, free=first)
             self._watchdog.expect(self.effective_interval + plan.interval + PATIENCE)
             self._rest(began, plan)
 
-    def _spent(self) -> float:
-        """CPU seconds that count against the budget. For the scanning thread."""
-        return cpu_seconds() - self.showing_seconds + self._sampling + self._events.cpu_seconds
-
-    def _scan(self, plan: Plan, since_full: int | None) -> int | None:
-        """One scan; returns the number of scans since the last full one."""
+    def _round(self, plan: Plan) -> None:
+        """One scan, by what is left if the evidence hangs."""
         news = self._events.look()
         with self._changed:
             self._hurry = self._at_once = False
         self._try_main_source()
-        full = is_full(plan, since_full) or news.rescan
         try:
             try:
-                snapshot = self._scanner.scan(full, self._stats(), news.execed)
+                snapshot = self.scan(plan, rescan=news.rescan, execed=news.execed)
             except (Hung, EvidenceUnavailable) as error:  # it hangs, or the kernel refuses by now
                 self._fall_back(str(error))
-                full = True
-                snapshot = self._scanner.scan(full, self._stats())
+                snapshot = self.scan(plan, rescan=True)
         except FAILURES as error:
             log.error("scan failed: %s", told(error))
-            return since_full
-        if not self._stopping.is_set():
-            began = cpu_seconds()
-            self._show(snapshot)
-            self.showing_seconds += cpu_seconds() - began
-            self._keep(full)
-            if full:  # of processes that are gone; fragments would stay until the next restart
-                give_back()
-        return 0 if full else (since_full or 0) + 1
+            return
+        if self._stopping.is_set():
+            return
+        began = cpu_seconds()
+        first = self.content.ready() is not None
+        self.show(snapshot)
+        self._shown(snapshot, first)
+        self.showing_seconds += cpu_seconds() - began
+        self._keep(snapshot.full)
+        if snapshot.full:  # of processes that are gone; fragments would stay until a restart
+            give_back()
 
     def _rest(self, began: float, plan: Plan) -> None:
         """Wait for the next scan, which lost events or a person may bring forward."""
         pauses = {
-            "usual": next_scan_in(plan, self._ledger.owed),
-            "hurried": hurried_scan_in(plan, self._ledger.owed),
+            "usual": next_scan_in(plan, self.owed),
+            "hurried": hurried_scan_in(plan, self.owed),
             "at once": BREATH,
         }
         with self._changed:
@@ -211,20 +237,14 @@ class Rounds:
         self._hung_since = time.monotonic()
         if self._fallback is None:
             self._fallback = procfs_source(self.config, self._proc)
-        self._scanner.use(self._fallback)
+        self.scanner.use(self._fallback)
 
     def _try_main_source(self) -> None:
         main = self._opened.source
-        if self._scanner.source is main or time.monotonic() - self._hung_since < TRY_AGAIN:
+        if self.scanner.source is main or time.monotonic() - self._hung_since < TRY_AGAIN:
             return
         if isinstance(main, DeadlineSource) and main.stuck:
             return
         log.info("the kernel evidence is tried again")
         self._opened.problems["kernel"] = None
-        self._scanner.use(main)
-
-    @property
-    def vmas_walked(self) -> int:
-        """By all sources that served, since start-up."""
-        used = (self._opened.source, self._fallback)
-        return sum(source.health().vmas_walked for source in used if source is not None)
+        self.scanner.use(main)
