@@ -88,7 +88,6 @@ def explain(
     kernel: KernelInfo,
     max_map_count: int | None,
     judged_as: KernelInfo | None = None,
-    page_shift: int | None = None,
 ) -> Explanation:
     """Analyse one address space by the rules of ``judged_as`` (the kernel's own by default)."""
     rules = judged_as or kernel

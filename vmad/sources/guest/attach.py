@@ -273,7 +273,9 @@ def _guest(
     namespace = first_namespace(space.look(), anchors.layout, init_task)
     guest = Guest(monitor, memory, space, anchors, init_task, namespace, KernelInfo("0.0"))
     switch = guest.sysctl("anon_vma_merge")
-    kernel = KernelInfo(anchors.release, paging.architecture.machine, switch is not None, switch)
+    kernel = KernelInfo(
+        anchors.release, paging.architecture.machine, switch is not None, switch, paging.page_shift
+    )
     return replace(guest, kernel=kernel)
 
 

@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from vmad.model import facts as f
 from vmad.model.facts import AnonVma
-from vmad.model.flags import VM_SHARED, VM_SPECIAL, canonical
+from vmad.model.flags import VM_SHARED, VM_SPECIAL, canonical, high_masks
+from vmad.model.kernel import KernelInfo
 from vmad.sources.guest.compare import same_names, same_policies
 from vmad.sources.guest.layout import Layout
 from vmad.sources.guest.memory import U64, Look, Torn
 from vmad.sources.guest.tree import Found
 
 Bools = npt.NDArray[np.bool_]
-_PAGE_SHIFT = np.uint64(12)
 
 _COLUMNS = ("vm_start", "vm_end", "vm_mm", "vm_flags", "vm_pgoff", "vm_file", "vm_ops", "anon_vma")
 
@@ -123,29 +123,32 @@ def _exclusive(
 
 
 def facts_of_pairs(
-    look: Look, layout: Layout, seen: Seen, high: dict[str, int]
+    look: Look, layout: Layout, seen: Seen, kernel: KernelInfo
 ) -> tuple[U64, npt.NDArray[np.uint8]]:
     """(facts, whether it is a pair) of each VMA with the one before; no pair has facts 0.
 
-    ``high`` is what flags.high_masks() gives for the guest's kernel.
+    ``kernel`` is the guest's.
     """
     facts, pair = np.zeros(len(seen.start), np.uint64), np.zeros(len(seen.start), np.uint8)
     anonymous = seen.anonymous
     b = np.flatnonzero(anonymous[1:] & anonymous[:-1] & (seen.end[:-1] == seen.start[1:])) + 1
     if len(b):
-        facts[b] = _facts(look, layout, seen, b, high)
+        facts[b] = _facts(look, layout, seen, b, kernel)
         pair[b] = 1
     return facts, pair
 
 
 def _facts(
-    look: Look, layout: Layout, seen: Seen, b: npt.NDArray[np.intp], high: dict[str, int]
+    look: Look, layout: Layout, seen: Seen, b: npt.NDArray[np.intp], kernel: KernelInfo
 ) -> U64:
     a = b - 1
+    high = high_masks(kernel.version[:2], kernel.machine)
     differing, number = np.unique(seen.flags[a] ^ seen.flags[b], return_inverse=True)
     folded = np.array([canonical(value, high) for value in differing.tolist()], np.uint64)
     facts: U64 = folded[number] << np.uint64(f.FLAGS_SHIFT)
-    shift = seen.pgoff - (seen.start >> _PAGE_SHIFT)  # modulo 2**64, as in the kernel
+    shift = seen.pgoff - (
+        seen.start >> np.uint64(kernel.page_shift)
+    )  # modulo 2**64, as in the kernel
 
     def add(bit: int, where: Bools) -> None:
         facts[where] |= np.uint64(bit)

@@ -18,7 +18,6 @@ from itertools import count
 import numpy as np
 
 from vmad.errors import CannotRead, ProcessGone, StillChanging, TargetUnavailable
-from vmad.model.flags import high_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.stops import Stops
@@ -61,7 +60,6 @@ class GuestSource(SourceBase):
         self._guest = attach(path, AnchorCache() if cache is None else cache, Types(types))
         self._freezer = Freezer(self._guest.monitor, stops) if consistent else None
         kernel = self._guest.kernel
-        self._high = high_masks(kernel.version[:2], kernel.machine)
         self._counting = Counting(kernel)
         self._lock = threading.RLock()
         self._numbers: dict[int, int] = {}  # address of an mm_struct -> what it is called outside
@@ -207,7 +205,7 @@ class GuestSource(SourceBase):
         last = ""
         for _ in range(ATTEMPTS):
             try:
-                return walk(self._guest, row, self._high, names=names)
+                return walk(self._guest, row, names=names)
             except Torn as error:
                 last = str(error)
         raise StillChanging(

@@ -32,11 +32,10 @@ class Walked:
     names: dict[int, str]
 
 
-def walk(guest: Guest, row: np.void, high: dict[str, int], *, names: bool) -> Walked:
+def walk(guest: Guest, row: np.void, *, names: bool) -> Walked:
     """Read the process of a census row (GUEST_CENSUS_ROW).
 
-    ``high`` is what flags.high_masks() gives for the guest's kernel. Raises Torn where anything
-    does not fit or has changed, ProcessGone.
+    Raises Torn where anything does not fit or has changed, ProcessGone.
     """
     space, layout = guest.space, guest.anchors.layout
     mm = int(row["mm"])
@@ -50,7 +49,7 @@ def walk(guest: Guest, row: np.void, high: dict[str, int], *, names: bool) -> Wa
         )
     seen = look_at(look, layout, mm, found)
     area = area_of(look, layout, mm)
-    facts, pair = facts_of_pairs(look, layout, seen, high)
+    facts, pair = facts_of_pairs(look, layout, seen, guest.kernel)
     rows = _rows(seen, facts, pair)
     rows["kind"] = kinds_of(look, layout, seen, area)
     called = names_of(look, layout, seen, area) if names else {}

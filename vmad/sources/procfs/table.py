@@ -17,7 +17,6 @@ from vmad.model.process import Evidence, ProcessId
 from vmad.model.table import VMA_ROW, VmaTable
 from vmad.sources.procfs.maps import MapsColumns, parse_maps
 from vmad.sources.procfs.numa_maps import compare_policies
-from vmad.sources.procfs.pagemap import PAGE_SHIFT
 from vmad.sources.procfs.pairs import facts_of_keys, find_pairs
 from vmad.sources.procfs.smaps import UNNAMED, Smaps
 from vmad.sources.procfs.text import PAD, U64, Index
@@ -69,7 +68,7 @@ def table_of(
     rows["start"], rows["end"] = columns.start[kept], columns.end[kept]
     rows["perms"], rows["kind"] = columns.perms[kept], columns.kind[kept]
     with_file = np.flatnonzero(columns.file[kept])
-    rows["pgoff"][with_file] = columns.offsets(kept[with_file]) >> np.uint64(PAGE_SHIFT)
+    rows["pgoff"][with_file] = columns.offsets(kept[with_file]) >> np.uint64(kernel.page_shift)
     rows["file"][with_file] = _file_ids(columns, kept[with_file])
 
     b, keys = find_pairs(columns, np.ones(len(columns), np.bool_), names_exist)
