@@ -51,10 +51,17 @@ class Daemon:
 
     def peak_rss(self) -> int:
         """Bytes: VmHWM of /proc/PID/status."""
+        return self._of_status("VmHWM")
+
+    def rss(self) -> int:
+        """Bytes: VmRSS."""
+        return self._of_status("VmRSS")
+
+    def _of_status(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text("utf-8")
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+        found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
         if found is None:
-            raise CannotMeasure(f"/proc/{self.pid}/status has no VmHWM", "is it running?")
+            raise CannotMeasure(f"/proc/{self.pid}/status has no {name}", "is it running?")
         return int(found[1]) * 1024
 
 

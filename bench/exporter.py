@@ -14,7 +14,7 @@ from bench.ratios import paired, spread
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """One figure; takes ``plan.intervals`` intervals of the daemon."""
+    """Two figures; takes ``plan.intervals`` intervals of the daemon."""
     config = f"scan: {{interval: {plan.interval:g}s, events: false}}\n"
     ours: list[float] = []
     theirs: list[float] = []
@@ -41,6 +41,7 @@ def measure(plan: Plan) -> list[Figure]:
             exporter.get("metrics")
             theirs.append(cpu_seconds_of(exporter.pid) - before)
         full = vmad.scans("full") - full
+        rss = vmad.rss() / 2**20
     ratio = paired(theirs, ours)
     mean = sum(theirs) / sum(ours)
     return [
@@ -48,7 +49,7 @@ def measure(plan: Plan) -> list[Figure]:
             "exporter",
             f"a scrape of Debian's {EXPORTER}, in intervals of vmad",
             "",
-            Asked(">=", 20),
+            Asked(">=", 40),
             ratio,
             f"CPU time of one scrape of the exporter (defaults, and the example configuration of "
             f"its package: every process) over all that `vmad serve` spends in one interval of "
@@ -66,5 +67,13 @@ def measure(plan: Plan) -> list[Figure]:
                 "full_scans": full,
                 "exporter_scrape_cpu_ms": spread(theirs).median * 1e3,
             },
-        )
+        ),
+        Figure(
+            "rss",
+            f"RSS of the daemon, {plan.small_processes} processes",
+            "MiB",
+            Asked("<=", 40),
+            spread([rss]),
+            "VmRSS at the end of the line above, libraries that others use, too, included.",
+        ),
     ]

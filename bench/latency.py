@@ -132,7 +132,7 @@ def _latency_figure(plan: Plan, pause: int, rounds: list[tuple[Result, Result, i
         f"latency-{pause}us" if pause else "latency",
         title,
         "",
-        None if pause else Asked("<=", 1.1),
+        None if pause else Asked("<=", 1.05),
         ratio("mean"),
         f"A C program times each mmap+munmap of one page, for {plan.latency_seconds:g} s idle and "
         f"as long while vmad walks it (only it) again and again, {len(rounds)} times in turn; "

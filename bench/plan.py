@@ -18,6 +18,7 @@ class Plan:
     slow_rounds: int = 3
     samples: int = 20
     sample_pause: float = 1.0
+    many_processes: int = 32_000
     intervals: int = 10
     interval: float = 15.0
     million_processes: int = 20
@@ -50,6 +51,7 @@ QUICK = Plan(
     slow_rounds=1,
     samples=2,
     sample_pause=0.05,
+    many_processes=100,
     intervals=2,
     interval=1.0,
     million_processes=2,

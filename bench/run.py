@@ -16,7 +16,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import check, exporter, latency, million, rebuilding, scans, watching
+from bench import (
+    by_hand,
+    check,
+    exporter,
+    latency,
+    million,
+    rebuilding,
+    sampling,
+    scans,
+    watching,
+)
 from bench.children import OUT
 from bench.figures import Figure, figure_from_json
 from bench.machine import ALONE, commit, conditions, load_average
@@ -26,6 +36,8 @@ from vmad.errors import VmadError
 
 PARTS: dict[str, Callable[[Plan], list[Figure]]] = {
     "scans": scans.measure,
+    "by-hand": by_hand.measure,
+    "sampling": sampling.measure,
     "check": check.measure,
     "exporter": exporter.measure,
     "latency": latency.measure,

@@ -103,7 +103,7 @@ def measure(plan: Plan) -> list[Figure]:
             "full-exact",
             f"full exact scan {against_cat}",
             "",
-            Asked("<=", 1.0, 0.6),
+            Asked("<=", 0.5),
             full.judged,
             f"A host with one process of {plan.large_vmas:,} VMAs (every other page without write "
             f"access) and {plan.small_processes} sleeping ones. A scan walks and judges every pair "
@@ -116,7 +116,7 @@ def measure(plan: Plan) -> list[Figure]:
             "full-exact-written",
             "the same, each page of the large process written",
             "",
-            None,
+            Asked("<=", 0.6),
             written.judged,
             "The large process has written to its pages: each VMA has an anon_vma to look at.",
             extra={"wall_ratio": written.wall.median, "cpu_ratio": written.cpu.median}
@@ -126,7 +126,7 @@ def measure(plan: Plan) -> list[Figure]:
             "full-procfs",
             f"full scan with procfs evidence {against_cat}",
             "",
-            Asked("<=", 1.5),
+            Asked("<=", 1.15),
             by_text.judged,
             "The same host in the same rounds. With procfs evidence vmad reads the same text.",
             extra={"wall_ratio": by_text.wall.median, "cpu_ratio": by_text.cpu.median}
@@ -136,7 +136,7 @@ def measure(plan: Plan) -> list[Figure]:
             "steady",
             f"steady scan, nothing having changed, {against_cat}",
             "",
-            Asked("<=", 0.05),
+            Asked("<=", 0.02),
             steady.judged,
             "The same host in the same rounds; only the benchmark itself has changed in between.",
             extra={"wall_ratio": steady.wall.median, "cpu_ratio": steady.cpu.median}
@@ -175,7 +175,8 @@ def _psutil_figure(costs: dict[str, list[Cost]] | None) -> Figure:
     asked = Asked(">=", 50)
     method = (
         "The same host: psutil's CPU or wall time (whichever favours psutil) over that of a full "
-        f"exact scan. psutil {psutil_version()} reads smaps."
+        f"exact scan. psutil {psutil_version()} reads smaps, which the kernel writes: so the "
+        "figure moves with the kernel and with what else the machine does, not with psutil alone."
     )
     if costs is None:
         missing = "psutil is not installed: it comes with the extra `bench`."

@@ -12,7 +12,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("part", "figures"), [("latency", 5), pytest.param("watching", 8, marks=pytest.mark.bpf)]
+    ("part", "figures"),
+    [
+        ("latency", 5),
+        pytest.param("watching", 8, marks=pytest.mark.bpf),
+        pytest.param("sampling", 2, marks=pytest.mark.bpf),
+        ("by-hand", 2),
+    ],
 )
 def test_a_quick_run_measures_every_figure_of_a_part(part: str, figures: int) -> None:
     results = ROOT / "bench" / "results.json"
