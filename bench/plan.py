@@ -18,7 +18,7 @@ class Plan:
     slow_rounds: int = 3
     samples: int = 20
     sample_pause: float = 1.0
-    many_processes: int = 32_000
+    many_processes: int = 8_000
     intervals: int = 10
     interval: float = 15.0
     million_processes: int = 20

@@ -64,7 +64,8 @@ def _many(
     title = f"a sample of {plan.many_processes:,} processes, per process, against one of few"
     method = (
         f"The median CPU time of a sample with {plan.many_processes:,} sleeping processes more "
-        "over that of the line above, each by its number of processes."
+        "over that of the line above, each by its number of processes. (32,000 together with the "
+        "rest of a host are more than the usual kernel.pid_max.)"
     )
     program = built("many.c", "vmad-many")
     many = children.start(
