@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import closing
+from dataclasses import dataclass
 
 from vmad.cli.options import (
     add_kernel_option,
@@ -18,15 +20,21 @@ from vmad.cli.options import (
 from vmad.cli.terminal import Progress
 from vmad.errors import ProcessGone, UsageError, VmadError
 from vmad.export.explain_text import Context, explain_text
+from vmad.export.picture.change import scene_of_change
 from vmad.export.picture.document import map_document
-from vmad.export.picture.picture import picture_of
+from vmad.export.picture.picture import Scene, composed, scene_of
+from vmad.export.picture.svg import svg_document
 from vmad.export.printable import printable
 from vmad.export.quantities import counted
 from vmad.export.style import Style
+from vmad.model.process import ProcessId
+from vmad.model.table import VmaTable
 from vmad.scan.explain import Explanation, explain
 from vmad.scan.host_limits import HostLimits
+from vmad.sources.capture import CaptureSource
 from vmad.sources.host_limits import limit_origin_of
 from vmad.sources.names import named_or_not
+from vmad.sources.source import Source
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,7 +47,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "in .svg, a drawing for a report. Exit status 3 when the process is gone or may not be "
         "read.",
     )
-    parser.add_argument("pid", type=pid, metavar="PID")
+    parser.add_argument("pid", type=pid, nargs="?", metavar="PID")
+    parser.add_argument(
+        "--diff",
+        nargs=2,
+        metavar=("BEFORE", "AFTER"),
+        help="what came and went between two captures of a process (PID where they have several)",
+    )
     parser.add_argument(
         "-o", "--output", required=True, metavar="FILE", help="the file to write: .html or .svg"
     )
@@ -51,7 +65,46 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read one process and write its picture."""
-    form = _form(arguments.output)
+    as_svg = _is_svg(arguments.output)
+    if arguments.diff is not None:
+        drawn = _change(arguments)
+    elif arguments.pid is None:
+        raise UsageError("whose picture?", "give a PID, or --diff BEFORE AFTER")
+    else:
+        drawn = _one(arguments)
+    _write(arguments.output, drawn.svg() if as_svg else drawn.html(), arguments.force)
+    print(f"{printable(arguments.output)}: {drawn.title}", file=sys.stderr)
+    return 0
+
+
+def _is_svg(path: str) -> bool:
+    form = os.path.splitext(path)[1].lower()
+    if form not in (".html", ".htm", ".svg"):
+        raise UsageError(f"{printable(path)}: what is it to be?", "name it .html or .svg")
+    return form == ".svg"
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What is to be drawn, and the same in words."""
+
+    title: str
+    scene: Scene
+    explanation: Explanation
+    limits: HostLimits
+
+    def html(self) -> str:
+        lines = explain_text(self.explanation, Style(), Context(advise=True, limits=self.limits))
+        return map_document(composed(self.explanation, self.scene), self.title, lines)
+
+    def svg(self) -> str:
+        kernel = printable(self.explanation.kernel.release)
+        coloured = self.scene.modes[0].title
+        note = f"Linux {kernel}; each block is a VMA, coloured by {coloured}"
+        return svg_document(self.scene, self.title, note)
+
+
+def _one(arguments: argparse.Namespace) -> _Drawn:
     with source_of(arguments) as source, Progress(f"vmad: reading {arguments.pid}") as progress:
         process = source.find(arguments.pid)
         table = source.table(process)
@@ -61,33 +114,53 @@ def run(arguments: argparse.Namespace) -> int:
         if here and not table.paths:
             table = named_or_not(table)
         progress.step(f"vmad: drawing {arguments.pid}")
-        explanation = explain(
-            table,
-            source.kernel,
-            source.max_map_count,
-            judged_as(source, arguments.kernel),
-        )
+        explanation = _explained(source, table, arguments)
         limits = HostLimits(source.vma_cost, limit_origin_of(source) if here else None)
-        text = _drawn(explanation, limits, form)
-    _write(arguments.output, text, arguments.force)
-    vmas = counted(len(explanation.table.rows), "VMA")
-    print(f"{printable(arguments.output)}: {vmas}", file=sys.stderr)
-    return 0
+    title = f"{_name(explanation)}: {counted(len(table.rows), 'VMA')}"
+    return _Drawn(title, scene_of(explanation), explanation, limits)
 
 
-def _form(path: str) -> str:
-    form = os.path.splitext(path)[1].lower()
-    if form not in (".html", ".htm"):
-        raise UsageError(f"{printable(path)}: what is it to be?", "name it .html")
-    return form
+def _change(arguments: argparse.Namespace) -> _Drawn:
+    """Two captures: the process that is asked for, or the only one that both have."""
+    if not is_here(arguments):
+        raise UsageError("--diff reads two captures, and nothing else")
+    before_path, after_path = arguments.diff
+    with closing(CaptureSource(before_path)) as before, closing(CaptureSource(after_path)) as after:
+        process = _common(before, after, arguments.pid)
+        looks = [_explained(source, source.table(process), arguments) for source in (before, after)]
+        limits = HostLimits(after.vma_cost)
+    counts = [counted(len(look.table.rows), "VMA") for look in looks]
+    title = f"{_name(looks[1])}: {counts[0]}, then {counts[1]}"
+    return _Drawn(title, scene_of_change(*looks), looks[1], limits)
 
 
-def _drawn(explanation: Explanation, limits: HostLimits, form: str) -> str:
+def _common(before: CaptureSource, after: CaptureSource, pid: int | None) -> ProcessId:
+    there = [
+        {ProcessId(int(row["pid"]), int(row["start_time"])) for row in source.census()}
+        for source in (before, after)
+    ]
+    common = sorted(one for one in there[0] & there[1] if pid in (None, one.pid))
+    if not common:
+        which = "no process is" if pid is None else f"process {pid} is not"
+        raise UsageError(f"{which} in both captures", "capture the same process twice")
+    if len(common) > 1:
+        pids = ", ".join(str(one.pid) for one in common[:5])
+        raise UsageError("both captures have several processes", f"give a PID: {pids}, …")
+    return common[0]
+
+
+def _explained(source: Source, table: VmaTable, arguments: argparse.Namespace) -> Explanation:
+    return explain(
+        table,
+        source.kernel,
+        source.max_map_count,
+        judged_as(source, arguments.kernel),
+    )
+
+
+def _name(explanation: Explanation) -> str:
     table = explanation.table
-    vmas = counted(len(table.rows), "VMA")
-    title = f"{printable(table.comm)} (pid {table.id.pid}): {vmas}"
-    lines = explain_text(explanation, Style(), Context(advise=True, limits=limits))
-    return map_document(picture_of(explanation), title, lines)
+    return f"{printable(table.comm)} (pid {table.id.pid})"
 
 
 def _write(path: str, text: str, force: bool) -> None:

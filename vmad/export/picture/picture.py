@@ -73,18 +73,29 @@ def blocks_of(table: VmaTable, pairs: JudgedPairs) -> Blocks:
     return Blocks(table.rows, case, pairs.cases, table.paths, table.has_flags)
 
 
+@dataclass(frozen=True)
+class Scene:
+    """Blocks and the ways to colour them, the first one first."""
+
+    blocks: Blocks
+    modes: tuple[Mode, ...]
+
+
+def scene_of(explanation: Explanation) -> Scene:
+    """Every VMA of one process, by what keeps it apart, or by kind."""
+    table = explanation.table
+    modes = (by_cause(explanation), by_kind(table.rows["kind"].astype(np.int64)))
+    return Scene(blocks_of(table, explanation.pairs), modes)
+
+
 def picture_of(explanation: Explanation, *, addresses: bool = True) -> Picture:
     """The picture of one process; without ``addresses`` it has neither these nor names."""
-    table = explanation.table
-    blocks = blocks_of(table, explanation.pairs)
-    modes = (by_cause(explanation), by_kind(table.rows["kind"].astype(np.int64)))
-    return compose(explanation, blocks, modes, addresses=addresses)
+    return composed(explanation, scene_of(explanation), addresses=addresses)
 
 
-def compose(
-    explanation: Explanation, blocks: Blocks, modes: Sequence[Mode], *, addresses: bool = True
-) -> Picture:
-    """A picture of these blocks, coloured in these ways."""
+def composed(explanation: Explanation, scene: Scene, *, addresses: bool = True) -> Picture:
+    """What draws this scene of a process."""
+    blocks, modes = scene.blocks, scene.modes
     rows = blocks.rows
     starts = (rows["start"] >> UNIT_SHIFT).astype(np.int64)
     ends = (rows["end"] >> UNIT_SHIFT).astype(np.int64)

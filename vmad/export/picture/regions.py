@@ -47,7 +47,7 @@ def dense_regions(rows: Rows) -> tuple[Region, ...]:
 def _label(kinds: Rows, lowest: bool) -> str:
     counts = np.bincount(kinds, minlength=len(Kind))
     if counts[Kind.HEAP]:
-        return "program and heap"
+        return "program and heap" if counts[Kind.FILE] else "heap"
     if counts[Kind.STACK]:
         return "stack"
     most = Kind(int(counts.argmax()))

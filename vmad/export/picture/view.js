@@ -183,11 +183,10 @@ class View {
     context.textBaseline = "middle";
     context.font = `11px ${style.fontFamily}`;
     for (const { i, x, y, width } of labels) {
-      const text = width > 96 && this.teller.name(i) ? this.teller.name(i).split("/").pop() : this.teller.brief(i);
-      const short = context.measureText(text).width > width - 10 ? size(this.map.end[i] - this.map.begin[i]) : text;
-      if (context.measureText(short).width > width - 8) continue;
+      const fitting = this.words(i, width).find((words) => context.measureText(words).width < width - 9);
+      if (!fitting) continue;
       context.fillStyle = this.painter.ink[this.map.look[i]];
-      context.fillText(short, x + 6, y + this.layout.lineHeight / 2 + 0.5);
+      context.fillText(fitting, x + 6, y + this.layout.lineHeight / 2 + 0.5);
     }
     const top = this.frame.scrollTop;
     for (const paragraph of this.layout.paragraphs) {
@@ -196,6 +195,16 @@ class View {
       if (paragraph.index) this.writeGap(context, paragraph, y - GAP_HEIGHT / 2, style);
       this.writeHead(context, paragraph, y + HEAD_HEIGHT / 2, style);
     }
+  }
+
+  // what may be written into a block, the best first
+  words(i, width) {
+    const name = this.teller.name(i).split("/").pop();
+    const brief = [this.teller.brief(i), size(this.map.end[i] - this.map.begin[i])];
+    if (!name) return brief;
+    const letters = Math.floor((width - 9) / 6);
+    const short = letters > 5 && name.length > letters ? [`${name.slice(0, letters - 1)}…`] : [];
+    return [name, ...short, ...brief];
   }
 
   writeHead(context, { region }, y, style) {
