@@ -12,6 +12,7 @@
 # make siege [MINUTES=5]   the daemon under load, beside its peers (docs/reliability.md)
 # make deb [DEB_ARCH=arm64]   the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
+# make test-vm-arm64   the same to kernels of 64-bit Arm, with pages of 4 and 16 KiB
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
@@ -31,8 +32,11 @@ test: setup-test lint
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 test-vm: setup-test
-	@PYTHON=$(PYTHON) deploy/setup.sh vm
+	@PYTHON=$(PYTHON) KERNELS="$(KERNELS)" deploy/setup.sh vm
 	.venv/bin/python -m vmad.lab matrix $(if $(KERNELS),--kernels "$(KERNELS)") $(MATRIX_ARGS)
+
+test-vm-arm64: KERNELS ?= 6.12-arm64 6.12-arm64-16k newest-arm64
+test-vm-arm64: test-vm
 
 test-oldest test-newest: setup-test
 	@PYTHON=$(PYTHON) deploy/try-versions.sh $(@:test-%=%) $(PYTEST_ARGS)
@@ -124,6 +128,6 @@ clean:
 	$(MAKE) --silent -C vmad/sources/bpf clean
 	$(MAKE) --silent -C vmad/probe/payload clean
 
-.PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-e2e lint docs bench
+.PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-vm-arm64 test-e2e lint docs bench
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-relaxed
 .PHONY: siege peers load-rebuild

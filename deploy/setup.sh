@@ -73,6 +73,7 @@ fi
 if [ "$mode" = vm ]; then
 	wanted="$wanted qemu-system-x86:qemu-system-x86_64 gcc:gcc libc6-dev:stdlib.h"
 	wanted="$wanted debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
+	case ${KERNELS:-} in *-arm64*) wanted="$wanted qemu-system-arm:qemu-system-aarch64" ;; esac
 	# for `vmad lab build`
 	wanted="$wanted make:make flex:flex bison:bison bc:bc ccache:ccache patch:patch dwarves:pahole"
 	wanted="$wanted libelf-dev:libelf.h xz-utils:xz"

@@ -14,8 +14,9 @@ from vmad.architecture.known import needed
 
 PAGE = mmap.PAGESIZE
 HALF = 4 * PAGE
-#: A is [BASE, B), B is [B, END): far from the kernel's own area, nothing else is a neighbour
-BASE = 0x2000_0000_0000
+#: A is [BASE, B), B is [B, END): far from the kernel's own area, nothing else is a neighbour; some
+#: arm64 kernels have addresses of 39 bits
+BASE = 0x20_0000_0000
 B = BASE + HALF
 END = B + HALF
 ELSEWHERE = BASE + (1 << 30)
