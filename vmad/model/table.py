@@ -68,6 +68,13 @@ def histogram_of(rows: Rows) -> tuple[tuple[int, int], ...]:
     return tuple(zip(values.tolist(), counts.tolist(), strict=True))
 
 
+def opaque_ids(addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Kernel addresses as 1, 2, …; 0 stays 0. Equal stays equal, different different."""
+    values, numbers = np.unique(addresses, return_inverse=True)
+    shift = 0 if len(values) and values[0] == 0 else 1
+    return (numbers + shift).astype(np.uint64)
+
+
 def perms_text(perms: int) -> str:
     """(0b0011) -> "rw-p", as maps prints it."""
     return (

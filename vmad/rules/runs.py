@@ -70,13 +70,8 @@ def hard_mask(ignored_flags: int) -> int:
     return HARD_FACTS | (0xFFFF_FFFF & ~ignored_flags) << f.FLAGS_SHIFT
 
 
-def hard_difference(facts: int, ignored_flags: int) -> bool:
-    """Whether a pair cannot join one run, whatever its anon_vmas and page offsets are."""
-    return bool(facts & hard_mask(ignored_flags))
-
-
 def hard_differences(facts: npt.NDArray[np.uint64], ignored_flags: int) -> npt.NDArray[np.bool_]:
-    """:func:`hard_difference` of each element; same shape."""
+    """Which pairs cannot join a run, whatever their anon_vmas and page offsets are; same shape."""
     differing: npt.NDArray[np.bool_] = (facts & np.uint64(hard_mask(ignored_flags))) != 0
     return differing
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from vmad.rules.limit_origin import LimitOrigin, limit_origin
-from vmad.rules.vma_cost import VmaCost
 from vmad.sources.boot_settings import read_boot_settings
 from vmad.sources.source import Source
 
@@ -14,8 +13,3 @@ def limit_origin_of(source: Source) -> LimitOrigin | None:
     if not source.here or not source.max_map_count:
         return None
     return limit_origin(source.max_map_count, read_boot_settings())
-
-
-def vma_cost_of(source: Source) -> VmaCost | None:
-    """As ``source.vma_cost``."""
-    return source.vma_cost

@@ -6,34 +6,18 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
-import re
 import socket
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
 
+from vmad.config.values import Listen, ListenAddress
 from vmad.errors import UsageError, VmadError
 
-DEFAULT_LISTEN = "127.0.0.1:19797"
 _BACKLOG = 128
 UNIX = "unix:"
 #: bytes that the kernel keeps for a client that does not read; it doubles them (socket(7))
 _SEND_BUFFER = 1 << 17
-_ADDRESS = re.compile(r"(?:\[([^\]]*)\]|([^:\[\]]*)):([0-9]{1,5})")
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """("[::1]:80") -> ("::1", 80). An empty host means every address of the machine.
-
-    Raises UsageError.
-    """
-    found = _ADDRESS.fullmatch(address)
-    if found is None or int(found[3]) > 65535:
-        raise UsageError(
-            f"listen address {address!r} is not HOST:PORT",
-            "write it like 127.0.0.1:19797, [::1]:19797, :19797 or unix:/run/vmad/vmad.sock",
-        )
-    return found[1] or found[2] or "", int(found[3])
 
 
 def address_text(bound: socket.socket) -> str:
@@ -68,10 +52,18 @@ def bind_all(addresses: Sequence[str]) -> list[socket.socket]:
     return bound
 
 
+def _parsed(address: str) -> ListenAddress:
+    form = Listen()
+    try:
+        return form.read(address)
+    except ValueError as error:
+        raise UsageError(f"listen address {address!r}: allowed: {form.allowed}") from error
+
+
 def _bind(address: str) -> list[socket.socket]:
-    if address.startswith(UNIX):
+    host, port, path = _parsed(address)
+    if path:
         return [_bind_unix(address)]
-    host, port = split_address(address)
     try:
         found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

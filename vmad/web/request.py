@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 MAX_LINE = 8192  #: bytes of the request line, and of one header line
 MAX_HEADERS = 64
@@ -41,11 +41,8 @@ class Request:
 
     def asked(self, name: str) -> str | None:
         """The first value of a parameter of the query; None where it is not there."""
-        for part in self.query.split("&"):
-            key, equals, value = part.partition("=")
-            if equals and unquote(key) == name:
-                return unquote(value.replace("+", " "), errors="replace")
-        return None
+        pairs = parse_qsl(self.query, keep_blank_values=True)
+        return next((value for key, value in pairs if key == name), None)
 
     @property
     def has_body(self) -> bool:

@@ -20,7 +20,7 @@ from vmad.model.verdict import Verdict
 from vmad.rules.base import Rules
 from vmad.rules.conditions import anon_vmas
 from vmad.rules.relaxed import RelaxedRules
-from vmad.rules.runs import hard_difference, hard_differences, merge_table, recoverable
+from vmad.rules.runs import hard_differences, merge_table, recoverable
 from vmad.rules.stock import StockRules
 
 NONE, SINGULAR, CHAIN = AnonVma
@@ -252,7 +252,7 @@ def test_merged_run_keeps_the_state_that_survives(rules: Rules) -> None:
 def test_hard_difference_never_ends_a_run_of_a_mergeable_pair(facts: int, rules: Rules) -> None:
     if not rules.era.anon_names:
         facts &= ~(f.NAME | f.UNKNOWN_NAME)
-    hard = hard_difference(facts, rules.era.ignored_flags)
+    (hard,) = hard_differences(np.array([facts], np.uint64), rules.era.ignored_flags)
 
     # what a series lifts without having seen the page offset is the one exception
     if rules.judge(facts).verdict is Verdict.MERGEABLE and not facts & f.UNKNOWN_PGOFF:
@@ -261,12 +261,3 @@ def test_hard_difference_never_ends_a_run_of_a_mergeable_pair(facts: int, rules:
         assert (merge_table(rules)[f.run_key(facts)] != 0) == (
             rules.judge(facts).verdict is Verdict.MERGEABLE
         )
-
-
-@given(st.lists(any_facts), st.sampled_from((SOFTDIRTY, SOFTDIRTY | GUARD)))
-def test_hard_differences_of_an_array_are_those_of_its_elements(
-    values: list[int], ignored: int
-) -> None:
-    array = hard_differences(np.array(values, dtype=np.uint64), ignored)
-
-    assert array.tolist() == [hard_difference(value, ignored) for value in values]

@@ -14,7 +14,7 @@ from vmad.errors import CannotRead, EvidenceUnavailable, ProcessGone, StillChang
 from vmad.model.facts import UNKNOWN_EXCLUSIVE
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.model.table import VmaTable, histogram_of
+from vmad.model.table import VmaTable, histogram_of, opaque_ids
 from vmad.model.verdict import Recoverable, Verdict
 from vmad.rules.kernel_rules import KernelRules
 from vmad.rules.marked import marked_from
@@ -251,7 +251,7 @@ class BpfSource(ThisMachine):
             raise ProcessGone(f"process {process.pid}: {_GONE[1]}")
         rows = rows.copy()
         for column in ("anon_vma", "file"):
-            rows[column] = _small_numbers(rows[column])
+            rows[column] = opaque_ids(rows[column])
         self._walked += len(rows)
         return VmaTable(
             id=process,
@@ -359,10 +359,3 @@ def _id(row: np.void) -> ProcessId:
 
 def _text(comm: bytes) -> str:
     return comm.decode("utf-8", "surrogateescape")
-
-
-def _small_numbers(addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Kernel addresses as 1, 2, …; 0 stays 0. Equal stays equal, different different."""
-    values, numbers = np.unique(addresses, return_inverse=True)
-    shift = 0 if len(values) and values[0] == 0 else 1
-    return (numbers + shift).astype(np.uint64)

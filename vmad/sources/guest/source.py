@@ -37,7 +37,6 @@ from vmad.sources.vma_cost import as_slabs
 
 #: readings of one address space, until it stands still
 ATTEMPTS = 5
-_MAY_SHARE = np.uint64(1 << 7)  # VM_MAYSHARE: what maps prints as "s"
 
 
 class GuestSource(SourceBase):

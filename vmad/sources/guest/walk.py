@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vmad.errors import ProcessGone
 from vmad.model.flags import ACCESS
-from vmad.model.table import VMA_ROW, Rows
+from vmad.model.table import VMA_ROW, Rows, opaque_ids
 from vmad.sources.guest.attach import Guest
 from vmad.sources.guest.census import NS_PER_TICK, mm_state, take_census
 from vmad.sources.guest.kinds import area_of, kinds_of
@@ -124,15 +124,8 @@ def _rows(seen: Seen, facts: U64, pair: npt.NDArray[np.uint8]) -> Rows:
     rows["start"], rows["end"] = seen.start, seen.end
     rows["flags"], rows["pgoff"] = seen.flags, seen.pgoff
     rows["facts"], rows["pair"] = facts, pair
-    rows["anon_vma"], rows["file"] = _small(seen.anon_vma), _small(seen.file)
+    rows["anon_vma"], rows["file"] = opaque_ids(seen.anon_vma), opaque_ids(seen.file)
     rows["chain"], rows["exclusive"] = seen.chain, seen.exclusive
     shared = (seen.flags & _MAY_SHARE) != 0
     rows["perms"] = (seen.flags & np.uint64(ACCESS)) | shared.astype(np.uint64) << np.uint64(3)
     return rows
-
-
-def _small(addresses: U64) -> U64:
-    """Kernel addresses as 1, 2, …; 0 stays 0. Equal stays equal, different different."""
-    values, numbers = np.unique(addresses, return_inverse=True)
-    shift = 0 if len(values) and values[0] == 0 else 1
-    return (numbers + shift).astype(np.uint64)
