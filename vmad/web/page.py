@@ -75,7 +75,7 @@ def render_page(
             failures_section(stats.machine.limit_failures, query),
             _groups_section(host, query),
             bursts_section(host),
-            pairs_section(host),
+            pairs_section(host, query),
             _kinds_section(host),
             _top_section(host, query),
             health_section(host, stats, now),
@@ -139,7 +139,7 @@ def _summary(host: HostSnapshot, query: str) -> Html:
             _card(
                 "Recoverable VMAs",
                 number(recoverable.get("stock")),
-                Html(f"{number(recoverable.get('relaxed'))} under relaxed rules"),
+                Html(f"{number(recoverable.get('relaxed'))} on the patched kernel"),
             ),
             Html("</div>"),
         )
@@ -178,7 +178,7 @@ _GROUPS = Table(
         Column("All VMAs", "number wide spare"),
         Column("Kernel memory", "number wide spare"),
         Column("Recoverable", "number wide spare"),
-        Column("… relaxed", "number wide spare"),
+        Column("… patched", "number wide spare"),
     ),
     sortable=True,
 )

@@ -26,7 +26,8 @@ def causes_section(explanation: Explanation) -> Html:
     heading = "One cause makes" if len(causes) == 1 else f"{len(causes)} causes make"
     note = f"{heading} up {part} of its {count(total)} VMAs."
     listed = join(_cause(index, cause, explanation, total) for index, cause in enumerate(causes))
-    return section("Why", note, Html(f'<ol class="causes">{listed}</ol>'))
+    leads = '<p><a href="#what-to-change">What to change</a></p>'
+    return section("Why", note, Html(f'<ol class="causes">{listed}</ol>{leads}'))
 
 
 def _cause(index: int, cause: Cause, explanation: Explanation, total: int) -> Html:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The page's section on pairs: which reason blocks how many, under stock and relaxed rules."""
+"""The page's section on pairs: which reason blocks how many, and which process has most of them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
+from vmad.export.quantities import counted
 from vmad.model.verdict import MERGE_RULES, Verdict
 from vmad.rules.catalogue import reason
-from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.snapshot import HostSnapshot, JudgedProcess
 from vmad.web.markup import Column, Html, Table, join, number, plain_bar, section, text
+from vmad.web.markup import name as name_of
 
 _VERDICTS = {
     Verdict.BLOCKED: "Blocked",
@@ -20,14 +23,17 @@ _TABLE = Table(
     (
         Column("Reason"),
         Column("Stock", "number"),
-        Column("Relaxed", "number"),
+        Column("Patched", "number"),
         Column("Share, stock", "near wide"),
     ),
 )
 
 
-def pairs_section(host: HostSnapshot) -> Html:
-    """Stock and relaxed side by side, a block of rows per verdict, recoverable VMAs below."""
+def pairs_section(host: HostSnapshot, query: str = "") -> Html:
+    """Stock and patched kernel side by side, a block of rows per verdict, recoverable VMAs below.
+
+    Each reason leads to the process with most of its pairs, whose page has the advice.
+    """
     counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for key, count in host.pairs.items():
         if count:
@@ -35,19 +41,46 @@ def pairs_section(host: HostSnapshot) -> Html:
     totals = {rules: sum(one.get(rules, 0) for one in counts.values()) for rules in MERGE_RULES}
     note = (
         "Adjacent private anonymous VMAs, by what decides whether the kernel merges them: under "
-        "the rules of this release (stock) and of a kernel with the anon_vma series (relaxed)."
+        "the rules of this release (stock) and of the patched kernel."
     )
     if not counts:
         return section("Why", note, Html("<p>No pairs.</p>"))
-    rows = join(_verdict_rows(verdict, counts, totals["stock"]) for verdict in _VERDICTS)
+    most = _most(host)
+    rows = join(
+        _verdict_rows(verdict, counts, totals["stock"], lambda name: _leads(most.get(name), query))
+        for verdict in _VERDICTS
+    )
     foot = _foot("All pairs", *(totals[rules] for rules in MERGE_RULES))
     foot += _foot("VMAs recoverable by merging", *map(host.recoverable.get, MERGE_RULES))
     table = _TABLE.html(()).replace("<tbody></tbody>", f"{rows}<tfoot>{foot}</tfoot>")
     return section("Why", note, Html(table))
 
 
+def _most(host: HostSnapshot) -> dict[str, tuple[int, JudgedProcess]]:
+    """For each stock reason the process with most of its pairs, and how many those are."""
+    most: dict[str, tuple[int, JudgedProcess]] = {}
+    for process in host.processes:
+        for key, count in process.pairs.items():
+            if key.rules == "stock" and count > most.get(key.reason, (0, process))[0]:
+                most[key.reason] = count, process
+    return most
+
+
+def _leads(found: tuple[int, JudgedProcess] | None, query: str) -> Html:
+    if found is None:
+        return Html("")
+    pairs, process = found
+    where = f"/explain/{process.id.pid}{query}#what-to-change"
+    who = f"{name_of(process.comm)} {process.id.pid}"
+    link = f'<a href="{where}">what to change in {who}</a>'
+    return Html(f"<small>{link}, which has {counted(pairs, 'pair')}</small>")
+
+
 def _verdict_rows(
-    verdict: Verdict, counts: dict[tuple[str, str], dict[str, int]], total: int
+    verdict: Verdict,
+    counts: dict[tuple[str, str], dict[str, int]],
+    total: int,
+    leads: Callable[[str], Html],
 ) -> Html:
     own = [
         (name, by) for (verdict_name, name), by in counts.items() if verdict_name == verdict.value
@@ -59,7 +92,7 @@ def _verdict_rows(
     rows = (
         _TABLE.row(
             (
-                _reason(name),
+                Html(f"{_reason(name)}{leads(name)}"),
                 number(by.get("stock", 0)),
                 number(by.get("relaxed", 0)),
                 plain_bar(by.get("stock", 0) / total if total else 0.0),

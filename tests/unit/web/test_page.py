@@ -228,3 +228,12 @@ def test_growth_is_given_in_the_unit_that_makes_it_readable(rate: float, shown: 
     reader = Text()
     reader.feed(growth(rate))
     assert reader.data.replace("\u202f", " ") == shown
+
+
+def test_reason_leads_to_what_to_change_where_most_pairs_have_it() -> None:
+    reader = page_of(sample_snapshot())
+
+    said = reader.row("vm_pgoff")[0]
+    assert "what to change in redis-server 2210, which has 21,504 pairs" in said
+    links = [attributes["href"] for tag, attributes in reader.tags if tag == "a"]
+    assert "/explain/2210#what-to-change" in links
