@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -216,10 +217,17 @@ def test_names_are_seen_or_cannot_exist(source: ProcfsSource, target: Target) ->
         assert table_facts(source, made)[0] & f.NAME
 
 
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """A directory where a file that is gone is no shared memory: /tmp is a tmpfs on Debian 13."""
+    with TemporaryDirectory(dir="/var/tmp") as directory:
+        yield Path(directory)
+
+
 def test_kinds_and_paths_of_files_memfds_and_shared_memory(
-    source: ProcfsSource, target: Target, tmp_path: Path
+    source: ProcfsSource, target: Target, on_disk: Path
 ) -> None:
-    plain, gone = tmp_path / "a\nb (deleted)", tmp_path / "gone"
+    plain, gone = on_disk / "a\nb (deleted)", on_disk / "gone"
     made = {
         "shared": target.build("shared"),
         "memfd": target.build("memfd"),
