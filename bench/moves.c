@@ -4,7 +4,7 @@
  *
  *   moves time ROUNDS PIECES PAGES [huge]   each round: ns of a rebuild of the row (examples/rebuild),
  *                                           ns of memcpy of it into fresh memory, VMAs before and after
- *   moves serve PIECES PAGES                a row; each line on stdin makes it so again, and is answered
+ *   moves serve PIECES PAGES [huge]         a row; each line on stdin makes it so again, and is answered
  *                                           with its VMAs
  */
 #define _GNU_SOURCE
@@ -133,6 +133,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "serve")) {
 		pieces = atoi(argv[2]);
 		length = atoi(argv[3]) * page;
+		huge = argc > 4;
 		make();
 		printf("%u\n", vmas());
 		fflush(stdout);

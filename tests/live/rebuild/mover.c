@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * mover PIECES [PAGES [near]]: a target that notices what is done to it. Says its pid, then answers each line.
+ * mover PIECES [PAGES [near | huge]]: a target that notices what is done to it. Says its pid, then answers each line.
  *
  * PIECES areas of PAGES pages lie in a row, half of each written to; every other one was moved in, so
  * that they are VMAs of their own. Three threads work there all the while: one reads what was written,
  * one adds and checks its sums, one lets the kernel write (pipes) and reads it back.
  *
- * near: where the kernel maps next, and not far from everything.
+ * near: where the kernel maps next, and not far from everything. huge: with huge pages.
  *
  *   spoil   put copies in the place of every other piece, which are VMAs of their own once more
  *   fork    a child that lives, and shares all pages
@@ -32,7 +32,7 @@ static char *BASE = (char *)0x200000000000;
 #define ELSEWHERE ((char *)0x280000000000)
 
 static size_t page, length;
-static int pieces;
+static int pieces, huge;
 static pthread_rwlock_t moving = PTHREAD_RWLOCK_INITIALIZER;
 static volatile unsigned long rounds[3], wrong;
 
@@ -60,6 +60,7 @@ static void make(void)
 
 		must(mmap(from, length, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == from, "mmap");
+		must(!huge || !madvise(from, length, MADV_HUGEPAGE), "madvise");
 		for (at = 0; at < page; at++)
 			from[at] = written(i, at);
 		memset(from + page, 0, 2 * page);
@@ -193,7 +194,8 @@ int main(int argc, char **argv)
 	pieces = argc > 1 ? atoi(argv[1]) : 64;
 	page = sysconf(_SC_PAGESIZE);
 	length = (argc > 2 ? atoi(argv[2]) : 8) * page;
-	if (argc > 3) {
+	huge = argc > 3 && !strcmp(argv[3], "huge");
+	if (argc > 3 && !huge) {
 		BASE = mmap(NULL, pieces * length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		munmap(BASE, pieces * length);
 	}

@@ -49,14 +49,12 @@ def test_runs_where_the_kernel_maps_next_are_no_exception(mover: Callable[..., M
 
 @pytest.mark.moves
 def test_many_short_stops_leave_one_vma(mover: Callable[..., Mover]) -> None:
-    target = mover(2000)
+    target = mover(2000, "32")
     before = target.after_more_work()
-    planned = json.loads(
-        heal(target.pid, "--rebuild", "--max-stop", "4", "--format", "json").stdout
-    )
+    planned = json.loads(heal(target.pid, "--rebuild", "--format", "json").stdout)
     done = json.loads(
         heal(
-            target.pid, "--rebuild", "--apply", "--max-stop", "4", "--format", "json"
+            target.pid, "--rebuild", "--apply", "--format", "json"
         ).stdout
     )  # fmt: skip
     after = target.after_more_work()
@@ -66,6 +64,24 @@ def test_many_short_stops_leave_one_vma(mover: Callable[..., Mover]) -> None:
     assert len(done["stops_seconds"]) > 1
     assert after.row == 1
     assert (after.wrong, after.files) == (0, before.files)
+
+
+@pytest.mark.moves
+def test_huge_pages_stay_whole_over_many_stops(mover: Callable[..., Mover]) -> None:
+    """A piece joins the one below by its last huge page; khugepaged may hold one just then."""
+    target = mover(60, "1024", "huge")
+    before, whole = target.after_more_work(), huge_kib(target.pid)
+    done = json.loads(heal(target.pid, "--rebuild", "--apply", "--format", "json").stdout)
+    after = target.after_more_work()
+
+    assert len(done["stops_seconds"]) > 1
+    assert (after.wrong, before.row, after.row) == (0, 60, 1)
+    assert huge_kib(target.pid) > whole * 0.8 > 0
+
+
+def huge_kib(pid: int) -> int:
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("AnonHugePages:"))
 
 
 @pytest.mark.moves

@@ -54,7 +54,7 @@ def child_of(pid: int) -> int:
 
 def pieces_of(pid: int) -> list[str]:
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    return [line for line in lines if line.startswith("2000")]
+    return [line for line in lines if line.startswith("200")]
 
 
 @pytest.fixture
@@ -177,3 +177,27 @@ def test_one_that_has_no_proc(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert done.stderr.count("\n") == 1
     assert "has no /proc mounted" in done.stderr
+
+
+@pytest.mark.moves
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="a 32-bit program of x86")
+def test_one_of_32_bits(tmp_path: Path) -> None:
+    binary = tmp_path / "small"
+    flags = ("-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie")
+    source = Path(__file__).with_name("small_words.c")
+    subprocess.run(["gcc", *flags, "-fno-stack-protector", "-o", binary, source], check=True)
+    try:
+        target = subprocess.Popen([binary], stdout=subprocess.PIPE)
+    except OSError as error:
+        pytest.skip(f"this kernel runs no 32-bit programs: {error}")
+    with target:
+        assert target.stdout is not None
+        target.stdout.read(6)
+        before = pieces_of(target.pid)
+        done = heal(target.pid, "--rebuild", "--apply", "--max-stop", "500")
+        after = pieces_of(target.pid)
+        target.kill()
+    assert len(before) == 8
+    assert after == before
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "is a 32-bit program" in done.stderr
