@@ -11,6 +11,8 @@
 # make check-kernel-series   the patch series on Debian's newest 6.12 source (daily, say)
 # make siege [MINUTES=5]   the daemon under load, beside its peers (docs/reliability.md)
 # make deb [DEB_ARCH=arm64]   the Debian package, into build/deb
+# make atlas  the VMAs of real programs, before and after advice, into docs/atlas.md
+# make deb    the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 # make test-vm-arm64   the same to kernels of 64-bit Arm, with pages of 4 and 16 KiB
 
@@ -74,11 +76,17 @@ lint: setup-test
 # files that code writes; tests hold the committed ones against it
 docs: setup-test
 	.venv/bin/python -m vmad.export.metric_catalogue > docs/metrics.md
-	.venv/bin/python -m vmad.rules.reasons_page > docs/reasons.md
+	.venv/bin/python -m vmad.operations.reasons_page > docs/reasons.md
 	.venv/bin/python -m vmad.operations.runbook docs/runbook.md
 	.venv/bin/python -m vmad.operations.rule_files deploy/prometheus/rules
 	.venv/bin/python -m vmad.operations.dashboards.files deploy/grafana
 	.venv/bin/python -m vmad.operations.kubernetes.files deploy/kubernetes
+
+# real programs under real loads, before and after each advice; docs/atlas.md. ROWS="NAME...": those
+ROWS ?=
+atlas: setup-test
+	.venv/bin/python -m bench.atlas $(ROWS)
+	.venv/bin/python -m bench.atlas.page
 
 bench: setup-test
 	.venv/bin/python -m bench.run
@@ -130,4 +138,4 @@ clean:
 
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-vm-arm64 test-e2e lint docs bench
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-relaxed
-.PHONY: siege peers load-rebuild
+.PHONY: siege peers load-rebuild atlas

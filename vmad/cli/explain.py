@@ -8,6 +8,7 @@ import sys
 import time
 from itertools import chain
 
+from vmad.advice.recognise import TellingSymbols
 from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, failed_at_limit, watched
 from vmad.cli.options import (
     add_format_option,
@@ -40,6 +41,7 @@ from vmad.sources.identity import IdentityReader
 from vmad.sources.names import named_or_not
 from vmad.sources.other_limits import read_other_use
 from vmad.sources.source import Source
+from vmad.sources.traits import read_traits
 
 DEFAULT_LIMIT = 50
 
@@ -100,11 +102,17 @@ def run(arguments: argparse.Namespace) -> int:
         table = source.table(process)
         if live and not len(table.rows):
             raise ProcessGone(f"process {arguments.pid} is gone: it has no VMA left")
-        if here and not table.paths and not as_json:
+        if here and not table.paths:
             table = named_or_not(table)
         progress.step(f"vmad: judging {arguments.pid}")
         kernel = judged_as(source, arguments.kernel)
-        explanation = explain(table, source.kernel, source.max_map_count, kernel)
+        explanation = explain(
+            table,
+            source.kernel,
+            source.max_map_count,
+            kernel,
+            traits=read_traits(table, TellingSymbols()) if here else None,
+        )
         pages, samples = None, {}
         notes = [fallback_note(arguments, source)]
         progress.step(f"vmad: reading the pages of {arguments.pid}")

@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 
+from vmad.advice.recognise import TellingSymbols
 from vmad.cli.options import (
     add_kernel_option,
     add_source_options,
@@ -35,6 +36,7 @@ from vmad.sources.capture import CaptureSource
 from vmad.sources.host_limits import limit_origin_of
 from vmad.sources.names import named_or_not
 from vmad.sources.source import Source
+from vmad.sources.traits import read_traits
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -114,7 +116,7 @@ def _one(arguments: argparse.Namespace) -> _Drawn:
         if here and not table.paths:
             table = named_or_not(table)
         progress.step(f"vmad: drawing {arguments.pid}")
-        explanation = _explained(source, table, arguments)
+        explanation = _explained(source, table, arguments, here=here)
         limits = HostLimits(source.vma_cost, limit_origin_of(source) if here else None)
     title = f"{_name(explanation)}: {counted(len(table.rows), 'VMA')}"
     return _Drawn(title, scene_of(explanation), explanation, limits)
@@ -149,12 +151,15 @@ def _common(before: CaptureSource, after: CaptureSource, pid: int | None) -> Pro
     return common[0]
 
 
-def _explained(source: Source, table: VmaTable, arguments: argparse.Namespace) -> Explanation:
+def _explained(
+    source: Source, table: VmaTable, arguments: argparse.Namespace, *, here: bool = False
+) -> Explanation:
     return explain(
         table,
         source.kernel,
         source.max_map_count,
         judged_as(source, arguments.kernel),
+        traits=read_traits(table, TellingSymbols()) if here else None,
     )
 
 

@@ -136,10 +136,13 @@ class DaemonContent:
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process, walked now, in pieces; schema vmad.explain/1."""
+        from vmad.advice.recognise import TellingSymbols  # noqa: PLC0415
         from vmad.export.explain_json import explain_json  # noqa: PLC0415
         from vmad.scan.explain import explain  # noqa: PLC0415
         from vmad.scan.host_limits import HostLimits  # noqa: PLC0415
         from vmad.sources.host_limits import limit_origin_of  # noqa: PLC0415
+        from vmad.sources.names import named_or_not  # noqa: PLC0415
+        from vmad.sources.traits import read_traits  # noqa: PLC0415
 
         source = self._source()
         process = source.find(pid)
@@ -150,7 +153,11 @@ class DaemonContent:
             raise ProcessGone(f"process {pid} is gone")
         if pairs:  # it may have executed a setuid program in between
             self._check(viewer, pid)
-        explanation = explain(table, source.kernel, source.max_map_count)
+        traits = None
+        if self._name is None:  # its files can be reached: it runs here
+            table = named_or_not(table, self._proc)
+            traits = read_traits(table, TellingSymbols(), self._proc)
+        explanation = explain(table, source.kernel, source.max_map_count, traits=traits)
         return explain_json(
             explanation,
             limits=HostLimits(source.vma_cost, limit_origin_of(source)),

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vmad.advice.recognise import TellingSymbols
 from vmad.errors import ProcessGone
 from vmad.export.picture.picture import picture_of
 from vmad.rules.other_limits import other_bounds
@@ -21,6 +22,7 @@ from vmad.sources.host_limits import limit_origin_of
 from vmad.sources.names import named_or_not
 from vmad.sources.other_limits import read_other_use
 from vmad.sources.source import Source
+from vmad.sources.traits import read_traits
 from vmad.web.page_process import render_process
 from vmad.web.process_view import ProcessView
 
@@ -86,9 +88,12 @@ class ProcessPages:
         table = source.table(source.find(pid))
         if not len(table.rows):
             raise ProcessGone(f"process {pid} is gone")
-        if self._name is None and not table.paths:
-            table = named_or_not(table, self._proc)
-        return explain(table, source.kernel, source.max_map_count)
+        traits = None
+        if self._name is None:  # its files can be reached: it runs here
+            if not table.paths:
+                table = named_or_not(table, self._proc)
+            traits = read_traits(table, TellingSymbols(), self._proc)
+        return explain(table, source.kernel, source.max_map_count, traits=traits)
 
     def _view(self, explanation: Explanation, addresses: bool) -> ProcessView:
         source, process = self._source(), explanation.table.id

@@ -1,24 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""One cause of many VMAs for a person: what it is, where it repeats, what to change."""
+"""One cause of many VMAs for a person: what it is, where it repeats."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from vmad.export.quantities import count, counted, percent
 from vmad.export.repeat_text import repeat_line
 from vmad.export.style import Style
 from vmad.model.kinds import KIND_TEXT
 from vmad.model.verdict import Verdict
-from vmad.rules.advice import RAISE_LIMIT, Advice
 from vmad.rules.catalogue import reason
 from vmad.rules.composition import COMPOSITIONS
-from vmad.scan.explain import Cause, Explanation, repeats_of, suitable_advice
+from vmad.scan.explain import Cause, Explanation, repeats_of
 from vmad.scan.page_sample import PageSample
 
-#: repeating runs and pieces of advice shown for one cause
+#: repeating runs shown for one cause
 REPEATS_SHOWN = 3
-ADVICE_SHOWN = 3
 #: further reasons of the same pairs
 REASONS_SHOWN = 3
 _INDENT = "     "
@@ -31,7 +27,7 @@ def cause_lines(
     style: Style,
     sample: PageSample | None,
 ) -> list[str]:
-    """The paragraph of one cause, numbered; what to change is :func:`advice_lines`."""
+    """The paragraph of one cause, numbered."""
     share = percent(cause.vmas / len(explanation.table.rows))
     title = style.bold(cause_title(cause))
     lines = [f"  {number}. {title}: {counted(cause.vmas, 'VMA')} ({share})"]
@@ -47,23 +43,6 @@ def cause_lines(
     patched = merged_when_patched(cause)
     lines += [f"{_INDENT}{patched}"] if patched else []
     return lines + (style.wrapped(_pages(sample), _INDENT) if sample is not None else [])
-
-
-def advice_lines(cause: Cause, explanation: Explanation, style: Style) -> list[str]:
-    """What to change, each with its source; raising the limit has a paragraph of its own."""
-    advice = advice_of(cause, explanation)[:ADVICE_SHOWN]
-    lines = [f"{_INDENT}What to change:"] if advice else []
-    for item in advice:
-        text = f"{item.applies_to.value}: {item.text}"
-        lines += style.wrapped(text, _INDENT + "  ", _INDENT + "- ")
-        lines += [style.dim(line) for line in style.wrapped(f"[{item.source}]", _INDENT + "  ")]
-    return lines
-
-
-def advice_of(cause: Cause, explanation: Explanation) -> list[Advice]:
-    """What to change, the most fitting first; without raising the limit."""
-    every = suitable_advice(_advice_of(cause), explanation.runtimes)
-    return [item for item in every if item is not RAISE_LIMIT]
 
 
 def cause_title(cause: Cause) -> str:
@@ -105,9 +84,3 @@ def _pages(sample: PageSample) -> str:
         f"Pages {looked}: {count(sample.present)} present ({percent(share)} of the address space), "
         f"{count(sample.swapped)} swapped, {count(sample.shared)} shared with another process."
     )
-
-
-def _advice_of(cause: Cause) -> Iterable[Advice]:
-    if cause.reason is not None:
-        return reason(cause.reason).advice
-    return COMPOSITIONS[cause.kind].advice if cause.kind is not None else ()

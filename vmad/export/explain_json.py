@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from vmad.export.advice_json import advice_object
 from vmad.export.failures_json import failure_object
 from vmad.export.other_limits_text import bound_object
 from vmad.export.printable import utf8
@@ -20,11 +21,11 @@ from vmad.model.facts import flags_differing
 from vmad.model.flags import canonical_codes
 from vmad.model.table import perms_text
 from vmad.model.verdict import Judgement, Verdict
+from vmad.rules.judged_pairs import PairCase
 from vmad.scan.explain import Explanation, cause_counts
 from vmad.scan.growth import Growth
 from vmad.scan.headroom import thresholds
 from vmad.scan.host_limits import HostLimits, advice_on_limit
-from vmad.scan.judged_pairs import PairCase
 
 SCHEMA = "vmad.explain/1"
 #: pairs per piece of text that is handed on
@@ -83,6 +84,7 @@ def explain_head(explanation: Explanation) -> dict[str, Any]:
         "max_map_count": explanation.max_map_count,
         "kinds": kinds_object(explanation.kinds),
         "causes": dict(cause_counts(explanation.causes)),
+        **advice_object(explanation),
     }
 
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from vmad.export.cause_text import advice_lines, cause_lines
+from vmad.advice.select import RAISE_LIMIT
+from vmad.export.advice_text import advice_lines
+from vmad.export.cause_text import cause_lines
 from vmad.export.other_limits_text import not_this_limit, other_limits_lines
 from vmad.export.printable import printable, shortened
 from vmad.export.quantities import count, counted, duration, percent
@@ -17,7 +19,6 @@ from vmad.export.text_table import aligned
 from vmad.model.identity import ProcessIdentity
 from vmad.model.kinds import KIND_TEXT, Kind
 from vmad.model.verdict import Verdict
-from vmad.rules.advice import RAISE_LIMIT
 from vmad.scan.explain import Explanation, main_causes
 from vmad.scan.growth import Growth, Watched
 from vmad.scan.headroom import thresholds
@@ -77,10 +78,11 @@ def explain_text(explanation: Explanation, style: Style, context: Context) -> li
         for number, cause in enumerate(causes, 1):
             sample = context.samples.get(cause.reason) if cause.reason is not None else None
             lines += cause_lines(number, cause, explanation, style, sample)
-            lines += advice_lines(cause, explanation, style) if advise else []
         if not advise:
             lines.append("  So few VMAs need no change (--advice says what could be changed).")
         lines.append("")
+        if advise:
+            lines += [*advice_lines(explanation, style, everything=context.advise), ""]
     lines += [*_recoverable(explanation, style), "", *_limit(explanation, style, context)]
     return lines + _evidence(explanation)
 

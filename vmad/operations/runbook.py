@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
+from vmad.advice.catalogue import ADVICE, for_kind, for_reason
+from vmad.advice.record import Advice, Whose
 from vmad.model.kinds import KIND_NAMES, KIND_TEXT
-from vmad.rules.advice import Advice, Runtime
 from vmad.rules.catalogue import CATALOGUE, Reason
 from vmad.rules.composition import COMPOSITIONS, Composition
 
@@ -75,7 +75,7 @@ def _reason(reason: Reason) -> Iterator[str]:
         )
     else:
         yield "**Now.** [Raise the limit](#make-room), or restart the process.\n"
-    yield from _for_good(reason.advice)
+    yield from _for_good(for_reason(name))
     if unknown:
         yield f'**Worked.** No sample of `vmad_host_pairs{{reason="{name}"}}` is left.\n'
     else:
@@ -91,7 +91,7 @@ def _kind(composition: Composition) -> Iterator[str]:
     yield f"**Means.** {KIND_TEXT[composition.kind].capitalize()}. {composition.sentence}\n"
     yield '**Confirm.** `vmad explain PID`, under "What they are".\n'
     yield "**Now.** [Raise the limit](#make-room), or restart the process.\n"
-    yield from _for_good(composition.advice)
+    yield from _for_good(for_kind(composition.kind))
     yield f'**Worked.** `vmad_group_areas{{kind="{name}"}}` falls.\n'
 
 
@@ -101,24 +101,27 @@ def _for_good(advice: Iterable[Advice]) -> Iterator[str]:
         return
     yield "**For good.**\n"
     for each in found:
-        whom = "" if each.applies_to is Runtime.ANY else f"*{each.applies_to.value}*: "
-        yield f"- {whom}[{each.in_short}](#{each.anchor})"
+        yield f"- *{each.whom}*: [{each.in_short}](#{each.anchor})"
     yield ""
 
 
 def _changes() -> Iterator[str]:
     """Each piece of advice once, by whom it is for."""
-    of_reasons = (each for reason in CATALOGUE.values() for each in reason.advice)
-    of_kinds = (each for kind in COMPOSITIONS.values() for each in kind.advice)
-    advice = dict.fromkeys(chain(of_reasons, of_kinds))
-    for runtime in Runtime:
-        found = [each for each in advice if each.applies_to is runtime]
-        if found:
-            yield f"### {runtime.value}\n"
-        for each in found:
+    by_whom: dict[str, list[Advice]] = {}
+    for each in ADVICE.values():
+        by_whom.setdefault(each.whom, []).append(each)
+    people = [whose.value for whose in Whose]
+    for whom in sorted(by_whom, key=lambda whom: (whom not in people, whom.lower())):
+        yield f"### {whom}\n"
+        for each in by_whom[whom]:
             yield f'- <a id="{each.anchor}"></a>{each.text} [{each.source}]'
-        if found:
-            yield ""
+            yield f"  Costs: {each.cost} Check: {each.check} {_proof(each)}"
+        yield ""
+
+
+def _proof(advice: Advice) -> str:
+    text = str(advice.proof)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def whole(text: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The closed catalogue of reasons: the kernel's word, a sentence, what to change."""
+"""The catalogue of reasons: the kernel's word and a sentence (what to change: vmad.advice)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from vmad.architecture.known import ARCHITECTURES
 from vmad.model.flags import canonical_codes
-from vmad.rules import advice as a
-from vmad.rules import runtime_advice as r
-from vmad.rules.advice import Advice
 from vmad.rules.flag_reasons import FLAG_REASONS
 
 
@@ -26,7 +23,6 @@ class Reason:
     kernel_term: str
     sentence: str
     source: str
-    advice: tuple[Advice, ...] = ()
     lifted_by_series: bool = False
 
 
@@ -46,17 +42,15 @@ def _flag_reason(code: str) -> Reason:
         flag.kernel_term,
         f"Only one of the two VMAs {flag.sentence}.",
         _VMA_TEST,
-        flag.advice,
     )
 
 
-def _unknown(name: str, term: str, what: str, *advice: Advice) -> Reason:
+def _unknown(name: str, term: str, what: str) -> Reason:
     return Reason(
         name,
         term,
         f"Whether the two VMAs merge hangs on {what}, which this evidence does not show.",
         "proc(5)",
-        advice,
     )
 
 
@@ -66,7 +60,6 @@ _REASONS = (
         "(mergeable)",
         "Nothing keeps the two VMAs apart: the kernel has not tried to merge them since.",
         "mm/vma.c, vma_modify_flags",
-        (a.NOTHING, a.TOGGLE_ADVICE),
     ),
     Reason(
         "latent_one_sided",
@@ -74,7 +67,6 @@ _REASONS = (
         "Nothing keeps the two VMAs apart, but before kernel 6.16 only an operation on the one "
         "that was never written to merges them.",
         "mm/mmap.c, is_mergeable_anon_vma, up to 6.15",
-        (a.KERNEL_6_16, a.TOGGLE_ADVICE, a.TOGGLE_UNWRITTEN),
     ),
     Reason(
         "not_adjacent",
@@ -82,7 +74,6 @@ _REASONS = (
         "There is a hole between the two VMAs, or one of them is shared or not anonymous: they "
         "are not a pair.",
         "mm/vma.c, vma_merge_new_range",
-        (r.JEMALLOC_RETAIN, a.PURGE_WITHOUT_MPROTECT),
     ),
     Reason(
         "VM_SPECIAL",
@@ -90,7 +81,6 @@ _REASONS = (
         "One of the two VMAs is of a kind that the kernel never merges, mostly memory of a "
         "device.",
         "include/linux/mm.h, VM_SPECIAL",
-        (a.ONE_DRIVER_MAPPING,),
     ),
     Reason(
         "vm_flags:access",
@@ -98,8 +88,6 @@ _REASONS = (
         "The two VMAs have different access rights: guard pages, memory given back by taking its "
         "rights away, or code beside data.",
         _VMA_TEST,
-        (a.GUARD_INSTALL, a.COARSER_MPROTECT, a.PURGE_WITHOUT_MPROTECT, a.FEWER_THREADS,
-         r.JEMALLOC_OVERCOMMIT, r.MIMALLOC_PURGE, r.GLIBC_ARENAS, r.DOTNET_WX, a.RAISE_LIMIT),
     ),
     *(
         _flag_reason(code)
@@ -111,14 +99,12 @@ _REASONS = (
         "vma_policy, __mpol_equal",
         "The two VMAs have different memory policies (mbind, numactl).",
         "mm/mempolicy.c, __mpol_equal",
-        (a.POLICY_OF_TASK,),
     ),
     Reason(
         "vm_file",
         "vm_file",
         "The two VMAs belong to different files, as private mappings of /dev/zero do.",
         _VMA_TEST,
-        (a.MAP_ANONYMOUS,),
     ),
     Reason(
         "vm_ops_close",
@@ -126,29 +112,24 @@ _REASONS = (
         "A driver wants to be told when one of the two VMAs goes away; plain anonymous memory has "
         "no such driver.",
         "mm/vma.c, can_merge_remove_vma; before 714965ca8252 (6.4) also for the VMA that stays",
-        (a.ONE_DRIVER_MAPPING,),
     ),
     Reason(
         "vm_userfaultfd_ctx",
         "vm_userfaultfd_ctx.ctx",
         "The two VMAs report to different userfaultfds, or only one of them does.",
         _VMA_TEST,
-        (a.REGISTER_WHOLE,),
     ),
     Reason(
         "anon_vma_name",
         "anon_vma_name",
         "The two VMAs have different names (PR_SET_VMA_ANON_NAME, kernel 5.17).",
         "include/linux/mm_inline.h, anon_vma_name_eq; 9a10064f5625",
-        (a.SAME_NAME, r.GLIBC_NAMES),
     ),
     Reason(
         "anon_vma_differs",
         "vma->anon_vma",
         "Each of the two VMAs was written to on its own and got an anon_vma of its own.",
         _ANON_VMA_TEST,
-        (a.REBUILD, a.WRITE_IN_ORDER, a.PROTECT_WHOLE_FIRST, a.PATCHED_KERNEL, a.WHOLE_AREAS,
-         r.ZGC_FORMULA, r.DOTNET_GC, r.GLIBC_MMAP_THRESHOLD, r.MIMALLOC_PURGE, a.RAISE_LIMIT),
         lifted_by_series=True,
     ),
     Reason(
@@ -157,7 +138,6 @@ _REASONS = (
         "The two VMAs have different anon_vmas, and both are shared with another process through "
         "fork (or map /dev/zero, which counts as not exclusive).",
         _ANON_VMA_TEST,
-        (a.SPAWN, a.DONTFORK, a.FRESH_POOL, a.RAISE_LIMIT),
     ),
     Reason(
         "anon_vma_chain_not_singular",
@@ -165,7 +145,6 @@ _REASONS = (
         "One of the two VMAs came through a fork, the other was never written to: the kernel does "
         "not join them.",
         _ANON_VMA_TEST,
-        (a.FRESH_POOL, a.SPAWN, a.RAISE_LIMIT),
     ),
     Reason(
         "vm_pgoff",
@@ -173,7 +152,6 @@ _REASONS = (
         "One of the two VMAs was moved by mremap after it had been written to, so their page "
         "offsets no longer continue each other.",
         _PGOFF_TEST,
-        (a.REBUILD, a.NO_MREMAP, a.PATCHED_KERNEL, r.GLIBC_MMAP_THRESHOLD, a.RAISE_LIMIT),
         lifted_by_series=True,
     ),
     Reason(
@@ -182,19 +160,16 @@ _REASONS = (
         "The page offsets of the two VMAs do not continue each other, and neither VMA has its "
         "memory to itself (or they map /dev/zero, which counts as that).",
         _PGOFF_TEST,
-        (a.NO_MREMAP, a.SPAWN, a.DONTFORK, a.RAISE_LIMIT),
     ),
-    _unknown("anon_vma_unknown", "vma->anon_vma", "their anon_vmas",
-             a.KERNEL_EVIDENCE, a.LOOK_AGAIN),
+    _unknown("anon_vma_unknown", "vma->anon_vma", "their anon_vmas"),
     _unknown("anon_vma_exclusive_unknown", "anon_vma->num_children",
-             "whether another process shares their memory", a.KERNEL_EVIDENCE),
-    _unknown("vm_flags_unknown", "vm_flags", "their flags", a.KERNEL_EVIDENCE, a.READ_ONE_PROCESS),
-    _unknown("vm_pgoff_unknown", "vm_pgoff", "their page offsets", a.KERNEL_EVIDENCE),
+             "whether another process shares their memory"),
+    _unknown("vm_flags_unknown", "vm_flags", "their flags"),
+    _unknown("vm_pgoff_unknown", "vm_pgoff", "their page offsets"),
     _unknown("vm_userfaultfd_ctx_unknown", "vm_userfaultfd_ctx.ctx",
-             "which userfaultfd they report to", a.KERNEL_EVIDENCE),
-    _unknown("mempolicy_unknown", "vma_policy", "their memory policies", a.KERNEL_EVIDENCE,
-             a.READ_ONE_PROCESS),
-    _unknown("anon_vma_name_unknown", "anon_vma_name", "their names", a.KERNEL_EVIDENCE),
+             "which userfaultfd they report to"),
+    _unknown("mempolicy_unknown", "vma_policy", "their memory policies"),
+    _unknown("anon_vma_name_unknown", "anon_vma_name", "their names"),
 )  # fmt: skip
 
 #: every reason that any rules can give, by name, in the order in which they decide

@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from vmad.advice.atlas import KnownRow, resembles
+from vmad.advice.patterns import Patterned, find_patterns
+from vmad.advice.recognise import recognise
+from vmad.advice.select import Selection, select
+from vmad.advice.situation import Situation
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT, Kind
+from vmad.model.program import Recognised, Traits
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Recoverable, Verdict
-from vmad.rules.advice import Advice, Runtime, runtime_of
+from vmad.rules.judged_pairs import JudgedPairs, judge_pairs
 from vmad.rules.kernel_rules import KernelRules
-from vmad.scan.judged_pairs import JudgedPairs, judge_pairs
 from vmad.scan.repeats import Indices, Repeat, find_repeats
 
 #: VMAs that no pair accounts for are counted under their kind; these have a name in maps
@@ -68,7 +73,11 @@ class Explanation:
     names: tuple[NameCount, ...]  #: files and named memory mapped most often, most often first
     repeats: tuple[Repeat, ...]
     recoverable: Recoverable
-    runtimes: frozenset[Runtime]  #: allocators and runtimes that its mapped files give away
+    patterns: Patterned
+    programs: tuple[Recognised, ...]  #: what its files and areas give away
+    traits: Traits | None  #: what was read of it beside the table
+    selection: Selection  #: what to change
+    like: KnownRow | None  #: the row of the atlas that it resembles
 
     @property
     def map_count(self) -> int | None:
@@ -88,11 +97,23 @@ def explain(
     kernel: KernelInfo,
     max_map_count: int | None,
     judged_as: KernelInfo | None = None,
+    *,
+    traits: Traits | None = None,
 ) -> Explanation:
-    """Analyse one address space by the rules of ``judged_as`` (the kernel's own by default)."""
+    """Analyse one address space by the rules of ``judged_as`` (the kernel's own by default).
+
+    ``traits`` are what the files of the process say, where they could be read.
+    """
     rules = judged_as or kernel
     by = KernelRules.of(rules)
     pairs = judge_pairs(table, by.stock, by.relaxed)
+    recovers = by.recoverable_of(table)
+    threads = None if traits is None else traits.threads
+    patterns = find_patterns(table, pairs, threads, kernel.page_shift)
+    programs = recognise(table.paths.values(), traits)
+    situation = Situation(
+        patterns.counts, programs, rules.version, recovers, len(table.rows), threads
+    )
     return Explanation(
         table,
         kernel,
@@ -103,8 +124,12 @@ def explain(
         find_causes(table, pairs),
         count_names(table),
         find_repeats(table, pairs),
-        by.recoverable_of(table),
-        find_runtimes(table),
+        recovers,
+        patterns,
+        programs,
+        traits,
+        select(situation),
+        resembles(situation),
     )
 
 
@@ -164,27 +189,6 @@ def directory_of(name: str) -> str:
         if found and above:
             return f"{above}{found}*{deleted}"
     return name
-
-
-def find_runtimes(table: VmaTable) -> frozenset[Runtime]:
-    """Allocators and language runtimes whose files are mapped; none are known when redacted."""
-    return frozenset(
-        runtime for path in set(table.paths.values()) if (runtime := runtime_of(path)) is not None
-    )
-
-
-def suitable_advice(advice: Iterable[Advice], runtimes: frozenset[Runtime]) -> list[Advice]:
-    """Advice for what this process runs first, then what holds for any; the rest not at all.
-
-    Where nothing is known of what it runs (a redacted capture, a static program) all is kept.
-    That it maps the C library says little: that advice stays in its place.
-    """
-    general = {Runtime.ANY, Runtime.OPERATOR} | (runtimes & {Runtime.GLIBC})
-    if not runtimes:
-        general = set(Runtime)
-    every = list(advice)
-    own = [item for item in every if item.applies_to in runtimes - general]
-    return own + [item for item in every if item.applies_to in general]
 
 
 def main_causes(causes: tuple[Cause, ...], at_most: int = 3) -> tuple[Cause, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vmad.advice.limit import SysctlAdvice, sysctl_advice
 from vmad.model.failures import LimitFailure
 from vmad.model.kernel import KernelInfo
 from vmad.rules.at_limit import is_cut_off
-from vmad.rules.limit import SysctlAdvice, sysctl_advice
 from vmad.rules.limit_origin import LimitOrigin
 from vmad.rules.other_limits import Bound
 from vmad.rules.vma_cost import VmaCost

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vmad.model.kinds import Kind
 from vmad.model.table import VmaTable
-from vmad.scan.judged_pairs import JudgedPairs
+from vmad.rules.judged_pairs import JudgedPairs
 
 MAX_PERIOD = 4
 #: a pattern must come this often in a row to be one

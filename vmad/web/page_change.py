@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from vmad.export.cause_text import ADVICE_SHOWN, advice_of
+from vmad.advice.select import Chosen
 from vmad.export.quantities import count, counted
 from vmad.model.verdict import Verdict
-from vmad.scan.explain import Explanation, main_causes
+from vmad.scan.explain import Explanation
 from vmad.scan.host_limits import advice_on_limit
 from vmad.web.markup import Column, Html, Table, join, name, number, section, text
 from vmad.web.process_view import ProcessView
@@ -14,20 +14,26 @@ from vmad.web.process_view import ProcessView
 
 def change_section(view: ProcessView) -> Html:
     """Advice with its sources, and the limit."""
-    advice = {
-        item.text: item
-        for cause in main_causes(view.explanation.causes)
-        for item in advice_of(cause, view.explanation)[:ADVICE_SHOWN]
-    }
-    listed = join(
-        Html(
-            f"<li><b>{text(item.applies_to.value)}</b>: {_with_code(item.text)}"
-            f"<small>{text(item.source)}</small></li>"
-        )
-        for item in advice.values()
+    explanation = view.explanation
+    listed = join(_advice(chosen) for chosen in explanation.selection.best)
+    body = Html(f'<ol class="advice">{listed}</ol>') if listed else Html("<p>Nothing.</p>")
+    programs = ", ".join(str(program) for program in explanation.programs)
+    said = f"Recognised: {programs}." if programs else "No program was recognised."
+    if explanation.like is not None:
+        said += f" In the atlas it is like {explanation.like}."
+    body = Html(f"{body}<p>{text(said)}</p>")
+    return section("What to change", "What is right for this pattern first.", body, _limit(view))
+
+
+def _advice(chosen: Chosen) -> Html:
+    advice = chosen.advice
+    whom = advice.whom if advice.programs else advice.whose.value
+    proof = str(advice.proof)
+    detail = f"{proof[0].upper()}{proof[1:]}. Costs: {advice.cost} Check: {advice.check}"
+    return Html(
+        f"<li><b>{text(whom)}</b>: {_with_code(advice.text)} {_with_code(detail)}"
+        f"<small>{text(advice.source)}</small></li>"
     )
-    body = Html(f'<ul class="advice">{listed}</ul>') if listed else Html("<p>Nothing.</p>")
-    return section("What to change", "What takes most VMAs away first.", body, _limit(view))
 
 
 def _with_code(sentence: str) -> Html:

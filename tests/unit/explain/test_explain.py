@@ -21,8 +21,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import Kind
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
-from vmad.rules.advice import Advice, Runtime
-from vmad.scan.explain import Explanation, explain, main_causes, repeats_of, suitable_advice
+from vmad.scan.explain import Explanation, explain, main_causes, repeats_of
 from vmad.sources.names import named_ranges
 
 KERNEL = KernelInfo("6.1.0")
@@ -98,22 +97,6 @@ def test_files_with_a_name_each_are_counted_by_directory() -> None:
         ("/data/* (deleted)", 60),
         ("/memfd:* (deleted)", 40),
     ]
-
-
-def test_advice_for_what_a_process_does_not_run_is_left_out() -> None:
-    java, jemalloc = (Advice("x", runtime, "y") for runtime in (Runtime.JAVA, Runtime.JEMALLOC))
-    general = Advice("x", Runtime.ANY, "z")
-
-    known = frozenset({Runtime.JEMALLOC, Runtime.GLIBC})
-    assert suitable_advice([general, java, jemalloc], known) == [jemalloc, general]
-    assert suitable_advice([general, java], frozenset()) == [general, java]
-
-
-def test_runtimes_are_told_by_the_files_that_are_mapped() -> None:
-    path = "/opt/app/libjemalloc.so.2"
-    table = table_of([Area("r-xp", kind=Kind.FILE, path=path), Area(path="/opt/x")])
-
-    assert explained(table).runtimes == {Runtime.JEMALLOC}
 
 
 def test_names_are_read_from_lines_of_maps() -> None:

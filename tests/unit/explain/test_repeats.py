@@ -22,9 +22,9 @@ from vmad.export.repeat_text import repeat_line
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import Kind
 from vmad.model.table import VmaTable
+from vmad.rules.judged_pairs import judge_pairs
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.stock import StockRules
-from vmad.scan.judged_pairs import judge_pairs
 from vmad.scan.repeats import Repeat, find_repeats
 from vmad.scan.shapes import Shape, shape_of
 

@@ -27,8 +27,8 @@ from vmad.model.flags import LOW_CODES, high_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.table import Rows, VmaTable
 from vmad.rules.catalogue import reason
+from vmad.rules.judged_pairs import JudgedPairs, PairCase
 from vmad.scan.explain import Explanation
-from vmad.scan.judged_pairs import JudgedPairs, PairCase
 
 SCHEMA = "vmad.map/1"
 #: bytes that a VMA may take, names included

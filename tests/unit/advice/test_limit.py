@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmad.rules.limit import LARGEST, sysctl_advice
+from vmad.advice.limit import LARGEST, sysctl_advice
 from vmad.rules.vma_cost import TYPICAL, VmaCost
 
 counts = st.integers(1, 2**31)

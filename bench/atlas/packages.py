@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Programs for the atlas: Debian's packages unpacked, not installed; PyPI's and npm's, pinned."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from bench.atlas.row import BUILD, HERE, ROOT, Needs
+
+#: of the machine's own release; exact versions go into the results
+DEBIAN = tuple((HERE / "debian.txt").read_text("ascii").split())
+DEBS, UNPACKED = BUILD / "debs", BUILD / "root"
+VENV, NPM = BUILD / "venv", BUILD / "npm"
+#: of a release where / and /usr are one: links, so that unpacking follows them
+_MERGED = ("bin", "lib", "sbin", "lib64")
+_NOT_NEEDED = ("./usr/share/doc", "./usr/share/man")
+#: parts of the file system that packages put files into
+_LAYERS = ("usr", "etc", "var/lib")
+
+
+def fetch(needs: set[Needs]) -> None:
+    """Everything that rows of these kinds need; what is there already stays. Raises OSError and
+    CalledProcessError.
+    """
+    BUILD.mkdir(parents=True, exist_ok=True)
+    if Needs.DEBIAN in needs and not (UNPACKED / "complete").exists():
+        _debian()
+    if Needs.PYPI in needs and not (VENV / "complete").exists():
+        _run(sys.executable, "-m", "venv", str(VENV))
+        pip = str(VENV / "bin" / "pip")
+        _run(pip, "install", "--quiet", "--disable-pip-version-check", "-r",
+             str(HERE / "python.txt"))  # fmt: skip
+        (VENV / "complete").touch()
+    if Needs.NPM in needs and not (NPM / "complete").exists():
+        NPM.mkdir(exist_ok=True)
+        wanted = (HERE / "npm.txt").read_text("ascii").split()
+        _run("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(NPM), *wanted)
+        (NPM / "complete").touch()
+
+
+def _debian() -> None:
+    (DEBS / "partial").mkdir(parents=True, exist_ok=True)
+    _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "--download-only",
+         f"-oDir::Cache::archives={DEBS}", *DEBIAN)  # fmt: skip
+    for name in _MERGED:
+        (UNPACKED / "usr" / name).mkdir(parents=True, exist_ok=True)
+        if not (UNPACKED / name).is_symlink():
+            (UNPACKED / name).symlink_to(f"usr/{name}")
+    without = [f"--exclude={path}" for path in _NOT_NEEDED]
+    for deb in sorted(DEBS.glob("*.deb")):
+        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=-1) as reader:
+            subprocess.run(
+                ["tar", "-x", "--keep-directory-symlink", *without, "-C", str(UNPACKED)],
+                stdin=reader.stdout, check=True,
+            )  # fmt: skip
+    (UNPACKED / "complete").touch()
+
+
+def entered(argv: Sequence[str]) -> list[str]:
+    """``argv`` as a program that finds the unpacked packages where they would be installed.
+
+    A mount namespace with overlays, entered by exec alone, so that the process keeps its pid.
+    """
+    layers = [name for name in _LAYERS if (UNPACKED / name).is_dir()]
+    mounts = " && ".join(
+        f"mount -t overlay overlay -o lowerdir={UNPACKED / name}:/{name} /{name}" for name in layers
+    )
+    return ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh", *argv]
+
+
+def compile_loads() -> None:
+    """The loads in C, with the compiler that set-up needs as well."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    for source in sorted((HERE / "loads").glob("*.c")):
+        program = BUILD / source.stem
+        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+            _run("cc", "-O1", "-pthread", "-o", str(program), str(source))
+
+
+def _run(*argv: str) -> None:
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, cwd=ROOT)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Patterns without a program: what some program does, done by loads/shapes.c."""
+
+from __future__ import annotations
+
+from bench.atlas.row import Row
+
+
+def _row(name: str, load: str, *words: str, **more: str) -> Row:
+    return Row(name, "Patterns", "shapes.c", load, ("{build}/shapes", *words), env=more)
+
+
+ROWS = (
+    _row(
+        "coroutines-mprotect", "10,000 stacks, a guard page each", "coroutines", "10000", "mprotect"
+    ),
+    _row(
+        "coroutines-guard-regions",
+        "10,000 stacks, MADV_GUARD_INSTALL",
+        "coroutines",
+        "10000",
+        "guard",
+    ),
+    _row("coroutines-pooled", "1,000 stacks, a guard page each", "coroutines", "1000", "mprotect"),
+    _row("threads-glibc", "1,000 threads", "threads", "1000"),
+    _row("threads-glibc-100", "100 threads", "threads", "100"),
+    _row("arenas-one-thread", "one thread fills 320 heaps of 64 MiB", "arenas", "320", "1"),
+    _row(
+        "arenas-one-thread-max2",
+        "one thread fills 320 heaps, MALLOC_ARENA_MAX=2",
+        "arenas",
+        "320",
+        "1",
+        MALLOC_ARENA_MAX="2",
+    ),
+    _row(
+        "arenas-one-thread-max1",
+        "one thread fills 320 heaps, MALLOC_ARENA_MAX=1",
+        "arenas",
+        "320",
+        "1",
+        MALLOC_ARENA_MAX="1",
+    ),
+    _row("holes-munmap", "every fourth page of a heap unmapped", "holes", "30000", "unmap"),
+    _row(
+        "holes-dontneed", "every fourth page of a heap MADV_DONTNEED", "holes", "30000", "dontneed"
+    ),
+    _row(
+        "dontfork-kept",
+        "every second page of a pool MADV_DONTFORK",
+        "dontfork",
+        "5000",
+        "alternate",
+    ),
+    _row("dontfork-given-back", "MADV_DONTFORK, then MADV_DOFORK", "dontfork", "5000", "undone"),
+    _row("glibc-realloc", "200 vectors grown by realloc", "vectors", "200"),
+    _row(
+        "glibc-realloc-threshold",
+        "200 vectors, MALLOC_MMAP_THRESHOLD_=1 GiB",
+        "vectors",
+        "200",
+        MALLOC_MMAP_THRESHOLD_="1073741824",
+    ),
+    _row(
+        "reserve-random", "a reserve written in 2,000 pieces at random", "reserve", "2000", "random"
+    ),
+    _row(
+        "reserve-ascending",
+        "a reserve written in 2,000 pieces, ascending",
+        "reserve",
+        "2000",
+        "ascending",
+    ),
+    _row(
+        "reserve-whole",
+        "a reserve of 2,000 pieces made writable as a whole",
+        "reserve",
+        "2000",
+        "whole",
+    ),
+    _row(
+        "memfd-descending",
+        "2,000 pieces of a memfd, offsets descending",
+        "memfd",
+        "2000",
+        "descending",
+    ),
+    _row(
+        "memfd-ascending",
+        "2,000 pieces of a memfd, offsets ascending",
+        "memfd",
+        "2000",
+        "ascending",
+    ),
+    _row("files-many", "5,000 files of 4 KiB", "files", "5000", "many"),
+    _row("file-in-blocks", "5,000 blocks of one file", "files", "5000", "blocks"),
+    _row("files-one", "one file of the same size", "files", "5000", "one"),
+    _row("files-deleted", "5,000 files, deleted", "files", "5000", "deleted"),
+    _row("file-advised", "MADV_RANDOM on every second page of a file", "files", "2000", "advised"),
+    _row("file-advised-whole", "MADV_RANDOM on all of a file", "files", "2000", "advised_whole"),
+    _row("access-alternating", "every second page read-only", "access", "2000", "alternate"),
+    _row("access-two-pools", "the same number of pages in one half", "access", "2000", "whole"),
+    _row("advice-alternating", "MADV_RANDOM on every second page", "advice", "2000", "alternate"),
+    _row("advice-whole", "the same number of pages in one half", "advice", "2000", "whole"),
+    _row("lock-alternating", "every second page locked", "lock", "2000", "alternate"),
+    _row("lock-whole", "the same number of pages in one half", "lock", "2000", "whole"),
+    _row("wasm-reservations", "1,000 memories of 64 KiB in 4 GiB each", "wasm", "1000"),
+)

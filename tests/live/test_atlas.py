@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""A slice of the atlas: programs in which reports were made, diagnosed, advised, and advised right.
+
+Each row is a program with the shape of memory that a public report was about. The first advice
+must be the one that helps; where it can be followed here, following it must help.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from bench.atlas.measure import Measured, measure
+from bench.atlas.packages import compile_loads
+from bench.atlas.rows import ROWS
+from vmad.advice.catalogue import ADVICE
+from vmad.advice.record import Measured as Proof
+
+pytestmark = pytest.mark.bpf
+
+#: row -> pattern that makes up most of it, first advice
+FIRST = {
+    "arenas-one-thread": ("arena_heaps", "glibc-arena-max"),
+    "holes-munmap": ("holes", "purge-with-madvise"),
+    "coroutines-mprotect": ("coroutine_guards", "guard-install"),
+    "dontfork-kept": ("fork_advised", "rdma-dofork"),
+    "files-many": ("many_objects", "fewer-files"),
+    "files-deleted": ("deleted_files", "unmap-deleted"),
+    "file-in-blocks": ("object_in_pieces", "map-whole-object"),
+    "file-advised": ("object_split", "no-advice-per-buffer"),
+    "memfd-descending": ("object_reversed", "shared-direction"),
+    "glibc-realloc": ("moved", "glibc-mmap-threshold"),
+    "access-alternating": ("access_switched", "coarser-mprotect"),
+    "lock-alternating": ("locked", "lock-whole"),
+    "wasm-reservations": ("wasm_reservations", "wasm-fewer-memories"),
+    "cpython-files": ("many_objects", "arrow-fewer-files"),
+}
+
+#: followed, these must leave at most so many VMAs as another program of the slice has
+FOLLOWED = (
+    "glibc-arena-max", "purge-with-madvise", "rdma-dofork", "fewer-files", "shared-direction",
+    "no-advice-per-buffer", "coarser-mprotect", "lock-whole",
+)  # fmt: skip
+#: a share that an atlas of another machine found is found again within this
+WITHIN = 0.1
+
+
+@cache
+def measured(name: str) -> Measured:
+    """The row, run once for all tests."""
+    compile_loads()
+    return measure(ROWS[name])
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_the_pattern_is_found_and_the_first_advice_is_the_one_that_helps(name: str) -> None:
+    pattern, advice = FIRST[name]
+    row = measured(name)
+
+    assert max(row.patterns, key=lambda each: row.patterns[each]) == pattern
+    assert row.first_advice == advice
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_following_the_advice_takes_away_what_its_record_says(name: str) -> None:
+    proof = ADVICE[name].proof
+    assert isinstance(proof, Proof)
+    assert proof.atlas is not None
+    before, after = (measured(row) for row in proof.atlas)
+
+    assert abs(1 - after.vmas / before.vmas - proof.share) < WITHIN
+
+
+def test_two_arenas_do_not_help_one_thread_with_many_heaps() -> None:
+    assert measured("arenas-one-thread-max2").vmas == measured("arenas-one-thread").vmas
+
+
+@pytest.mark.parametrize("name", ["arenas-one-thread-max1", "holes-dontneed", "files-one"])
+def test_what_has_nothing_to_change_is_told_nothing(name: str) -> None:
+    assert measured(name).first_advice is None

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Programs are recognised by what their files say: versions, symbols, sections; real processes."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from vmad.advice.recognise import TellingSymbols, recognise
+from vmad.model.process import ProcessId
+from vmad.model.program import Program, Traits
+from vmad.sources.names import with_names
+from vmad.sources.procfs.source import ProcfsSource
+from vmad.sources.procfs.stat import read_stat
+from vmad.sources.traits import read_traits
+
+STATIC = """
+#include <unistd.h>
+#include <stdlib.h>
+void *mi_malloc(unsigned long size) { return malloc(size); }
+int main(void) { mi_malloc(1); if (write(1, "READY\\n", 6) < 6) return 1; pause(); return 0; }
+"""
+
+
+@contextmanager
+def running(*argv: str) -> Iterator[int]:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"READY\n"
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def traits_of(pid: int) -> tuple[Traits, dict[Program, tuple[int, ...] | None]]:
+    process = ProcessId(pid, read_stat(pid).start_time)
+    with closing(ProcfsSource()) as source:
+        table = with_names(source.table(process))
+    traits = read_traits(table, TellingSymbols())
+    return traits, {p.program: p.version for p in recognise(table.paths.values(), traits)}
+
+
+def test_the_c_library_and_the_interpreter_are_told_with_their_versions() -> None:
+    code = "import sys; print('READY', flush=True); sys.stdin.read()"
+    with running(sys.executable, "-c", code) as pid:
+        traits, programs = traits_of(pid)
+
+    libc, version = platform.libc_ver()
+    assert libc == "glibc"
+    assert programs[Program.GLIBC] == tuple(int(part) for part in version.split("."))
+    assert Program.CPYTHON in programs
+    assert traits.threads == 1
+    assert not traits.unreachable
+
+
+@pytest.fixture(scope="module")
+def static(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that is linked statically, with a symbol of mimalloc."""
+    place = tmp_path_factory.mktemp("static")
+    (place / "static.c").write_text(STATIC)
+    subprocess.run(["cc", "-static", "-o", place / "static", place / "static.c"], check=True)
+    return place / "static"
+
+
+def test_a_static_program_is_told_by_its_symbols(static: Path) -> None:
+    with running(str(static)) as pid:
+        traits, programs = traits_of(pid)
+
+    assert traits.static
+    assert {Program.GLIBC, Program.MIMALLOC} <= programs.keys()
+
+
+def test_a_static_program_without_symbols_is_not_recognised(static: Path) -> None:
+    bare = static.with_name("bare")
+    subprocess.run(["strip", "-o", bare, static], check=True)
+    with running(str(bare)) as pid:
+        traits, programs = traits_of(pid)
+
+    assert traits.static
+    assert programs == {}
+
+
+def test_a_program_whose_file_is_gone_is_told_all_the_same(static: Path) -> None:
+    moving = static.with_name("moving")
+    moving.write_bytes(static.read_bytes())
+    moving.chmod(0o755)
+    with running(str(moving)) as pid:
+        moving.unlink()
+        _, programs = traits_of(pid)
+
+    assert Program.MIMALLOC in programs
+
+
+def test_a_process_that_has_gone_has_no_traits() -> None:
+    code = "print('READY', flush=True); input()"
+    with running(sys.executable, "-c", code) as pid:
+        process = ProcessId(pid, read_stat(pid).start_time)
+        with closing(ProcfsSource()) as source:
+            table = with_names(source.table(process))
+    traits = read_traits(table, TellingSymbols())
+
+    assert traits.exe is None
+    assert traits.versions == {}
+
+
+def test_files_that_cannot_be_reached_are_told(tmp_path: Path) -> None:
+    """A process in a root of its own whose files are gone from it, as of a container that ends."""
+    code = (
+        f"import os, sys; os.chroot({str(tmp_path)!r}); print('READY', flush=True); "
+        "sys.stdin.read()"
+    )
+    with running(sys.executable, "-c", code) as pid:
+        traits, programs = traits_of(pid)
+
+    # its own file is reached through /proc/PID/exe, mapped ones through map_files
+    assert traits.exe is not None
+    assert Program.GLIBC in programs

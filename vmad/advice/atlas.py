@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""Which row of the atlas a process resembles: the same program, and the same patterns.
+
+``atlas.json`` beside this file is written by ``make atlas``; docs/atlas.md tells more of each row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from vmad.advice.situation import Situation
+from vmad.model.program import Program
+
+#: share of the VMAs that must be of the same patterns
+ALIKE = 0.8
+#: a row with so many times more or fewer VMAs is another load
+FACTOR = 8
+#: every process has one: it tells nothing
+_LIBCS = frozenset({Program.GLIBC.value, Program.MUSL.value})
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRow:
+    """One row: what ran, under which load, what its VMAs were; ``programs`` have no versions."""
+
+    name: str
+    program: str
+    load: str
+    vmas: int
+    patterns: Mapping[str, int]
+    programs: frozenset[str]
+
+    def __str__(self) -> str:
+        """As it follows "like": "Node, live heap of 1,024 MiB (4,550 VMAs)"."""
+        return f"{self.program}, {self.load} ({self.vmas:,} VMAs)"
+
+
+@cache
+def known_rows() -> tuple[KnownRow, ...]:
+    """The rows that were measured; none where there is no atlas."""
+    place = files("vmad.advice").joinpath("atlas.json")
+    if not place.is_file():
+        return ()
+    return tuple(
+        KnownRow(
+            row["name"], row["program"], row["load"], row["vmas"], row["patterns"],
+            frozenset(_without_version(program) for program in row["programs"]),
+        )
+        for row in json.loads(place.read_text("utf-8"))
+    )  # fmt: skip
+
+
+def resembles(situation: Situation, rows: Sequence[KnownRow] | None = None) -> KnownRow | None:
+    """The row that is most like the process; None where no row has the same programs and patterns.
+
+    Likeness is the share of VMAs that are of the same pattern in both. Among rows that are as
+    like, the one nearest in number.
+    """
+    if not situation.vmas:
+        return None
+    runs = {each.program.value for each in situation.programs} - _LIBCS
+    best: tuple[float, float] | None = None
+    found = None
+    for row in known_rows() if rows is None else rows:
+        if row.programs - _LIBCS != runs or not row.vmas:
+            continue
+        times = max(row.vmas, situation.vmas) / min(row.vmas, situation.vmas)
+        alike = _alike(situation, row)
+        if alike < ALIKE or times > FACTOR:
+            continue
+        if best is None or (round(alike, 1), -times) > best:
+            best, found = (round(alike, 1), -times), row
+    return found
+
+
+def _alike(situation: Situation, row: KnownRow) -> float:
+    shares = {each.pattern.value: each.vmas / situation.vmas for each in situation.patterns}
+    return sum(
+        min(share, row.patterns.get(pattern, 0) / row.vmas) for pattern, share in shares.items()
+    )
+
+
+def _without_version(program: str) -> str:
+    """("Node 20.1") -> "Node"; names of programs hold no digits of their own at the end."""
+    head, _, tail = program.rpartition(" ")
+    return head if tail[:1].isdigit() else program

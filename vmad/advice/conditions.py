@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What a record may ask of a process beyond its pattern and programs, as why it does not fit."""
+
+from __future__ import annotations
+
+from vmad.advice.record import Test
+from vmad.advice.situation import PatternCount, Situation
+from vmad.model.program import Version
+
+#: glibc maps blocks of this size and more on their own (M_MMAP_THRESHOLD, mallopt(3))
+MMAP_THRESHOLD = 128 << 10
+#: share of the pattern's VMAs that must be recoverable for a kernel or a rebuild to be worth it
+WORTHWHILE = 0.05
+
+
+def recovers(rules: str) -> Test:
+    """vmad itself counts VMAs that these rules ("relaxed", "rebuild") would recover."""
+
+    def why_not(situation: Situation, pattern: PatternCount) -> str | None:
+        count, stock = situation.recoverable.get(rules), situation.recoverable.get("stock")
+        if count is None:
+            return "the evidence does not tell what it would recover"
+        gain = count - (stock or 0) if rules == "relaxed" else count
+        if gain <= 0:
+            return "it would recover nothing here"
+        if gain < pattern.vmas * WORTHWHILE:
+            return f"it would recover {gain:,} VMAs, too few of {pattern.vmas:,}"
+        return None
+
+    return why_not
+
+
+def kernel_from(since: Version) -> Test:
+    """It needs a kernel from ``since`` on."""
+
+    def why_not(situation: Situation, pattern: PatternCount) -> str | None:
+        del pattern
+        if situation.kernel[:2] < since:
+            return f"it needs Linux {since[0]}.{since[1]}"
+        return None
+
+    return why_not
+
+
+def kernel_before(until: Version) -> Test:
+    """It is about older kernels."""
+
+    def why_not(situation: Situation, pattern: PatternCount) -> str | None:
+        del pattern
+        if situation.kernel[:2] >= until:
+            return f"Linux {until[0]}.{until[1]} has it already"
+        return None
+
+    return why_not
+
+
+def large_blocks(situation: Situation, pattern: PatternCount) -> str | None:
+    """The blocks are those that malloc maps on their own, or they were moved by realloc."""
+    del situation
+    if pattern.median_size is not None and pattern.median_size < MMAP_THRESHOLD:
+        return "the pieces are smaller than what malloc maps on its own"
+    return None
