@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 #define LARGE (256UL << 20)
