@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from vmad.architecture.architecture import Architecture
@@ -29,8 +30,9 @@ PACKAGES = (
     "hostname", "iproute2", "kmod", "libbpf1", "libc-bin", "libc6-dev", "linux-libc-dev", "make",
     "mount", "procps", "python3", "sed", "util-linux",
 )  # fmt: skip
-#: Python packages with compiled parts
+#: Python packages with compiled parts; those of the tests only where they are installed here
 WHEELS = ("numpy", "bcrypt", "PyYAML")
+TEST_WHEELS = ("hypothesis",)
 #: below the root; on PYTHONPATH in the guest
 WHEELS_AT = "usr/local/lib/vmad-wheels"
 _MERGED = ("bin", "sbin", "lib", "lib64")
@@ -43,7 +45,7 @@ def root_of(cache: Cache, architecture: Architecture) -> Path:
 
     Raises ``LabError``.
     """
-    ingredients = repr((_MADE, PACKAGES, [_requirement(name, None) for name in WHEELS]))
+    ingredients = repr((_MADE, PACKAGES, _wheels(None)))
     key = hashlib.sha256(ingredients.encode()).hexdigest()[:16]
     home = cache.root / "roots" / f"{architecture.debian}-{key}"
     if not home.exists():
@@ -107,6 +109,16 @@ def python_version(root: Path) -> tuple[int, int]:
     return 3, int(found[1])
 
 
+def _wheels(version: tuple[int, int] | None) -> list[str]:
+    """What pip is asked for, for a root with such a Python (None: one like this)."""
+    wanted = [_requirement(name, version) for name in WHEELS]
+    for name in TEST_WHEELS:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            importlib.metadata.version(name)
+            wanted.append(_requirement(name, version))
+    return wanted
+
+
 def _requirement(name: str, version: tuple[int, int] | None) -> str:
     """The version that is installed here, if the root's Python is like this one."""
     if version not in (None, sys.version_info[:2]):
@@ -126,7 +138,7 @@ def _add_wheels(architecture: Architecture, root: Path) -> None:
         sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
         "--root-user-action=ignore", "--no-deps", "--no-compile", "--only-binary=:all:",
         *platforms, f"--python-version={version[0]}.{version[1]}",
-        f"--target={root / WHEELS_AT}", *(_requirement(name, version) for name in WHEELS),
+        f"--target={root / WHEELS_AT}", *_wheels(version),
     ]  # fmt: skip
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode != 0:
