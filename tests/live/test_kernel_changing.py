@@ -17,7 +17,7 @@ from zygote import ForkedTarget
 
 from vmad.errors import CannotRead, ProcessGone, StillChanging
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.sources.bpf import libbpf, open_coded
+from vmad.sources.bpf import handles, open_coded
 from vmad.sources.bpf.layout import Status
 from vmad.sources.bpf.open_coded import CHUNK
 from vmad.sources.bpf.source import BpfSource, _wanted
@@ -62,8 +62,8 @@ def in_the_middle(
         run = program.run
         monkeypatch.setattr(program, "run", lambda: (step(), run()))
     else:
-        read = libbpf.os.read
-        monkeypatch.setattr(libbpf.os, "read", lambda fd, size: (step(), read(fd, size))[1])
+        read = handles.os.read
+        monkeypatch.setattr(handles.os, "read", lambda fd, size: (step(), read(fd, size))[1])
 
 
 def exec_sleep(target: ForkedTarget) -> None:

@@ -8,7 +8,7 @@
 
 static volatile char *page;
 
-static void *touch(void *unused)
+static void *touch(void *unused __attribute__((unused)))
 {
 	return (void *)(long)*page;
 }

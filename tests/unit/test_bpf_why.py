@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vmad.sources.bpf import libbpf
+from vmad.sources.bpf import refusals
 
 LOG = """\
 0: R1=ctx(off=0,imm=0) R10=fp0
@@ -24,36 +24,36 @@ stack depth 0+0
 @pytest.fixture(autouse=True)
 def with_btf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "vmlinux").touch()
-    monkeypatch.setattr(libbpf, "BTF_PATH", str(tmp_path / "vmlinux"))
+    monkeypatch.setattr(refusals, "BTF_PATH", str(tmp_path / "vmlinux"))
 
 
 def test_without_btf_nothing_else_matters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(libbpf, "BTF_PATH", str(tmp_path / "none"))
-    cause, remedy = libbpf._why(errno.EPERM, LOG, "6.10")
+    monkeypatch.setattr(refusals, "BTF_PATH", str(tmp_path / "none"))
+    cause, remedy = refusals.why_not_loaded(errno.EPERM, LOG, "6.10")
     assert cause == f"no {tmp_path}/none"
     assert "CONFIG_DEBUG_INFO_BTF" in remedy
 
 
 def test_without_rights_the_rights_are_named() -> None:
-    assert libbpf._why(errno.EPERM, "", "6.10") == (
+    assert refusals.why_not_loaded(errno.EPERM, "", "6.10") == (
         "not permitted",
         "needs CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN)",
     )
 
 
 def test_the_verifiers_last_words_are_told_without_its_statistics() -> None:
-    cause, _ = libbpf._why(errno.EINVAL, LOG, "6.10")
+    cause, _ = refusals.why_not_loaded(errno.EINVAL, LOG, "6.10")
     assert cause == "Invalid argument (calling kernel function bpf_task_from_pid is not allowed)"
 
 
 def test_a_long_complaint_stays_one_line() -> None:
-    cause, _ = libbpf._why(errno.E2BIG, "BPF program is too large. " * 50, "6.10")
+    cause, _ = refusals.why_not_loaded(errno.E2BIG, "BPF program is too large. " * 50, "6.10")
     assert "\n" not in cause
     assert len(cause) < 250
 
 
 def test_a_kernel_without_the_iterator_is_not_a_mistake_of_ours() -> None:
-    cause, remedy = libbpf._why(errno.ESRCH, "", "6.10")
+    cause, remedy = refusals.why_not_loaded(errno.ESRCH, "", "6.10")
     assert "not in this kernel" in cause
     assert remedy == "needs Linux 6.10 or later"
 
@@ -74,7 +74,7 @@ def test_lockdown_that_hides_the_kernel_from_bpf_is_named(
         os, "uname", lambda: os.uname_result((*release[:2], "6.12.118", *release[3:]))
     )
     log = f"76: (85) call bpf_probe_read_kernel#113\n{word}\nprocessed 12 insns\n"
-    assert libbpf._why(errno.EINVAL, log, "6.10") == (
+    assert refusals.why_not_loaded(errno.EINVAL, log, "6.10") == (
         "kernel lockdown (confidentiality) forbids BPF to read the kernel",
         "boot without kernel lockdown, or with lockdown=integrity",
     )

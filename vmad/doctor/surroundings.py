@@ -16,7 +16,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.rules.eras import era_of
 from vmad.rules.limit_origin import limit_origin
 from vmad.sources.boot_settings import read_boot_settings
-from vmad.sources.bpf.libbpf import BTF_PATH
+from vmad.sources.bpf.refusals import BTF_PATH
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.rights import effective_capabilities
 from vmad.sources.vma_cost import read_vma_cost

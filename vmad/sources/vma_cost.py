@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vmad.rules.vma_cost import STRUCTURES, VmaCost, cost_of
-from vmad.sources.bpf.libbpf import BTF_PATH
+from vmad.sources.bpf.refusals import BTF_PATH
 from vmad.sources.guest.btf import BadBtf, structure_sizes
 
 #: Caches with a constructor, or whose objects readers may still see (SLAB_TYPESAFE_BY_RCU), keep

@@ -56,7 +56,7 @@ static long now_us(void)
 	return t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-static void *sleeping(void *unused)
+static void *sleeping(void *unused __attribute__((unused)))
 {
 	for (;; rounds[0]++) {
 		struct timespec t = {0, 3000000};
@@ -69,7 +69,7 @@ static void *sleeping(void *unused)
 	return NULL;
 }
 
-static void *waiting(void *unused)
+static void *waiting(void *unused __attribute__((unused)))
 {
 	for (;; rounds[1]++) {
 		struct timespec t = {0, 4000000};
@@ -82,7 +82,7 @@ static void *waiting(void *unused)
 	return NULL;
 }
 
-static void *polling_events(void *unused)
+static void *polling_events(void *unused __attribute__((unused)))
 {
 	int epoll = epoll_create1(0);
 	struct epoll_event event = {.events = EPOLLIN};
@@ -100,7 +100,7 @@ static void *polling_events(void *unused)
 	return NULL;
 }
 
-static void *reading(void *unused)
+static void *reading(void *unused __attribute__((unused)))
 {
 	unsigned char last = 0, byte;
 
@@ -114,7 +114,7 @@ static void *reading(void *unused)
 	return NULL;
 }
 
-static void *computing_thread(void *unused)
+static void *computing_thread(void *unused __attribute__((unused)))
 {
 	sigset_t mine;
 
@@ -143,7 +143,7 @@ static void *computing_thread(void *unused)
 	return NULL;
 }
 
-static void *taking_signals(void *unused)
+static void *taking_signals(void *unused __attribute__((unused)))
 {
 	sigset_t set;
 	siginfo_t info;
@@ -160,7 +160,7 @@ static void *taking_signals(void *unused)
 	return NULL;
 }
 
-static void *polling(void *unused)
+static void *polling(void *unused __attribute__((unused)))
 {
 	struct pollfd fd = {.fd = poll_fds[0], .events = POLLIN};
 	char byte;
@@ -174,14 +174,15 @@ static void *polling(void *unused)
 	return NULL;
 }
 
-static void handler(int number, siginfo_t *info, void *context)
+static void handler(int number __attribute__((unused)), siginfo_t *info,
+		    void *context __attribute__((unused)))
 {
 	if (info->si_value.sival_int != (int)handled)
 		complain("handler", info->si_value.sival_int);
 	handled++;
 }
 
-static void *sending(void *unused)
+static void *sending(void *unused __attribute__((unused)))
 {
 	unsigned char byte = 0;
 	uint64_t one = 1;

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vmad.errors import EvidenceUnavailable
-from vmad.sources.bpf.libbpf import BpfObject
+from vmad.sources.bpf.bpf_object import BpfObject
 
 #: on demand programs are attached from when some process has this share of the limit, until none
 #: has had it for so many seconds

@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from vmad.architecture.known import running
 from vmad.errors import EvidenceUnavailable, ProcessGone
+from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.caller import watchable
-from vmad.sources.bpf.libbpf import BpfObject
 
 HERE = Path(__file__).parent
 

@@ -10,22 +10,9 @@
 #ifndef VMAD_BURSTS_BPF_H
 #define VMAD_BURSTS_BPF_H
 
-#include "kernel.bpf.h"
-#include "caller.bpf.h"
+#include "known.bpf.h"
 
-enum { BPF_MAP_TYPE_HASH = 1 };
 enum { BPF_ANY = 0 };
-
-#define ROWS 1024
-
-struct settings {
-	u64 ns_per_tick; /* 1e9 / sysconf(_SC_CLK_TCK) */
-	u32 namespace_ino; /* the pid namespace that processes are numbered by */
-	u32 unused;
-	s64 boot_offset; /* ns; of the reader's time namespace, as /proc/PID/stat adds it */
-};
-
-const volatile struct settings settings SEC(".rodata.settings") = { .ns_per_tick = 10000000 };
 
 /* Shared with the reader, who writes the first. */
 struct control {
@@ -77,10 +64,9 @@ static __always_inline int seen_high(struct mm_struct *mm, s64 map_count, u32 pr
 	row = bpf_map_lookup_elem(&peaks, &key);
 	if (!row) {
 		row = bpf_map_lookup_elem(&scratch, &program);
-		if (!row || !know_caller(&row->who, leader, settings.namespace_ino))
+		if (!row || !known_to_reader(&row->who, leader, key.start_boottime))
 			return 0;
 		row->map_count = 0;
-		row->who.start_time = (key.start_boottime + settings.boot_offset) / settings.ns_per_tick;
 		bpf_map_update_elem(&peaks, &key, row, BPF_ANY);
 		row = bpf_map_lookup_elem(&peaks, &key);
 		if (!row) {

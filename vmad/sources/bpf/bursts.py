@@ -16,8 +16,9 @@ import numpy as np
 
 from vmad.errors import EvidenceUnavailable
 from vmad.sources.bpf.attachment import NEAR, Attachment
+from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.caller import CALLER, Caller, caller_of, functions, settings, watchable
-from vmad.sources.bpf.libbpf import BpfObject, loaded_programs
+from vmad.sources.bpf.libbpf import loaded_programs
 from vmad.sources.time_namespace import booted_at
 
 HERE = Path(__file__).parent

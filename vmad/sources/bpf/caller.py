@@ -14,7 +14,7 @@ import numpy as np
 from vmad.architecture.known import running
 from vmad.errors import EvidenceUnavailable
 from vmad.model.process import ProcessId
-from vmad.sources.bpf.libbpf import BTF_PATH
+from vmad.sources.bpf.refusals import BTF_PATH
 from vmad.sources.time_namespace import boot_offset
 
 #: struct caller of caller.bpf.h

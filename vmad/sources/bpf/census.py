@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from vmad.errors import EvidenceUnavailable
 from vmad.rules.marked import LEAST
-from vmad.sources.bpf.libbpf import BpfObject
+from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.source import CENSUS_ROW, Census
 from vmad.sources.time_namespace import boot_offset
 

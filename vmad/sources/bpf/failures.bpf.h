@@ -13,10 +13,8 @@
 #ifndef VMAD_FAILURES_BPF_H
 #define VMAD_FAILURES_BPF_H
 
-#include "kernel.bpf.h"
-#include "caller.bpf.h"
+#include "known.bpf.h"
 
-enum { BPF_MAP_TYPE_HASH = 1 };
 enum { BPF_NOEXIST = 1 };
 
 enum call {
@@ -47,17 +45,6 @@ enum { FORM_MMAP_FIXED = CALLS, FORM_MREMAP_FIXED, FORMS };
 #define MAP_FIXED 0x10
 #define MREMAP_FIXED_OR_DONTUNMAP 6
 #define PR_SET_VMA 0x53564d41
-
-#define ROWS 1024
-
-struct settings {
-	u64 ns_per_tick; /* 1e9 / sysconf(_SC_CLK_TCK) */
-	u32 namespace_ino; /* the pid namespace that processes are numbered by */
-	u32 unused;
-	s64 boot_offset; /* ns; of the reader's time namespace, as /proc/PID/stat adds it */
-};
-
-const volatile struct settings settings SEC(".rodata.settings") = { .ns_per_tick = 10000000 };
 
 /* Shared with the reader, who writes the first two and adjusts them to the sysctl. */
 struct control {
@@ -132,10 +119,9 @@ static __always_inline int failed(u32 call, u32 form, u32 error)
 	row = bpf_map_lookup_elem(&failures, &key);
 	if (!row) {
 		row = bpf_map_lookup_elem(&scratch, &call);
-		if (!row || !know_caller(&row->who, leader, settings.namespace_ino))
+		if (!row || !known_to_reader(&row->who, leader, key.start_boottime))
 			return 0;
 		row->count = 0;
-		row->who.start_time = (key.start_boottime + settings.boot_offset) / settings.ns_per_tick;
 		bpf_map_update_elem(&failures, &key, row, BPF_NOEXIST);
 		row = bpf_map_lookup_elem(&failures, &key);
 		if (!row) {

@@ -19,8 +19,9 @@ from vmad.model.failures import FailedCalls
 from vmad.model.kernel import KernelInfo
 from vmad.rules.at_limit import limit_era_of
 from vmad.sources.bpf.attachment import Attachment
+from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.caller import CALLER, caller_of, settings, watchable
-from vmad.sources.bpf.libbpf import BpfObject, loaded_programs
+from vmad.sources.bpf.libbpf import loaded_programs
 from vmad.sources.time_namespace import booted_at
 
 HERE = Path(__file__).parent

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmad.model.table import VMA_ROW, Rows
+from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.layout import (
     ENTRY,
     HEADER,
@@ -21,7 +22,6 @@ from vmad.sources.bpf.layout import (
     Control,
     Status,
 )
-from vmad.sources.bpf.libbpf import BpfObject
 from vmad.sources.bpf.open_coded import Entries, Headers
 
 HERE = Path(__file__).parent

@@ -18,7 +18,9 @@ import numpy as np
 from vmad.errors import EvidenceUnavailable
 from vmad.model.kernel import KernelInfo
 from vmad.rules.eras import era_of
-from vmad.sources.bpf.libbpf import BTF_PATH, RIGHTS, BpfObject, loaded_programs
+from vmad.sources.bpf.bpf_object import BpfObject
+from vmad.sources.bpf.libbpf import loaded_programs
+from vmad.sources.bpf.refusals import BTF_PATH, RIGHTS
 from vmad.sources.rights import effective_capabilities
 
 HERE = Path(__file__).parent

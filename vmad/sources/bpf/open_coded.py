@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmad.model.table import VMA_ROW, Rows
+from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.layout import (
     ENTRY,
     HEADER,
@@ -22,7 +23,6 @@ from vmad.sources.bpf.layout import (
     Control,
     Status,
 )
-from vmad.sources.bpf.libbpf import BpfObject
 
 HERE = Path(__file__).parent
 

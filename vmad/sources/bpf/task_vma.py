@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from vmad.errors import EvidenceUnavailable
 from vmad.model.table import VMA_ROW, Rows
+from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.layout import ENTRY, HEADER, Control, Status, Steady
-from vmad.sources.bpf.libbpf import BpfObject
 from vmad.sources.bpf.open_coded import Entries, Headers
 
 HERE = Path(__file__).parent

@@ -13,9 +13,9 @@ from vmad.model.facts import RUN_KEYS
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import ProcessId
 from vmad.model.table import VMA_ROW
+from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.census import KernelCensus
 from vmad.sources.bpf.layout import MAX_ROWS, Control, Status, settings
-from vmad.sources.bpf.libbpf import BpfObject
 
 HERE = Path(__file__).parent
 _TRIES = 50
