@@ -72,6 +72,7 @@ lint: setup-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/vulture
 
 # files that code writes; tests hold the committed ones against it
 docs: setup-test

@@ -20,10 +20,6 @@ from vmad.scan.explain import explain
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 3, "has_touch": True}
 
 
-def shown_rows(page: Page, table: str) -> list[str]:
-    return page.locator(f"table:has-text('{table}') tbody tr:visible th").all_inner_texts()
-
-
 def groups(page: Page) -> list[str]:
     return page.locator("table.sortable").first.locator("tbody tr:visible th").all_inner_texts()
 

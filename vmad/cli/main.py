@@ -38,7 +38,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 EXIT_FAILED = 1
-EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  #: 128 + SIGINT, as a shell shows it
 EXIT_BROKEN_PIPE = 141  #: 128 + SIGPIPE
 

@@ -13,7 +13,6 @@ from vmad.model.findings import Conclusion, Cost, Finding, Report, Setting
 from vmad.model.process import ProcessId, Unreadable
 from vmad.sources.guest.source import GuestSource
 
-VERSION_PARTS = ("major", "minor", "micro")
 _GIVES = {
     "attach": "the guest's kernel, its types and its processes",
     "direct": "memory in microseconds, out of QEMU's own",

@@ -10,7 +10,7 @@ from typing import Final
 from vmad.blame.attribution import Origin
 from vmad.blame.blamed import Blamed, Maker
 from vmad.blame.known import callers, made_with
-from vmad.blame.stack import Ending, Frame, Stack
+from vmad.blame.stack import Ending, Frame
 from vmad.export.printable import printable
 from vmad.export.quantities import count, counted, duration, percent
 from vmad.export.style import Style
@@ -172,8 +172,3 @@ def _notes(blamed: Blamed, style: Style) -> list[str]:
 def _paragraphs(notes: Iterable[str], style: Style) -> list[str]:
     """Each note a paragraph."""
     return [line for note in notes for line in style.wrapped(note, "")]
-
-
-def plain_stack(stack: Stack) -> list[str]:
-    """Every frame, the outermost first: for files of other programs."""
-    return [frame.name for frame in reversed(stack.frames)] or ["(stack not kept)"]

@@ -11,7 +11,6 @@ from tests.unit.capture.recorded import capture
 from tests.unit.explain.tables import DIFFERENT, LATENT, Area, alternating, table_of
 from vmad.model.kinds import Kind
 
-SEGMENT = Area("r--s", kind=Kind.FILE_DELETED, gap=4096)
 HOSTILE_COMM = "\x1b[31mred\n\u202e"
 HOSTILE_PATH = "/x\n\x1b]0;gotcha\x07\udcff"
 

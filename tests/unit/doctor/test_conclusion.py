@@ -81,7 +81,7 @@ def proc_with(tmp_path: Path, capabilities: int, uid_map: str = "0 0 4294967295"
     return str(tmp_path)
 
 
-PTRACE, ADMIN, READ, PERFMON = 1 << 19, 1 << 21, 1 << 2, 1 << 38
+ADMIN, READ, PERFMON = 1 << 21, 1 << 2, 1 << 38
 
 
 @pytest.mark.parametrize(

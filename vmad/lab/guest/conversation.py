@@ -42,7 +42,6 @@ class _Progress:
     stdin_sent: int = 0
     stdin_ended: bool = False
     control: bytes = b""
-    control_out: bytes = b""
     boot_seconds: float | None = None
     exit: tuple[int, int, int] | None = None
     carried: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
