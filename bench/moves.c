@@ -4,6 +4,8 @@
  *
  *   moves time ROUNDS PIECES PAGES [huge]   each round: ns of a rebuild of the row (examples/rebuild),
  *                                           ns of memcpy of it into fresh memory, VMAs before and after
+ *   moves join PIECES PAGES FIRST           rebuilds FIRST VMAs at a time, each joining those before:
+ *                                           VMAs before and after, pages that are not as they were
  *   moves serve PIECES PAGES [huge]         a row; each line on stdin makes it so again, and is answered
  *                                           with its VMAs
  */
@@ -82,18 +84,20 @@ static double nanoseconds(void)
 	return now.tv_sec * 1e9 + now.tv_nsec;
 }
 
-static double rebuild(void)
+/* VMAs [from, to) of the row; `joins` what was rebuilt below them. Nanoseconds. */
+static double rebuild(size_t from, size_t to, int joins)
 {
 	uint64_t *cuts = malloc(pieces * sizeof(*cuts));
 	struct plan plan = {
-		.run = (uint64_t)BASE, .end = (uint64_t)BASE + pieces * length, .page = page,
-		.seed = (uint64_t)BASE - 2 * page, .cuts = cuts, .n_cuts = pieces - 1, .prot = RW,
+		.run = (uint64_t)BASE + from * length, .end = (uint64_t)BASE + to * length, .page = page,
+		.seed = (uint64_t)BASE - 2 * page, .below = joins ? (uint64_t)BASE : 0,
+		.cuts = cuts, .n_cuts = to - from - 1, .prot = RW,
 		.pagemap = "/proc/self/pagemap", .zero_pages = ~0ULL,
 	};
 	double began;
 	size_t i;
 
-	for (i = 1; i < pieces; i++)
+	for (i = 1; i < to - from; i++)
 		cuts[i - 1] = plan.run + i * length;
 	if (huge)
 		plan.advice[plan.n_advice++] = MADV_HUGEPAGE;
@@ -123,6 +127,24 @@ static double copy(void)
 	return began;
 }
 
+static void join(size_t first)
+{
+	size_t from, to, at, wrong = 0;
+	unsigned before;
+
+	make();
+	for (at = 0; at < pieces * length; at += page)
+		*(size_t *)(BASE + at) = at + 1;
+	before = vmas();
+	for (from = 0; from < pieces; from = to) {
+		to = from + first < pieces ? from + first : pieces;
+		rebuild(from, to, from > 0);
+	}
+	for (at = 0; at < pieces * length; at += page)
+		wrong += *(size_t *)(BASE + at) != at + 1;
+	printf("%u %u %zu\n", before, vmas(), wrong);
+}
+
 int main(int argc, char **argv)
 {
 	char line[64];
@@ -144,6 +166,13 @@ int main(int argc, char **argv)
 		}
 		return 0;
 	}
+	if (!strcmp(argv[1], "join")) {
+		pieces = atoi(argv[2]);
+		length = atoi(argv[3]) * page;
+		huge = argc > 5;
+		join(atoi(argv[4]));
+		return 0;
+	}
 	pieces = atoi(argv[3]);
 	length = atoi(argv[4]) * page;
 	huge = argc > 5;
@@ -153,7 +182,7 @@ int main(int argc, char **argv)
 
 		make();
 		before = vmas();
-		moved = rebuild();
+		moved = rebuild(0, pieces, 0);
 		copied = copy();
 		printf("%.0f %.0f %u %u\n", moved, copied, before, vmas());
 	}
