@@ -23,6 +23,8 @@ from vmad.lab.machines import architecture_named, this_machine
 
 # Under TCG on two idle cores a boot takes 5 to 8 s; the machine may be busy.
 BOOT_TIMEOUT = 120.0
+# A processor of another architecture is emulated whatever the host has.
+FOREIGN_BOOT_TIMEOUT = 300.0
 DEFAULT_TIMEOUT = 600.0
 
 
@@ -119,5 +121,5 @@ def run_streaming(
             stdout=stdout,
             stderr=stderr,
             timeout=timeout,
-            boot_timeout=BOOT_TIMEOUT,
+            boot_timeout=BOOT_TIMEOUT if meant is this_machine() else FOREIGN_BOOT_TIMEOUT,
         ).hold()
