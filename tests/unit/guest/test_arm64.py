@@ -56,6 +56,13 @@ def test_an_image_is_found_at_64_kib_and_tells_its_page_size(
         assert list(images("s", PhysicalMemory(monitor))) == [Found(place, 32 * MIB, shift)]
 
 
+def test_usual_places_are_looked_at_first(tmp_path: Path) -> None:
+    unusual, usual = (0x4001_0000, header()), (0x4420_0000, header())
+    with guest(tmp_path, unusual, usual) as monitor:
+        found = [each.physical for each in images("s", PhysicalMemory(monitor))]
+    assert found == [0x4420_0000, 0x4001_0000]
+
+
 @pytest.mark.parametrize(
     "raw",
     [header(magic=b"ARM\x65"), header(size=0), header(size=1 << 40), header(size=127 * MIB),

@@ -21,7 +21,7 @@ from vmad.sources.guest.physical import PhysicalMemory, Range
 from vmad.sources.guest.qmp import Monitor, Refused
 
 #: an image lies at a multiple of 2 MiB, or, loaded by EFI, of 64 KiB
-_STEP = 64 << 10
+_USUAL, _STEP = 2 << 20, 64 << 10
 _HEADER = struct.Struct("<II3Q3Q4sI")
 _MAGIC = b"ARM\x64"
 _SMALLEST_IMAGE = 1 << 20
@@ -29,7 +29,7 @@ _BIG_ENDIAN = 1
 #: bits 1 and 2 of the header's flags
 _PAGE_SHIFTS = {1: 12, 2: 14, 3: 16}
 #: candidates that are read at once
-_BATCH = 4096
+_BATCH = 512
 _PHYSICAL = re.compile(r"gpa: (0x[0-9a-f]+)")
 
 
@@ -43,12 +43,17 @@ class Found:
 
 
 def images(path: str, memory: PhysicalMemory) -> Iterator[Found]:
-    """Every image in RAM that looks whole. Raises TargetUnavailable for a big-endian kernel."""
+    """Every image in RAM that looks whole, those at usual places first.
+
+    By QMP alone a look at every place takes a second per 30 MiB of RAM. Raises TargetUnavailable
+    for a big-endian kernel.
+    """
     places = [
         place
         for block in memory.ram
         for place in range(-(-block.start // _STEP) * _STEP, block.end - _HEADER.size, _STEP)
     ]
+    places.sort(key=lambda place: place % _USUAL != 0)
     for first in range(0, len(places), _BATCH):
         batch = places[first : first + _BATCH]
         raw = memory.read_all([Range(place, place + _HEADER.size) for place in batch])
