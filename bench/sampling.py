@@ -13,7 +13,7 @@ from bench.figures import Asked, Figure
 from bench.measure import Cost, cost_of
 from bench.plan import Plan
 from bench.ratios import Spread, paired, spread
-from bench.subject import scanner, self_stats
+from bench.subject import scanner
 from vmad.scan.scanner import Scanner
 
 
@@ -39,7 +39,7 @@ def measure(plan: Plan) -> list[Figure]:
     """Two figures."""
     with Children() as children, scanner("kernel") as subject:
         children.small(plan.small_processes)
-        few = len(subject.scan(True, self_stats()).processes)
+        few = len(subject.scan(True).processes)
         costs = _apart({"sample": subject.sample, "loadavg": _read_loadavg}, plan)
         sample, loadavg = _cpu(costs["sample"]), _cpu(costs["loadavg"])
         against = Figure(
@@ -77,7 +77,7 @@ def _many(
             f"no {plan.many_processes:,} processes", "see kernel.pid_max, pids.max"
         )
         return Figure("sample-many", title, "", Asked("<=", 1.0), None, method, f"{error}.")
-    number = len(subject.scan(True, self_stats()).processes)
+    number = len(subject.scan(True).processes)
     costs = _apart({"sample": subject.sample}, plan)["sample"]
     few_each = spread(few_costs).median / few
     each: Spread = spread(_cpu(costs)).scaled(1 / number / few_each)
