@@ -181,30 +181,46 @@ class Painter {
     const { left, right } = layout;
     const { look } = this.map;
     const colours = this.means;
-    const now = [0, 0, 0, 0];
-    const last = [0, 0, 0, 0];
+    const [groundRed, groundGreen, groundBlue] = ground;
+    const { stop } = region;
     let i = first;
+    let [red, green, blue, covered] = [0, 0, 0, 0];
     for (let x = -1; x < row.length; x++) {
       const unit = (begin + x + 1) / scale;
       // gallop: the next pixel is not far
       let step = 1;
-      while (i + step < region.stop && right[i + step] <= unit) step *= 2;
-      let high = Math.min(i + step, region.stop);
+      while (i + step < stop && right[i + step] <= unit) step *= 2;
+      let high = Math.min(i + step, stop);
       while (i < high) {
         const middle = (i + high) >> 1;
         if (right[middle] > unit) high = middle;
         else i = middle + 1;
       }
-      const part = i < region.stop ? Math.max(unit - left[i], 0) : 0;
-      const kind = i < region.stop ? look[i] * 3 : 0;
-      for (let c = 0; c < 3; c++) now[c] = sums[i * 4 + c] + part * colours[kind + c];
-      now[3] = sums[i * 4 + 3] + part;
-      if (x >= 0) {
-        const share = (now[3] - last[3]) * scale;
-        const channel = (c) => (now[c] - last[c]) * scale + ground[c] * Math.max(1 - share, 0);
-        row[x] = (255 << 24) | (channel(2) << 16) | (channel(1) << 8) | channel(0);
+      const at = i * 4;
+      let r = sums[at];
+      let g = sums[at + 1];
+      let b = sums[at + 2];
+      let c = sums[at + 3];
+      if (i < stop && unit > left[i]) {
+        const part = unit - left[i];
+        const kind = look[i] * 3;
+        r += part * colours[kind];
+        g += part * colours[kind + 1];
+        b += part * colours[kind + 2];
+        c += part;
       }
-      for (let c = 0; c < 4; c++) last[c] = now[c];
+      if (x >= 0) {
+        const rest = Math.max(1 - (c - covered) * scale, 0);
+        row[x] =
+          (255 << 24) |
+          (((b - blue) * scale + groundBlue * rest) << 16) |
+          (((g - green) * scale + groundGreen * rest) << 8) |
+          ((r - red) * scale + groundRed * rest);
+      }
+      red = r;
+      green = g;
+      blue = b;
+      covered = c;
     }
   }
 
