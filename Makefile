@@ -88,6 +88,9 @@ ROWS ?=
 atlas: setup-test
 	.venv/bin/python -m bench.atlas $(ROWS)
 	.venv/bin/python -m bench.atlas.page
+# what vmad shows, as text that the tests hold it to (tests/unit/goldens); read git diff afterwards
+goldens: setup-test
+	.venv/bin/python -m tests.unit.goldens.renew
 
 bench: setup-test
 	.venv/bin/python -m bench.run
@@ -106,8 +109,8 @@ fuzz: setup-test
 	.venv/bin/python -m tests.differential.fuzz --seed $(SEED) --pairs $(PAIRS) \
 		--workers $$(nproc) --state build/fuzz/state.json
 
-# the same, with rebuilds as the judge of the relaxed and the rebuild rules
-fuzz-relaxed: setup-test
+# the same, with rebuilds as the judge of the rules of the patched kernel and of rebuilds
+fuzz-rebuilds: setup-test
 	.venv/bin/python -m tests.differential.fuzz_rebuild --seed $(SEED) --pairs $(PAIRS)
 
 # rebuilds of a process of which every byte is known and that never rests
@@ -140,3 +143,5 @@ clean:
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-vm-arm64 test-e2e lint docs bench
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-relaxed
 .PHONY: siege peers load-rebuild atlas
+.PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-rebuilds
+.PHONY: siege peers goldens load-rebuild

@@ -21,7 +21,8 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 3, "h
 
 
 def groups(page: Page) -> list[str]:
-    return page.locator("table.sortable").first.locator("tbody tr:visible th").all_inner_texts()
+    heads = page.locator("table.sortable").first.locator("tbody tr:visible th")
+    return list(heads.all_inner_texts())
 
 
 def test_columns_sort_both_ways(address: str, open_page: OpenPage) -> None:

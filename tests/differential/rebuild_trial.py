@@ -141,4 +141,4 @@ class RebuildTrial:
         rows = table.rows[run.rows].copy()
         rows["pair"][0] = 0
         part = replace(table, rows=rows)
-        return recoverable(part, self.relaxed, PAGE.bit_length() - 1) or 0
+        return recoverable(part, self.relaxed) or 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """What the relaxed and the rebuild rules promise of runs, held against rebuilds of them.
 
-``make fuzz-relaxed`` does the same for a million pairs, on all cores.
+``make fuzz-rebuilds`` does the same for a million pairs, on all cores.
 """
 
 from __future__ import annotations
@@ -14,14 +14,9 @@ from tests.differential.executor import Executor
 from tests.differential.fuzz_rebuild import ask_all
 from tests.differential.program import Kind, op
 from tests.differential.rebuild_trial import RebuildTrial, Rebuilt
-from vmad.model.kernel import running_kernel
-from vmad.rules.rebuild import SINCE
 from vmad.sources.choose import open_source
 
-pytestmark = [
-    pytest.mark.bpf,
-    pytest.mark.skipif(running_kernel().version[:2] < SINCE, reason="UFFDIO_MOVE came with 6.8"),
-]
+pytestmark = [pytest.mark.bpf, pytest.mark.moves]
 
 SEED = 40
 PROGRAMS = 1200

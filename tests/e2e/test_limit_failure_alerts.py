@@ -55,7 +55,7 @@ def _run(program: Path, call: str, vmas: int) -> None:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     directory = tmp_path_factory.mktemp("failures")
     made = directory / JOB
-    command = ["cc", "-O1", "-pthread", "-static", "-o", made, PROGRAM]
+    command = ["cc", "-O1", "-pthread", "-static", "-o", str(made), str(PROGRAM)]
     subprocess.run(command, check=True)
     for name in (WORKER, CRASHER, ELSEWHERE):
         shutil.copy(made, directory / name)

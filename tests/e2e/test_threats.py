@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemons import Daemon, wait_for
-from tests.e2e.test_service import open_to_everybody
 from tests.live.targets import Target
+from tests.other_users import open_to_everybody
 from tests.unit.web.serving import Reply, parse_reply
 
 CONFIG = "scan:\n  interval: 1s\n  budget: 50%\n"

@@ -12,12 +12,11 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from kernel_walks import WALKS, open_kernel_source
-from merge_watches import WATCHES
 
+from tests.live.failing_calls import BURST_WAYS
+from tests.live.kernel_walks import WALKS, open_kernel_source
+from tests.live.merge_watches import WATCHES
 from vmad.architecture.known import running
-from vmad.model.kernel import running_kernel
-from vmad.rules.rebuild import SINCE as MOVES_SINCE
 from vmad.sources.bpf.source import BpfSource
 
 
@@ -30,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out.add("open_coded")
     if not WATCHES:
         left_out.add("watches")
-    left_out.add("moves_not" if running_kernel().version[:2] >= MOVES_SINCE else "moves")
+    left_out.add("sees_no_bursts" if BURST_WAYS else "sees_bursts")
     here = running()
     if here is None or not here.traced:
         left_out.add("traced")

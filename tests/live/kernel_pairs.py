@@ -7,10 +7,9 @@ import errno
 from dataclasses import dataclass, field
 from typing import Any
 
-from kernel_walks import KERNEL
-from layouts import MEMORY_TAGS
-from targets import LayoutRefused, Made, Target
-
+from tests.live.kernel_walks import KERNEL
+from tests.live.layouts import MEMORY_TAGS
+from tests.live.targets import LayoutRefused, Made, Target
 from tests.unit.rules.strategies import pair
 from vmad.model import facts as f
 from vmad.model.facts import AnonVma

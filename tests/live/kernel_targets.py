@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """More layouts, for what only the kernel's own structures show; runs inside the target child.
 
-``target.run("import kernel_targets")`` adds them to the child's. A layout that forks goes on as
-the fork child, so that the child can still be told what to do: ``made.pid`` is its pid.
+``target.run("import tests.live.kernel_targets")`` adds them to the child's. A layout that
+forks goes on as the fork child, so that the child can still be told what to do: ``made.pid`` is its
+pid.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ctypes
 import os
 import signal
 
-from layouts import (
+from tests.live.layouts import (
     ANON,
     FIXED_NOREPLACE,
     HALF,

@@ -129,7 +129,7 @@ def forked(body: Callable[[], Report], at: int, size: int = 2 * HALF) -> Report:
 def userfaultfd(at: int, size: int) -> int:
     """Register a range with a new userfaultfd for missing pages."""
     flags = os.O_CLOEXEC | os.O_NONBLOCK
-    fd = libc.syscall(SYS_USERFAULTFD, flags | UFFD_USER_MODE_ONLY, 0, 0, 0, 0, 0)
+    fd: int = libc.syscall(SYS_USERFAULTFD, flags | UFFD_USER_MODE_ONLY, 0, 0, 0, 0, 0)
     if fd < 0:  # the flag is 5.11 (37cd0575b8510); before it, root needs none
         fd = checked(libc.syscall(SYS_USERFAULTFD, flags, 0, 0, 0, 0, 0), "userfaultfd")
     fcntl.ioctl(fd, UFFDIO_API, bytearray(struct.pack("QQQ", 0xAA, 0, 0)))

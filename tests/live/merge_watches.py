@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from kernel_walks import KERNEL
+from tests.live.kernel_walks import KERNEL
 
 BPF_PROG_TYPE_TRACING = 26
 

@@ -16,8 +16,7 @@ its own for a layout whose pages or anon_vmas must be exclusive.
 
 The child sits between requests in read(2): its address space stands still.
 ``target.run("…python…")`` executes a statement in the child, with layouts.py as globals, for what
-no layout covers; ``target.stop()`` ends it (also at the end of the with block). Tests import this
-with ``from targets import Target`` (pytest puts the directory of a test file on the path).
+no layout covers; ``target.stop()`` ends it (also at the end of the with block).
 
 Run as a program (``targets.py --child``) this file is that child: JSON lines in, JSON lines out.
 """
@@ -31,7 +30,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 
 class LayoutRefused(Exception):
@@ -74,7 +73,7 @@ class Target:
             self.run(f"open('/proc/self/comm', 'wb').write({os.fsencode(comm)!r})")
         self.start_time = start_time_of(self.pid)
 
-    def __enter__(self) -> Target:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,8 +108,8 @@ class Target:
 
 def _serve() -> None:
     """The child's loop: one JSON line per request, one per answer."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
-    layouts = importlib.import_module("layouts")
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # -I leaves it out
+    layouts = importlib.import_module("tests.live.layouts")
 
     free = layouts.BASE
     for line in sys.stdin.buffer:

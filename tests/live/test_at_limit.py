@@ -8,8 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from limit_walk import answers, compiled, expected, rows_of
-
+from tests.live.limit_walk import answers, compiled, expected, rows_of
 from vmad.model.kernel import running_kernel
 
 
@@ -20,7 +19,7 @@ def test_calls_fail_from_the_count_in_the_table_and_not_one_before(tmp_path: Pat
         for row, fails in rows.items()
     }
     asked = [f"{row}:{offset}" for row, offsets in both.items() for offset in offsets]
-    command = [compiled(tmp_path), *asked]
+    command = [str(compiled(tmp_path)), *asked]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -9,18 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from failing_calls import LIMIT, calling, compiled
-from failing_calls import WAYS as CALL_WAYS
-from kernel_walks import KERNEL
 
+from tests.live.failing_calls import BURST_WAYS, LIMIT, calling, compiled
 from vmad.errors import EvidenceUnavailable
 from vmad.sources.bpf.bursts import KernelBursts, Peak
 
 pytestmark = pytest.mark.bpf
-
-#: 6.14 made the tracepoint cheap; distributions may have taken it earlier
-LOCK = KERNEL.version >= (6, 14)
-WAYS = [way for way, there in (("lock", LOCK), ("fexit", "fexit" in CALL_WAYS)) if there] or [None]
+sees_bursts = pytest.mark.sees_bursts
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +23,25 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compiled(tmp_path_factory.mktemp("failing"))
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=BURST_WAYS)
 def bursts(request: pytest.FixtureRequest) -> Iterator[KernelBursts]:
-    if request.param is None:
-        with pytest.raises(EvidenceUnavailable, match=r"^bursts: lock: .*, fexit: "):
-            KernelBursts(LIMIT)
-        pytest.skip("this kernel lets BPF see no burst, and vmad says so")
     watching = KernelBursts(LIMIT, (request.param,))
     assert watching.way == request.param
     yield watching
     watching.close()
 
 
+@pytest.mark.sees_no_bursts
+def test_kernel_that_lets_nobody_see_bursts_is_told_of() -> None:
+    with pytest.raises(EvidenceUnavailable, match=r"^bursts: lock: .*, fexit: "):
+        KernelBursts(LIMIT)
+
+
 def of(pid: int, bursts: KernelBursts) -> list[Peak]:
     return [peak for peak in bursts.read() if peak.who.process.pid == pid]
 
 
+@sees_bursts
 @pytest.mark.parametrize("vmas", [LIMIT + 1, LIMIT - 17, LIMIT // 2 + 40])
 def test_highest_count_is_exact_after_the_end(
     bursts: KernelBursts, program: Path, vmas: int
@@ -57,11 +55,13 @@ def test_highest_count_is_exact_after_the_end(
     assert (peak.map_count, peak.who.comm) == (vmas, "failing_calls")
 
 
+@sees_bursts
 def test_process_below_half_of_the_limit_has_no_row(bursts: KernelBursts, program: Path) -> None:
     with calling(program, "up and down", LIMIT // 2 - 1) as made:
         assert of(made.pid, bursts) == []
 
 
+@sees_bursts
 def test_what_stays_the_same_is_told_once(bursts: KernelBursts, program: Path) -> None:
     with calling(program, "mmap", LIMIT + 1) as made:
         assert made.number == errno.ENOMEM
@@ -69,6 +69,7 @@ def test_what_stays_the_same_is_told_once(bursts: KernelBursts, program: Path) -
         assert of(made.pid, bursts) == []
 
 
+@sees_bursts
 def test_nothing_is_looked_at_without_a_limit(bursts: KernelBursts, program: Path) -> None:
     bursts.limit_is(None)
     with calling(program, "up and down", LIMIT) as made:
@@ -76,7 +77,8 @@ def test_nothing_is_looked_at_without_a_limit(bursts: KernelBursts, program: Pat
     bursts.limit_is(LIMIT)
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way is not None])
+@sees_bursts
+@pytest.mark.parametrize("way", BURST_WAYS)
 def test_on_demand_nothing_is_paid_until_a_process_is_near(program: Path, way: str) -> None:
     watching = KernelBursts(LIMIT, (way,), on_demand=True)
     watching.most_is(LIMIT // 2 - 1)

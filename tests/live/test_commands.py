@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from targets import Target
+
+from tests.live.targets import Target
 
 EVIDENCES = [pytest.param("kernel", marks=pytest.mark.bpf), "procfs"]
 

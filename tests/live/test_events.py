@@ -151,6 +151,7 @@ def test_stop_ends_the_thread_though_nothing_happens(listener: Listener) -> None
     listener.start()
     assert listener.subject._reader is not None
     thread = listener.subject._reader.thread
+    assert thread is not None
     listener.subject.stop()
     subprocess.run(["true"], check=True)
     thread.join(60)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from zygote import ForkedTarget
 
+from tests.live.zygote import ForkedTarget
 from vmad.model.process import ProcessId
 from vmad.rules.marked import marked_from
 from vmad.sources.bpf.source import BpfSource

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from targets import Target
 
+from tests.live.targets import Target
 from vmad.sources.bpf import census as module
 from vmad.sources.bpf.census import KERNEL_CENSUS_ROW, KernelCensus
 from vmad.sources.source import Census

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_walks import open_kernel_source
-from targets import Made
-from zygote import ForkedTarget
 
+from tests.live.kernel_walks import open_kernel_source
+from tests.live.targets import Made
+from tests.live.zygote import ForkedTarget
 from vmad.errors import CannotRead, ProcessGone, StillChanging
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.sources.bpf import handles, open_coded
@@ -51,16 +52,19 @@ def in_the_middle(
     """Do something once, when the next walk of a large process is under way."""
     left = [2]
 
-    def step() -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            act()
+    def before(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                act()
+            return call(*arguments)
+
+        return called
 
     if source.health().walk == "open-coded":
         monkeypatch.setattr(open_coded, "BUDGET", CHUNK)
         program = source._walk._program  # type: ignore[attr-defined]
-        run = program.run
-        monkeypatch.setattr(program, "run", lambda: (step(), run()))
+        monkeypatch.setattr(program, "run", before(program.run))
     else:
         read = handles.os.read
         monkeypatch.setattr(handles.os, "read", lambda fd, size: (step(), read(fd, size))[1])

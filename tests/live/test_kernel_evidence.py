@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_walks import KERNEL
-from targets import Target, start_time_of
-from zygote import ForkedTarget
 
+from tests.live.kernel_walks import KERNEL
+from tests.live.targets import Target, start_time_of
+from tests.live.zygote import ForkedTarget
 from vmad.model import facts as f
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.process import Evidence, ProcessId, ProcessSummary

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from kernel_walks import open_kernel_source
 
+from tests.live.kernel_walks import open_kernel_source
 from vmad.errors import CannotRead, StillChanging
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
@@ -56,7 +57,7 @@ def never_still(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def changing(binary: Path, way: str, vmas: int = VMAS) -> Iterator[ProcessId]:
     """The target, once it changes without pause."""
-    command = [binary, way, str(vmas)]
+    command = [str(binary), way, str(vmas)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as target:
         try:
             assert target.stdout is not None
@@ -215,16 +216,17 @@ def test_a_walk_that_hangs_holds_up_no_others(
     monkeypatch.setattr(waiting, "DEADLINE", 0.05)
     source = open_kernel_source("open-coded")
     source.load_all()
-    held = source._waiting._walks[0]  # type: ignore[index]
+    walks: Any = source._waiting._walks
+    held = walks[0]
     release = threading.Event()
-    attach = held._object.attach_iterator  # type: ignore[attr-defined]
+    attach = held._object.attach_iterator
 
     def hang(*arguments: object, **named: object) -> object:
         """As the kernel does while another thread keeps mmap_lock."""
         release.wait()
         return attach(*arguments, **named)
 
-    monkeypatch.setattr(held._object, "attach_iterator", hang)  # type: ignore[attr-defined]
+    monkeypatch.setattr(held._object, "attach_iterator", hang)
     with changing(never_still, "map", MANY) as process:
 
         def read() -> Unread | int:

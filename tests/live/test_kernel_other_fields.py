@@ -13,9 +13,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kernel_walks import KERNEL, WALKS, open_kernel_source
-from zygote import ForkedTarget
 
+from tests.live.kernel_walks import KERNEL, WALKS, open_kernel_source
+from tests.live.zygote import ForkedTarget
 from vmad.model import facts as f
 from vmad.model.process import ProcessId, ProcessSummary
 from vmad.model.verdict import Verdict

@@ -6,11 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kernel_pairs import CASES, MERGED, Case, built, facts_at
-from kernel_walks import KERNEL, WALKS
-from targets import Made, Target, start_time_of
-from zygote import ForkedTarget
 
+from tests.live.kernel_pairs import CASES, MERGED, Case, built, facts_at
+from tests.live.kernel_walks import KERNEL, WALKS
+from tests.live.targets import Made, Target, start_time_of
+from tests.live.zygote import ForkedTarget
 from vmad.model import facts as f
 from vmad.model.flags import CANONICAL_CODES
 from vmad.model.process import ProcessId

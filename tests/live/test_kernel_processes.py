@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from targets import Target, start_time_of
-from zygote import ForkedTarget
 
+from tests.live.targets import Target, start_time_of
+from tests.live.zygote import ForkedTarget
 from vmad.errors import ProcessGone
 from vmad.model.kinds import Kind
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
@@ -33,7 +33,7 @@ def target() -> Iterator[ForkedTarget]:
         yield child
 
 
-def identity(target: ForkedTarget) -> ProcessId:
+def identity(target: Target) -> ProcessId:
     return ProcessId(target.pid, target.start_time)
 
 

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from kernel_walks import WALKS
 
 from tests import other_users
+from tests.live.kernel_walks import WALKS
 
 pytestmark = pytest.mark.bpf
 

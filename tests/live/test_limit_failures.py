@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from failing_calls import AT_LIMIT, LIMIT, OF_OTHER_CAUSES, WAYS, calling, compiled
-from kernel_walks import KERNEL
 
+from tests.live.failing_calls import AT_LIMIT, LIMIT, OF_OTHER_CAUSES, WAYS, calling, compiled
+from tests.live.kernel_walks import KERNEL
 from vmad.model.failures import FailedCalls
 from vmad.sources.bpf.failures import ROWS, KernelFailures
 

@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kernel_walks import KERNEL
-from layouts import MEMORY_TAGS
-from merge_watches import FORBIDDEN, WATCHES
 
+from tests.live.kernel_walks import KERNEL
+from tests.live.layouts import MEMORY_TAGS
+from tests.live.merge_watches import FORBIDDEN, WATCHES
 from vmad.config.schema import Config, ScanConfig
 from vmad.daemon.merge_attempts import merge_attempts_counter
 from vmad.doctor.evidence import merge_attempts_finding

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from targets import Made, Target
 
 from tests import other_users
+from tests.live.targets import Made, Target
 from vmad.errors import ProcessGone
 from vmad.model.process import ProcessId, Unread
 from vmad.sources.procfs import pagemap

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from targets import LayoutRefused, Made, Target
 
+from tests.live.targets import LayoutRefused, Made, Target
 from vmad.errors import ProcessGone
 from vmad.model import facts as f
 from vmad.model.flags import CANONICAL_CODES

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -21,10 +22,10 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-if __name__ == "__main__":  # -I leaves this directory out
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
+if __name__ == "__main__":  # -I leaves it out
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import targets
+from tests.live import targets
 
 
 class _Forked:
@@ -112,6 +113,6 @@ def _listen(path: str) -> None:
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["--zygote"]:
-    import kernel_targets  # noqa: F401
+    importlib.import_module("tests.live.kernel_targets")
 
     _listen(sys.argv[2])

@@ -9,11 +9,12 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 NAME = "org.vmad.e2e"
 
 
-def device():
+def device() -> str:
     for port in Path("/sys/class/virtio-ports").iterdir():
         name = port / "name"
         if name.exists() and name.read_text().strip() == NAME:
@@ -21,7 +22,7 @@ def device():
     raise SystemExit(f"no virtio port is called {NAME}")
 
 
-def answer(asked):
+def answer(asked: dict[str, Any]) -> dict[str, object]:
     try:
         done = subprocess.run(
             ["sh", "-c", asked["script"]],
@@ -36,7 +37,7 @@ def answer(asked):
     return {"status": done.returncode, "output": done.stdout.decode(errors="replace")}
 
 
-def main():
+def main() -> None:
     port = os.open(device(), os.O_RDWR)
     os.write(port, b'{"ready": true}\n')
     waiting = b""

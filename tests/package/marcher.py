@@ -23,12 +23,12 @@ PAGE = mmap.PAGESIZE
 NONE, READ_WRITE, PRIVATE_ANONYMOUS = 0, 3, 0x22
 
 
-def limit():
+def limit() -> int:
     with open("/proc/sys/vm/max_map_count") as file:
         return int(file.read())
 
 
-def own():
+def own() -> int:
     with open("/proc/self/maps") as file:
         return sum(1 for _ in file)
 
@@ -36,28 +36,28 @@ def own():
 class Pieces:
     """One mapping that is cut: each guard page makes two VMAs of one."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.size = 4 * limit() * PAGE
         self.start = libc.mmap(None, self.size, READ_WRITE, PRIVATE_ANONYMOUS, -1, 0)
         self.guards = 0
         self.before = own()
 
     @property
-    def count(self):
+    def count(self) -> int:
         return self.before + 2 * self.guards
 
-    def cut(self):
+    def cut(self) -> bool:
         place = self.start + (2 * self.guards + 1) * PAGE
         if libc.mprotect(place, PAGE, NONE):
             return False
         self.guards += 1
         return True
 
-    def drop(self):
+    def drop(self) -> None:
         libc.munmap(self.start, self.size)
 
 
-def march(start, seconds, path):
+def march(start: float, seconds: float, path: str) -> None:
     pieces, most = Pieces(), limit()
     while pieces.count < start * most:
         pieces.cut()
@@ -77,7 +77,7 @@ def march(start, seconds, path):
             time.sleep(0.05)
 
 
-def burst(share, seconds):
+def burst(share: float, seconds: float) -> None:
     pieces, most = Pieces(), limit()
     while pieces.count < share * most:
         pieces.cut()

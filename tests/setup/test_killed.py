@@ -38,7 +38,7 @@ def set_up(checkout: Path) -> None:
     python = checkout / ".venv/bin/python"
     for command in (["-c", IMPORTS], ["-m", "pip", "check"]):
         subprocess.run([python, *command], check=True, cwd="/", stdout=subprocess.PIPE)
-    scan = [checkout / ".venv/bin/vmad", "scan", "--format", "json"]
+    scan = [str(checkout / ".venv/bin/vmad"), "scan", "--format", "json"]
     assert b"vmad.scan/1" in subprocess.run(scan, check=True, cwd="/", capture_output=True).stdout
 
 

@@ -41,7 +41,7 @@ def test_a_wheel_holds_the_program_with_its_bpf_objects_for_this_architecture_al
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == program | built
 
-    there = ["install", "--dry-run", "--no-deps", "--target", tmp_path / "there"]
+    there: list[str | Path] = ["install", "--dry-run", "--no-deps", "--target", tmp_path / "there"]
     assert pip(*there, "--platform", HERE, "--only-binary", ":all:", wheel).returncode == 0
     refused = pip(*there, "--platform", ELSEWHERE, "--only-binary", ":all:", wheel)
     assert "is not a supported wheel on this platform" in refused.stderr
@@ -58,7 +58,7 @@ def test_pipx_installs_a_checkout_and_takes_it_away_again(
         subprocess.run(command, env=environment, check=True, cwd="/")
 
     pipx("install", fresh_checkout("checkout"))
-    scan = [tmp_path / "bin/vmad", "scan", "--evidence", "kernel", "--format", "json"]
+    scan = [str(tmp_path / "bin/vmad"), "scan", "--evidence", "kernel", "--format", "json"]
     seen = json.loads(subprocess.run(scan, check=True, cwd="/", stdout=subprocess.PIPE).stdout)
     pipx("uninstall", "vmad-inspector")
 

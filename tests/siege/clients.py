@@ -66,9 +66,9 @@ class Crowd:
         while (now := time.monotonic()) < end:
             pause = min(self._timers[0][0] if self._timers else end, end) - now
             for descriptor, _ in self._poll.poll(max(pause, 0)):
-                client = self._by_descriptor.get(descriptor)
-                if client is not None:
-                    self._step(client, True)
+                waiting = self._by_descriptor.get(descriptor)
+                if waiting is not None:
+                    self._step(waiting, True)
             now = time.monotonic()
             while self._timers and self._timers[0][0] <= now:
                 _, _, client, number = heapq.heappop(self._timers)

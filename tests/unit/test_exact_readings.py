@@ -29,7 +29,8 @@ def header(
     made["walked"], made["digest"], made["resumed"] = walked, digest, resumed
     made["count_low"], made["count_high"] = counts
     made["steady"], made["status"] = steady, status
-    return made[0]
+    header: np.void = made[0]
+    return header
 
 
 class Script:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Runs in a guest: makes every layout that its kernel can, records what is seen from inside, waits.
 
-    guest_inside.py DIRECTORY
+    python3 -m tests.vm.guest_inside DIRECTORY
 
 The record is DIRECTORY/inside.vmad, with the evidence that can be had. Then "ready" is printed,
 with the pids that stand still from now on.
@@ -17,10 +17,7 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-LIVE = Path(__file__).resolve().parent.parent / "live"
-sys.path.insert(0, str(LIVE))
-
-from targets import LayoutRefused, Target  # noqa: E402  found by the line above
+from tests.live.targets import LayoutRefused, Target
 
 #: VMAs of the large process, one that takes several levels of the tree
 LARGE = 20_000
@@ -81,7 +78,7 @@ def main() -> None:
         build(plain, "file", path="/dev/shm/shared memory")
         for layout in FORKED:
             pids.add(build(forked, layout))
-        children.run("import kernel_targets")
+        children.run("import tests.live.kernel_targets")
         for layout in CHILDREN:
             pids.add(build(children, layout))
         build(large, "guard_pages", pairs=LARGE // 2)

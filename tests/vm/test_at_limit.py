@@ -7,17 +7,13 @@ VMAD_TEST_KERNELS names other kernels than these.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.live.limit_walk import OFFSETS, answers, asked, compiled, expected, rows_of
 from vmad.lab.run import run_in_guest
 from vmad.model.kernel import parse_release
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "live"))
-
-from limit_walk import OFFSETS, answers, asked, compiled, expected, rows_of
 
 SERIES = os.environ.get("VMAD_TEST_KERNELS", "5.10 6.1 6.12 6.18 newest").split()
 AT_A_LOWERED_LIMIT = """

@@ -29,7 +29,7 @@ from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.qmp import Monitor
 from vmad.sources.guest.source import GuestSource
 
-INSIDE = Path(__file__).with_name("guest_inside.py")
+INSIDE = "tests.vm.guest_inside"
 #: columns that procfs shows as they are: the evidence inside of kernels before 5.15
 SHOWN_BY_PROCFS = ("start", "end", "perms", "kind", "pair")
 KILLS = 20
@@ -81,7 +81,7 @@ def both(kernel: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both
         try:
             run_streaming(
                 kernel,
-                [sys.executable, str(INSIDE), str(directory / "out")],
+                [sys.executable, "-m", INSIDE, str(directory / "out")],
                 machine=Machine(cpus=1, qmp=directory / "qmp"),
                 timeout=1800,
                 out_dir=directory / "out",
@@ -158,6 +158,7 @@ def test_a_guest_that_stood_still_goes_on(both: Both) -> None:
         processes = both.quiet()
         for process in processes:
             assert len(source.table(process).rows) == len(both.inside.table(process).rows)
+        assert source.stops is not None
         assert source.stops.count == len(processes)
         assert source.guest.monitor.execute("query-status")["status"] == "running"
 

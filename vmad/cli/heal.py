@@ -22,6 +22,7 @@ from vmad.cli.terminal import Progress
 from vmad.errors import VmadError
 from vmad.export.printable import printable
 from vmad.export.quantities import count, counted, duration
+from vmad.model.evidence import CHOICES
 from vmad.model.process import Evidence
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
@@ -53,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="join runs that only anon_vma or page offset keep apart (docs/rebuild.md)",
     )  # fmt: skip
     parser.add_argument(
-        "--evidence", choices=("auto", "kernel", "procfs"), default="auto",
+        "--evidence", choices=CHOICES, default="auto",
         help="how the latent pairs are found; by procfs only candidates are known",
     )  # fmt: skip
     add_stop_option(parser, f"{DEFAULT_MAX_STOP:.0f} ms, {REBUILD_MAX_STOP:.0f} with --rebuild")

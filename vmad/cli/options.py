@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vmad.errors import UsageError
+from vmad.model.evidence import CHOICES
 
 if TYPE_CHECKING:
     from vmad.model.kernel import KernelInfo
@@ -82,7 +83,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--evidence",
-        choices=("auto", "kernel", "procfs"),
+        choices=CHOICES,
         default="auto",
         help="how to learn the facts: kernel (BPF, exact), procfs (only what /proc shows), "
         "auto: the best that works here (default)",

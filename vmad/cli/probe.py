@@ -17,10 +17,12 @@ from vmad.cli.probe_options import (
     run_probe,
     stop_text,
 )
-from vmad.cli.terminal import Progress
+from vmad.cli.terminal import Progress, style_of
 from vmad.errors import VmadError
+from vmad.export.legend import legend, reason_lines
 from vmad.export.printable import printable
 from vmad.export.quantities import counted, duration
+from vmad.model.evidence import CHOICES
 from vmad.model.table import VmaTable
 from vmad.probe.client import ProbeRun
 from vmad.rules.stock import StockRules
@@ -48,7 +50,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     which.add_argument("--all", action="store_true", help="every pair (default)")
     parser.add_argument(
-        "--evidence", choices=("auto", "kernel", "procfs"), default="auto",
+        "--evidence", choices=CHOICES, default="auto",
         help="what the verdicts rest on and what is compared before and after",
     )  # fmt: skip
     parser.add_argument(
@@ -170,6 +172,9 @@ def _text(
         lines.append(
             f"{answer['boundary']:18} {answer['verdict'] or '-':10} {answer['outcome']:8} {note}"
         )
+    shown = {name for answer in told[:SHOWN] for name in answer["reasons"]}
+    style = style_of(sys.stdout)
+    lines += legend("What the reasons mean:", reason_lines(shown, style), style)
     if len(told) > SHOWN:
         lines.append(f"… and {len(told) - SHOWN:,} more (--format json has all)")
     count = {

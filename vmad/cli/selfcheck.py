@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from contextlib import ExitStack
 
 from vmad.cli.options import add_format_option
+from vmad.cli.terminal import style_of
 from vmad.errors import EvidenceUnavailable
+from vmad.export.legend import legend, reason_lines
 from vmad.model.kernel import running_kernel
 from vmad.model.verdict import Verdict
 from vmad.selfcheck.check import Checked, check_all
@@ -62,6 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(_line(each, width, names))
         for text in each.wrong:
             print(f"{'':{width}}  DISAGREES: {text}")
+    shown = {
+        judgement.reasons[0]
+        for each in checked
+        for judgement in each.judgements.values()
+        if judgement.verdict is Verdict.BLOCKED
+    }
+    style = style_of(sys.stdout)
+    for line in legend("What the reasons mean:", reason_lines(shown, style), style):
+        print(line)
     if note:
         print(note)
     print(

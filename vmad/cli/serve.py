@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from vmad.errors import UsageError
+from vmad.model.evidence import CHOICES
 
 LEVELS = ("debug", "info", "warning", "error")
 #: how journald wants a level at the start of a line (sd-daemon(3))
@@ -40,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--evidence",
-        choices=("auto", "kernel", "procfs"),
+        choices=CHOICES,
         help="default: as the configuration says, else the best that works here",
     )
     parser.add_argument("--log-level", choices=LEVELS, default="info")

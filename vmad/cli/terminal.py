@@ -23,7 +23,7 @@ def wants_colour(stream: TextIO) -> bool:
 def style_of(stream: TextIO) -> Style:
     """The style that suits ``stream``; a pipe is as wide as 100 columns."""
     columns = _columns() if stream.isatty() else 100
-    return Style(wants_colour(stream), max(columns, 60))
+    return Style(wants_colour(stream), max(columns, 60), stream.isatty())
 
 
 class Progress:

@@ -26,6 +26,7 @@ from vmad.config.values import (
     TargetName,
     Template,
 )
+from vmad.model.evidence import CHOICES
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class ScanConfig:
     sample_interval: float = key(1.0, Scalar(Duration(0.1, 60, zero_disables=True)))
     keep_marks: float = key(86_400.0, Scalar(Duration(1, 2_678_400)))
     budget: float = key(0.01, Scalar(Share(0.0001)))
-    evidence: str = key("auto", Scalar(Choice(("auto", "kernel", "procfs"))))
+    evidence: str = key("auto", Scalar(Choice(CHOICES)))
     deadline: float = key(2.0, Scalar(Duration(0.1, 60)))
     page_budget: int = key(262_144, Scalar(Integer(0, 1 << 30)))
     events: bool = key(True, Scalar(Switch()))

@@ -38,8 +38,10 @@ def cause_lines(
         lines += style.wrapped(repeat_line(repeat), _INDENT + "  ", _INDENT + "* ")
     further = [found for found in cause.also if found[1] * 20 >= cause.vmas][:REASONS_SHOWN]
     if further:
-        text = ", ".join(f"{name} {count(pairs)}" for name, pairs in further)
-        lines += style.wrapped(f"Further reasons of the same pairs: {text}.", _INDENT)
+        lines.append(f"{_INDENT}Further reasons of the same pairs:")
+        for name, pairs in further:
+            text = f"{name} {count(pairs)}: {reason(name).sentence}"
+            lines += style.wrapped(text, _INDENT + "  ", _INDENT + "* ")
     patched = merged_when_patched(cause)
     lines += [f"{_INDENT}{patched}"] if patched else []
     return lines + (style.wrapped(_pages(sample), _INDENT) if sample is not None else [])

@@ -13,7 +13,6 @@ from vmad.export.cause_text import cause_lines
 from vmad.export.other_limits_text import not_this_limit, other_limits_lines
 from vmad.export.printable import printable, shortened
 from vmad.export.quantities import count, counted, duration, percent
-from vmad.export.scan_text import EVIDENCE_TEXT
 from vmad.export.style import Style
 from vmad.export.text_table import aligned
 from vmad.model.identity import ProcessIdentity
@@ -84,7 +83,7 @@ def explain_text(explanation: Explanation, style: Style, context: Context) -> li
         if advise:
             lines += [*advice_lines(explanation, style, everything=context.advise), ""]
     lines += [*_recoverable(explanation, style), "", *_limit(explanation, style, context)]
-    return lines + _evidence(explanation)
+    return style.fitted(lines + _evidence(explanation))
 
 
 def _worth_advice(explanation: Explanation) -> bool:
@@ -257,7 +256,7 @@ def _evidence(explanation: Explanation) -> list[str]:
     release = printable(explanation.kernel.release)
     judged = explanation.judged_as
     by = "" if judged == explanation.kernel else f", judged by the rules of {judged.release}"
-    lines = [f"Evidence {EVIDENCE_TEXT[table.evidence]}. Kernel {release}{by}."]
+    lines = [f"Evidence {table.evidence.text}. Kernel {release}{by}."]
     unknown = sum(
         number
         for number, case in zip(pairs.counts(), pairs.cases, strict=True)

@@ -97,16 +97,16 @@ GROUPS = Section(
                "Many incidents are not anonymous at all: look at file_deleted and shared_memory "
                "first."),
         Metric("vmad_group_pairs", "gauge", ("group", "rules", "verdict", "reason"), "pairs",
-               "Adjacent private anonymous VMA pairs of the group by rules (stock: this kernel; "
-               "relaxed: the patched one), verdict and decisive reason; only combinations that "
-               "occur. For one value of rules the sum is the number of pairs.",
+               "Adjacent private anonymous VMA pairs of the group by rules (\"stock\": this "
+               "kernel; \"relaxed\": the patched one), verdict and decisive reason; only "
+               "combinations that occur. For one value of rules the sum is the number of pairs.",
                "The reason with the most pairs says what to change; `vmad explain PID` gives the "
                "advice. Never sum over rules: every pair is in both."),
         Metric("vmad_group_recoverable_areas", "gauge", ("group", "rules"), "VMAs",
                "VMAs that would vanish if every mergeable pair merged; absent where the evidence "
                "leaves pairs undecided. rebuild: if every run were rebuilt on this kernel.",
-               "relaxed minus stock is what the patched kernel would gain for this group; rebuild "
-               "is what `vmad heal PID --rebuild` can."),
+               "rules=\"relaxed\" minus rules=\"stock\" is what the patched kernel would gain for "
+               "this group; rules=\"rebuild\" is what `vmad heal PID --rebuild` can."),
     ),
 )  # fmt: skip
 
@@ -148,7 +148,8 @@ HOST = Section(
                "VMAs of the host that would vanish if every mergeable pair merged; absent where "
                "the evidence leaves pairs undecided. rebuild: if every run were rebuilt on this "
                "kernel.",
-               "relaxed minus stock is what the patched kernel would gain on this host."),
+               "rules=\"relaxed\" minus rules=\"stock\" is what the patched kernel would gain "
+               "on this host."),
         Metric("vmad_kernel_merge_attempts_total", "counter", ("outcome", "reason"), "attempts",
                "Attempts of the kernel to merge two anonymous VMAs, by outcome (merged, refused) "
                "and reason. Of the patched kernel since boot, still while its sysctl "
@@ -180,8 +181,8 @@ TOP = Section(
                "How long there is to restart it or to raise the limit."),
         Metric("vmad_top_process_recoverable_areas", "gauge", (*_TOP, "rules"), "VMAs",
                "VMAs of the process that would vanish if every mergeable pair merged.",
-               "A large relaxed value: the patched kernel heals this process; a large rebuild "
-               "value: `vmad heal PID --rebuild` does."),
+               "A large value with rules=\"relaxed\": the patched kernel heals this process; with "
+               "rules=\"rebuild\": `vmad heal PID --rebuild` does."),
     ),
 )  # fmt: skip
 
@@ -367,6 +368,8 @@ of itself, and failures at the limit, are at most a second older than the scrape
 - A guest of the configuration's `targets` has the same series, each with the label `target`, at
   `/metrics?target=NAME`: to Prometheus it is a host of its own ([guests](guests.md)). The series of
   this host have no such label.
+- What each value of `reason` means: [reasons](reasons.md). `rules` is `"stock"`, this kernel,
+  `"relaxed"`, the [patched kernel](patched-kernel.md), or `"rebuild"`.
 - Bytes of a name that are not UTF-8 are written as `\\xNN`.
 """
 

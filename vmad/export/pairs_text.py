@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vmad.export.explain_json import PairPages
+from vmad.export.legend import flag_lines, legend, reason_lines
 from vmad.export.quantities import count, counted, size
 from vmad.export.style import Style
 from vmad.export.text_table import aligned
@@ -30,13 +31,18 @@ def pairs_text(
     kernel = explanation.kernel
     masks = high_masks(kernel.version[:2], kernel.machine)
     codes = canonical_codes(kernel.machine)
+    reasons: set[str] = set()
+    flags: set[str] = set()
     header = ["BOUNDARY", "LOWER", "SIZE", "UPPER", "SIZE", "STOCK", "PATCHED", "DETAIL"]
     listed = [header]
     for row, number in zip(pairs.upper[:shown].tolist(), pairs.case[:shown].tolist(), strict=True):
         a, b, case = rows[row - 1], rows[row], pairs.cases[number]
-        detail = [_flags(int(a["flags"]), int(b["flags"]), masks, codes)]
-        if not explanation.table.has_flags:
-            detail = []
+        differ: list[str] = []
+        if explanation.table.has_flags:
+            differ = _flags(int(a["flags"]), int(b["flags"]), masks, codes)
+        detail = [f"upper {' '.join(differ)}"] if differ else []
+        flags.update(code[1:] for code in differ)
+        reasons.update(case.stock.reasons, case.relaxed.reasons)
         found = (pages or {}).get(int(b["start"]))
         if found is not None:
             detail.append(_pages(found))
@@ -58,7 +64,9 @@ def pairs_text(
         lines.append(style.dim(f"{counted(len(pairs) - shown, 'more pair')}: --limit N"))
     if pages:
         lines.append("Pages: present/swapped/shared of the lower and of the upper VMA.")
-    return lines
+    lines += legend("What the reasons mean:", reason_lines(reasons, style), style)
+    title = "What the flags mean, of the upper VMA and not of the lower (+) or the other way (-):"
+    return style.fitted(lines + legend(title, flag_lines(flags, style), style))
 
 
 def _verdict(judgement: Judgement) -> str:
@@ -68,15 +76,14 @@ def _verdict(judgement: Judgement) -> str:
     return f"{judgement.verdict.value}: {', '.join(judgement.reasons)}"
 
 
-def _flags(a: int, b: int, masks: Mapping[str, int], names: Mapping[int, str]) -> str:
-    """("upper +hg -ac"): the flags that the upper VMA has more and fewer than the lower."""
+def _flags(a: int, b: int, masks: Mapping[str, int], names: Mapping[int, str]) -> list[str]:
+    """("+hg", "-ac"): the flags that the upper VMA has more and fewer than the lower."""
     lower, upper = canonical(a, masks), canonical(b, masks)
-    codes = [
+    return [
         f"{'+' if upper >> bit & 1 else '-'}{code}"
         for bit, code in sorted(names.items())
         if (lower ^ upper) >> bit & 1
     ]
-    return f"upper {' '.join(codes)}" if codes else ""
 
 
 def _pages(pages: Mapping[str, Mapping[str, int | None]]) -> str:

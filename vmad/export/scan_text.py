@@ -4,27 +4,41 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
+from vmad.export.legend import legend, reason_lines
 from vmad.export.printable import printable
 from vmad.export.quantities import UNKNOWN, count, counted, duration, percent
 from vmad.export.style import Style
 from vmad.export.text_table import aligned
 from vmad.model.kinds import KIND_TEXT, Kind
-from vmad.model.process import Evidence, Unread, Unreadable
+from vmad.model.process import Unread, Unreadable
 from vmad.model.verdict import Verdict
 from vmad.scan.once import HostScan
 from vmad.scan.snapshot import JudgedProcess
-
-EVIDENCE_TEXT: dict[Evidence, str] = {
-    Evidence.KERNEL: "kernel: exact, read from the kernel's own structures",
-    Evidence.PROCFS: "procfs: only what /proc shows; what it cannot see is counted as unknown",
-    Evidence.PROBE: "probe: the kernel was made to try",
-}
 
 #: a table needs no more columns than a terminal has
 WIDEST_COMM = 16
 #: distinct causes of not being read that are shown with an example
 DETAILS_SHOWN = 3
+
+
+class _Column(NamedTuple):
+    """Of the table of processes: on a terminal from this width on."""
+
+    title: str
+    side: str
+    width: int = 0
+
+    def shown(self, style: Style) -> bool:
+        return not style.terminal or style.columns >= self.width
+
+
+_COLUMNS = (
+    _Column("PID", "r"), _Column("COMMAND", "l"), _Column("VMAS", "r"), _Column("LIMIT", "r"),
+    _Column("MOSTLY", "l", 110), _Column("MAIN OBSTACLE", "l"),
+    _Column("STOCK", "r", 80), _Column("PATCHED", "r", 80),
+)  # fmt: skip
 
 
 def scan_text(scan: HostScan, style: Style, top: int | None) -> list[str]:
@@ -37,7 +51,7 @@ def scan_text(scan: HostScan, style: Style, top: int | None) -> list[str]:
             left = len(scan.processes) - len(shown)
             lines.append(style.dim(f"{counted(left, 'more process', 'more processes')}: --all"))
         lines += ["", *_host(scan, style), ""]
-    return lines + _evidence(scan, style)
+    return style.fitted(lines + _evidence(scan, style))
 
 
 def _refused(scan: HostScan, style: Style) -> list[str]:
@@ -67,12 +81,14 @@ def _headline(scan: HostScan, style: Style) -> list[str]:
 
 
 def _processes(processes: tuple[JudgedProcess, ...], style: Style) -> list[str]:
-    header = ("PID", "COMMAND", "VMAS", "LIMIT", "MOSTLY", "MAIN OBSTACLE", "STOCK", "PATCHED")
+    shown = [number for number, column in enumerate(_COLUMNS) if column.shown(style)]
+    header = tuple(column.title for column in _COLUMNS)
     rows = [header, *(_row(process) for process in processes)]
-    lines = aligned(rows, "rlrrllrr")
-    place = lines[0].index("STOCK") if "STOCK" in lines[0] else 0
-    above = " " * max(place - 2, 0) + "WOULD VANISH ON"
-    return [style.dim(above), style.bold(lines[0]), *lines[1:]]
+    sides = "".join(_COLUMNS[number].side for number in shown)
+    lines = aligned([[row[number] for number in shown] for row in rows], sides)
+    place = lines[0].find("STOCK")
+    above = [style.dim(" " * (place - 2) + "WOULD VANISH ON")] if place > 0 else []
+    return [*above, style.bold(lines[0]), *lines[1:]]
 
 
 def _row(process: JudgedProcess) -> tuple[str, ...]:
@@ -119,6 +135,8 @@ def _host(scan: HostScan, style: Style) -> list[str]:
     ]
     lines = aligned(rows, "llrr")
     lines[0] = style.bold(lines[0])
+    names = {reason for _, reason in by_reason}
+    lines += legend("What the reasons mean:", reason_lines(names, style), style)
     for rules, name in (("stock", "stock"), ("relaxed", "patched")):
         text = f"{counted(scan.recoverable[rules] or 0, 'VMA')} would vanish on the {name} kernel"
         if scan.undecided[rules]:
@@ -138,7 +156,7 @@ def _evidence(scan: HostScan, style: Style) -> list[str]:
         else f", judged by the rules of {scan.judged_as.release}"
     )
     lines = [
-        f"Evidence {EVIDENCE_TEXT[scan.evidence]} (walk: {scan.walk}).",
+        f"Evidence {scan.evidence.text} (walk: {scan.walk}).",
         f"Kernel {printable(scan.kernel.release)}{judged}; "
         f"read and judged in {duration(scan.took_seconds)}.",
     ]

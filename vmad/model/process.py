@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from vmad.model.evidence import Evidence
 from vmad.model.kinds import Kind
 from vmad.model.verdict import Recoverable
+
+__all__ = ["Evidence", "ProcessId", "ProcessSummary", "Unread", "Unreadable"]
 
 
 class ProcessId(NamedTuple):
@@ -23,14 +26,6 @@ class ProcessId(NamedTuple):
     def __str__(self) -> str:
         """For a person."""
         return f"process {self.pid}"
-
-
-class Evidence(StrEnum):
-    """How facts were got; the value is what a person and the JSON see."""
-
-    KERNEL = "kernel"  #: struct fields, read by BPF
-    PROCFS = "procfs"  #: only what /proc shows
-    PROBE = "probe"  #: the kernel was made to try
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,12 @@ class FlagReason(NamedTuple):
     sentence: str
 
 
+#: the access flags, which are one reason: code -> (kernel's word, what such a VMA is)
+ACCESS_FLAGS = {
+    "rd": ("VM_READ", "may be read"),
+    "wr": ("VM_WRITE", "may be written to"),
+    "ex": ("VM_EXEC", "may be executed"),
+}
 #: by code of smaps VmFlags; the access flags rd, wr, ex are one reason, "vm_flags:access"
 FLAG_REASONS: dict[str, FlagReason] = {
     "mw": FlagReason("VM_MAYWRITE", "may ever be made writable"),

@@ -56,14 +56,12 @@ def _header(view: ProcessView) -> Html:
     table, kernel = view.explanation.table, view.explanation.kernel
     group = None if view.watched is None else view.watched.group
     of_group = f" · {name(group)}" if group else ""
-    evidence = {"kernel": "exact, from the kernel", "procfs": "what /proc shows"}
-    seen = evidence.get(table.evidence.value, table.evidence.value)
     changing = "" if table.consistent else " · it changed while it was read"
     return Html(
         f'<header><p class="back"><a href="/{view.query}">{text(view.hostname)}</a></p>'
         f'<h1>{name(table.comm)} <span class="pid">pid {table.id.pid}</span></h1>'
         f"<p>read {moment(view.taken_at)}{of_group} · Linux {text(kernel.release)} · "
-        f"evidence: {text(seen)}{changing}</p></header>"
+        f"evidence: {text(table.evidence.short)}{changing}</p></header>"
     )
 
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from targets import Target
 
 from tests import other_users
+from tests.live.targets import Target
 
 STACK_OF_FILTER = """
 import ctypes, struct

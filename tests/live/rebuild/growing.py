@@ -7,6 +7,7 @@ A program of its own, run without vmad.
 import random
 import select
 import sys
+from typing import Any
 
 KIND = sys.argv[1]
 NUMBER, GROWN = (1500, 20) if KIND == "bytearrays" else (400, 20)
@@ -38,10 +39,13 @@ def right_list(number: int, values: list[int]) -> bool:
     return sum(values) == number * 1000 * length + length * (length - 1) // 2
 
 
+made: Any
+grow: Any
+right: Any
 made, grow, right = (
     (bytearray, grow_bytes, right_bytes) if KIND == "bytearrays" else (list, grow_list, right_list)
 )
-objects = [made() for _ in range(NUMBER)]
+objects: list[Any] = [made() for _ in range(NUMBER)]
 for _ in range(GROWN):
     for number, each in enumerate(objects):
         grow(number, each)

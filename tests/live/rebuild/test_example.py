@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,10 +33,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return binary
 
 
-def said(program: Path, case: str, **how: int) -> str:
-    return subprocess.run(
+def said(program: Path, case: str, **how: Any) -> str:
+    done = subprocess.run(
         [program, case], check=True, capture_output=True, text=True, timeout=300, **how
-    ).stdout.strip()
+    )
+    return str(done.stdout).strip()
 
 
 def test_a_run_becomes_one_vma(program: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -86,7 +87,7 @@ def test_pages_and_blocks_are_found_and_nothing_else(name: str, data: st.DataObj
     form, encode, physical_bits = FORMS[name]
     tables = Tables(form, encode)
     kernel = (1 << 64) - (1 << form.address_bits)
-    mapped = {}
+    mapped: dict[int, Any] = {}
     for level in data.draw(st.lists(st.sampled_from((0, 0, 1)), min_size=1, max_size=4)):
         size = 1 << form.shift(level)
         virtual = (

@@ -96,7 +96,14 @@ def test_what_would_keep_a_start_waiting_or_leads_elsewhere_is_not_read(
 ) -> None:
     (tmp_path / "elsewhere").write_bytes(b"keep me")
     path = tmp_path / "history"
-    for make in (lambda: os.mkfifo(path), lambda: path.symlink_to(tmp_path / "elsewhere")):
+
+    def fifo() -> None:
+        os.mkfifo(path)
+
+    def link() -> None:
+        path.symlink_to(tmp_path / "elsewhere")
+
+    for make in (fifo, link):
         make()
         with caplog.at_level(logging.WARNING):
             assert StateFile(path, "boot").read() is None

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from prometheus_client.registry import Collector
 
 from tests.unit.sample import crowded_snapshot, sample_snapshot, self_stats
 from vmad.export import kept_text
@@ -63,7 +64,7 @@ def test_only_families_that_moved_are_rendered(monkeypatch: pytest.MonkeyPatch) 
     rendered: list[str] = []
     text_of = kept_text.text_of
 
-    def watched(collector: kept_text.Collector, openmetrics: bool) -> bytes:
+    def watched(collector: Collector, openmetrics: bool) -> bytes:
         rendered.extend(family.name for family in collector.collect())
         return text_of(collector, openmetrics)
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
 import pytest
-from maps_lines import Line, text_of
 
+from tests.unit.procfs.maps_lines import Line, text_of
 from vmad.errors import CannotRead
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.sources.bounded import BoundedReads, Stuck, Tick

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maps_lines import Line, text_of
 
+from tests.unit.procfs.maps_lines import Line, text_of
 from vmad.errors import CannotRead, ProcessGone
 from vmad.model import facts as f
 from vmad.model.kernel import KernelInfo

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maps_lines import SHM_DEVICE, Line, columns_of, text_of
 
+from tests.unit.procfs.maps_lines import SHM_DEVICE, Line, columns_of, text_of
 from vmad.model.kinds import Kind
 
 addresses = st.one_of(

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maps_lines import Line, columns_of, text_of
 
+from tests.unit.procfs.maps_lines import Line, columns_of, text_of
 from vmad.model import facts as f
 from vmad.sources.procfs.pairs import KEYS, alike, facts_of_keys, find_pairs
 

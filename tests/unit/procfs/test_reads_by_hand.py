@@ -48,7 +48,7 @@ def test_names_are_given_up(proc: Path) -> None:
 
 def test_pages_are_given_up(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def of_held(*words: object, **named: object) -> object:
-        return page_counts(*words, proc=str(proc), **named)  # type: ignore[arg-type]
+        return page_counts(*words, **{**named, "proc": str(proc)})  # type: ignore[arg-type]
 
     monkeypatch.setattr(pages, "page_counts", of_held)
     explanation = explain(TABLE, KERNEL, 65530)

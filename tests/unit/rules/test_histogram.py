@@ -11,7 +11,6 @@ from vmad.model import facts as f
 from vmad.model.facts import AnonVma
 from vmad.model.verdict import PairKey
 from vmad.rules.histogram import count_verdicts, count_verdicts_by
-from vmad.scan import snapshot
 
 BOTH = (STOCK["6.1.0"], RELAXED["6.1.0"])
 
@@ -42,7 +41,3 @@ def test_pairs_are_counted_under_their_decisive_reason() -> None:
         PairKey("relaxed", "mergeable", "latent_one_sided"): 2,
         PairKey("relaxed", "unknown", "anon_vma_unknown"): 3,
     }
-
-
-def test_snapshots_are_keyed_by_the_same_pair_key() -> None:
-    assert snapshot.PairKey is PairKey

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.unit.scan.hosts import Imagined, census_of
-from vmad.scan.history import ANCHORS, GROWTH_WINDOW, MOST_TOLD, TELL_AGAIN, History, seconds_to
+from vmad.scan.history import GROWTH_WINDOW, MOST_TOLD, TELL_AGAIN, History, seconds_to
+from vmad.scan.inheritance import ANCHORS
 
 
 def sampled(history: History, now: float, *processes: Imagined, counts: bool = True) -> None:
@@ -175,7 +176,8 @@ def told(history: History, now: float) -> list[int]:
     """The pids whose groups are told."""
     rows = history.high(1_000, now)
     assert history.census is not None
-    return history.census["pid"][rows].tolist()
+    pids: list[int] = history.census["pid"][rows].tolist()
+    return pids
 
 
 def test_groups_are_told_of_what_rose_and_again_after_a_while() -> None:

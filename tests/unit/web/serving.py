@@ -98,7 +98,7 @@ def parse_reply(raw: bytes) -> Reply:
 
 def dechunked(raw: bytes) -> bytes:
     """The body of RFC 9112, 7.1; an answer that broke off has no last chunk."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         size, _, raw = raw.partition(b"\r\n")
         number = int(size, 16)

@@ -132,7 +132,7 @@ def test_wrong_passwords_that_wait_do_not_pile_up(
             one.sendall(f"GET /metrics HTTP/1.0\r\n{head}\r\n\r\n".encode())
         entered.acquire()
         # one is looked at, eight wait; all others are told to come back
-        replies = [None] * 0
+        replies: list[int] = []
         while len(replies) < len(clients) - 9:
             replies += [parse_reply(read_all(one)).status for one in ready(clients)]
         # those who left are not looked at when it comes to them

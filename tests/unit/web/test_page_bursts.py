@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.sample import LIMIT, NOW, process, snapshot_of
+from tests.unit.sample import LIMIT, NOW, process, self_stats, snapshot_of
 from vmad.scan.snapshot import HostSnapshot
 from vmad.web.markup import name, number
 from vmad.web.page import render_page
@@ -18,7 +18,7 @@ def _page(high_water: int, count: int | None, at: float | None = NOW - 3600) -> 
     group = replace(group, high_water=high_water, high_water_at=at)
     if count is None:
         group = replace(group, processes=0, map_count_sum=None, map_count_max=None, ratio=None)
-    return render_page(replace(snapshot, groups=(group,)), now=NOW).decode()
+    return render_page(replace(snapshot, groups=(group,)), self_stats(), NOW).decode()
 
 
 def _bursts(page: str) -> str | None:

@@ -15,6 +15,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from tests.unit.sample import sample_snapshot
 from tests.unit.web.serving import (
+    Reply,
     SampleContent,
     connect,
     get,
@@ -282,7 +283,7 @@ def test_fifth_that_waits_for_a_large_answer_is_put_off() -> None:
             for one in waiting[1:]:
                 one.sendall(b"GET /api/v1/explain/7 HTTP/1.0\r\n\r\n")
             # four wait, the others are told so at once
-            put_off = []
+            put_off: list[Reply] = []
             while len(put_off) < 3:
                 ready, _, _ = select.select(waiting, [], [], 20)
                 put_off += [parse_reply(read_all(one)) for one in ready]

@@ -89,7 +89,7 @@ def test_name_that_is_listened_on_is_answered() -> None:
 def test_page_of_another_site_is_refused_and_a_link_from_it_is_followed(
     headers: dict[str, str], expected: int
 ) -> None:
-    assert status("localhost:19797", "/", **headers) == expected
+    assert status("localhost:19797", "/", LOOPBACK, (), **headers) == expected
 
 
 def test_refusals_over_the_wire_say_what_to_do() -> None:

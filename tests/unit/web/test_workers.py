@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_fewer_threads_than_asked_for_do_all_of_the_work(most_threads: list[int]
     async def scene() -> list[int]:
         workers = Workers(4, "test")
         workers.prepare()
-        jobs = (workers.run(lambda number=number: number) for number in range(10))
+        jobs = (workers.run(partial(int, number)) for number in range(10))
         return await asyncio.wait_for(asyncio.gather(*jobs), 60)
 
     most_threads[0] = 1

@@ -17,8 +17,8 @@ from vmad.operations.dashboards.looks import (
     PER_SECOND,
     RATIO,
     RATIO_STEPS,
+    REASON_URL,
     RED,
-    RUNBOOK_URL,
     SECONDS,
     SOON_STEPS,
     VMAS,
@@ -152,7 +152,7 @@ def fleet() -> Dashboard:
                 Query(f"sort_desc(sum by (reason) (instance:vmad_blocked_pairs:top5{_JOB}))",
                       "{{reason}}"),
                 VMAS,
-                url=RUNBOOK_URL + "${__field.labels.reason}",
+                url=REASON_URL,
             )
         )
         .with_panel(

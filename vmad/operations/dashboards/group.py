@@ -13,6 +13,7 @@ from vmad.operations.dashboards.looks import (
     RATIO,
     RATIO_STEPS,
     REASON,
+    REASON_URL,
     RED,
     SECONDS,
     SOON_STEPS,
@@ -20,9 +21,16 @@ from vmad.operations.dashboards.looks import (
     Column,
 )
 from vmad.operations.dashboards.panels import FULL, HALF, THIRD, Query, dashed, graph, number, rows
+from vmad.operations.dashboards.recoverable import NEED_NOT_BE, by_kernel
 
 _GROUP = f'{{{WHERE}, group="$group"}}'
 _AREAS = "vmad_group_memory_map_areas"
+
+
+def _pairs(rules: str) -> str:
+    return (
+        f'sum by (verdict, reason) (vmad_group_pairs{{{WHERE}, group="$group", rules="{rules}"}})'
+    )
 
 
 def group() -> Dashboard:
@@ -141,22 +149,22 @@ def _why(made: Dashboard) -> Dashboard:
     return (
         made.with_row(Row("Why"))
         .with_panel(
-            graph("Pairs by reason", "Under the rules of this kernel; latent ones would merge.",
-                  [Query(pairs, "{{verdict}}: {{reason}}")], VMAS, stacked=True)
+            graph("Pairs by reason",
+                  "Under the rules of this kernel; latent ones would merge. A click leads to what "
+                  "the reason means.",
+                  [Query(pairs, "{{verdict}}: {{reason}}")], VMAS, stacked=True, url=REASON_URL)
         )
         .with_panel(
-            graph("VMAs that need not be",
-                  "stock: merges at the next call that touches them. relaxed: on the patched "
-                  "kernel.",
-                  [Query(f"vmad_group_recoverable_areas{_GROUP}", "{{rules}}"),
+            graph("VMAs that need not be", NEED_NOT_BE,
+                  [*by_kernel("vmad_group_recoverable_areas", _GROUP),
                    Query(f"{_AREAS}{_GROUP}", "all VMAs")], VMAS)
         )
         .with_panel(
             rows("Pairs by reason, now", "A click on a reason leads to what to do about it.",
-                 {"pairs": f"vmad_group_pairs{_GROUP}"},
-                 {"rules": Column("rules", width=90), "verdict": Column("verdict", width=110),
-                  "reason": REASON, "pairs": Column("pairs", VMAS)},
-                 sort="pairs", span=HALF)
+                 {"stock": _pairs("stock"), "relaxed": _pairs("relaxed")},
+                 {"verdict": Column("verdict", width=110), "reason": REASON,
+                  "stock": Column("stock", VMAS), "relaxed": Column("patched", VMAS)},
+                 sort="stock", span=HALF)
         )
         .with_panel(
             rows("Its processes among the host's worst", "For `vmad explain PID`.",

@@ -12,6 +12,7 @@ from vmad.operations.dashboards.looks import (
     PER_SECOND,
     RATIO,
     RATIO_STEPS,
+    REASON_URL,
     RED,
     SECONDS,
     SOON_STEPS,
@@ -19,6 +20,7 @@ from vmad.operations.dashboards.looks import (
     Column,
 )
 from vmad.operations.dashboards.panels import HALF, THIRD, Query, dashed, graph, number, rows
+from vmad.operations.dashboards.recoverable import NEED_NOT_BE, by_kernel
 
 WHERE = 'job=~"$job", instance="$instance"'
 _HOST = f"{{{WHERE}}}"
@@ -154,15 +156,13 @@ def _what(made: Dashboard) -> Dashboard:
         .with_panel(
             graph("Pairs kept apart, by reason",
                   "Adjacent anonymous pairs that this kernel does not merge, or that this "
-                  "evidence cannot decide.",
+                  "evidence cannot decide. A click leads to what the reason means.",
                   [Query(f"topk(10, sum by (reason) ({blocked}))", "{{reason}}")], VMAS,
-                  stacked=True, span=THIRD)
+                  stacked=True, span=THIRD, url=REASON_URL)
         )
         .with_panel(
-            graph("VMAs that need not be",
-                  "stock: merges at the next call that touches them. relaxed: on the patched "
-                  "kernel.",
-                  [Query(f"vmad_host_recoverable_areas{_HOST}", "{{rules}}")], VMAS, span=THIRD)
+            graph("VMAs that need not be", NEED_NOT_BE,
+                  by_kernel("vmad_host_recoverable_areas", _HOST), VMAS, span=THIRD)
         )
     )  # fmt: skip
 

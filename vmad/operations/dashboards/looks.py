@@ -105,6 +105,8 @@ class Drill:
 
 
 DRILL = Drill()
+#: of a series that has the label reason
+REASON_URL = RUNBOOK_URL + "${__field.labels.reason}"
 #: columns that look alike wherever they are
 INSTANCE = Column("host", link=DRILL.host)
 GROUP = Column("group", link=DRILL.group)

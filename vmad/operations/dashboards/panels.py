@@ -74,9 +74,9 @@ def number(
 
 def graph(
     title: str, about: str, queries: Sequence[Query], unit: str, *, steps: Steps = (),
-    stacked: bool = False, span: int = HALF, from_zero: bool = True,
+    stacked: bool = False, span: int = HALF, from_zero: bool = True, url: str | None = None,
 ) -> timeseries.Panel:  # fmt: skip
-    """Lines over time; ``steps`` are drawn as lines across it."""
+    """Lines over time; ``steps`` are drawn as lines across it, ``url`` is the runbook's."""
     legend = (
         common_builders.VizLegendOptions()
         .show_legend(True)
@@ -111,6 +111,8 @@ def graph(
             common.GraphTresholdsStyleMode.DASHED
         )
         panel = panel.thresholds(thresholds(steps, "transparent")).thresholds_style(style)
+    if url is not None:
+        panel = panel.data_links([link("Runbook", url)])
     for target in _targets(queries, instant=False):
         panel = panel.with_target(target)
     return panel
