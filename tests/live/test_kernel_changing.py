@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
