@@ -17,7 +17,7 @@ from tests.live.targets import Made
 from tests.live.zygote import ForkedTarget
 from vmad.errors import CannotRead, ProcessGone, StillChanging
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.sources.bpf import handles, open_coded
+from vmad.sources.bpf import open_coded
 from vmad.sources.bpf.layout import Status
 from vmad.sources.bpf.open_coded import CHUNK
 from vmad.sources.bpf.source import BpfSource, _wanted
@@ -65,8 +65,7 @@ def in_the_middle(
         program = source._walk._program  # type: ignore[attr-defined]
         monkeypatch.setattr(program, "run", before(program.run))
     else:
-        read = handles.os.read
-        monkeypatch.setattr(handles.os, "read", lambda fd, size: (step(), read(fd, size))[1])
+        monkeypatch.setattr(os, "read", before(os.read))
 
 
 def exec_sleep(target: ForkedTarget) -> None:
