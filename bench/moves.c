@@ -4,8 +4,9 @@
  *
  *   moves time ROUNDS PIECES PAGES [huge]   each round: ns of a rebuild of the row (examples/rebuild),
  *                                           ns of memcpy of it into fresh memory, VMAs before and after
- *   moves join PIECES PAGES FIRST           rebuilds FIRST VMAs at a time, each joining those before:
- *                                           VMAs before and after, pages that are not as they were
+ *   moves join PIECES PAGES FIRST [huge] [forked]   rebuilds FIRST VMAs at a time, each joining those
+ *                                           before, which a living child shares ("forked"): VMAs before
+ *                                           and after, pages that are not as they were, in it as well
  *   moves serve PIECES PAGES [huge]         a row; each line on stdin makes it so again, and is answered
  *                                           with its VMAs
  */
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -127,22 +129,54 @@ static double copy(void)
 	return began;
 }
 
-static void join(size_t first)
+static void fill(size_t from, size_t to)
 {
-	size_t from, to, at, wrong = 0;
+	size_t at;
+
+	for (at = from * length; at < to * length; at += page)
+		*(volatile size_t *)(BASE + at) = at + 1;
+}
+
+static size_t wrong(void)
+{
+	size_t at, count = 0;
+
+	for (at = 0; at < pieces * length; at += page)
+		count += *(size_t *)(BASE + at) != at + 1;
+	return count;
+}
+
+static void join(size_t first, int forked)
+{
+	size_t from, to, wrong_in_child = 0;
+	int ends[2], status;
 	unsigned before;
+	pid_t child = 0;
 
 	make();
-	for (at = 0; at < pieces * length; at += page)
-		*(size_t *)(BASE + at) = at + 1;
+	fill(0, pieces);
 	before = vmas();
 	for (from = 0; from < pieces; from = to) {
 		to = from + first < pieces ? from + first : pieces;
+		if (from && forked && !child) {
+			must(!pipe(ends), "pipe");
+			child = fork();
+			must(child >= 0, "fork");
+			if (!child) { /* until the other end is closed */
+				close(ends[1]);
+				_exit(read(ends[0], &status, 1) != 0 || wrong());
+			}
+		}
+		if (child)
+			fill(from, to); /* these pages are ours again, those before are not */
 		rebuild(from, to, from > 0);
 	}
-	for (at = 0; at < pieces * length; at += page)
-		wrong += *(size_t *)(BASE + at) != at + 1;
-	printf("%u %u %zu\n", before, vmas(), wrong);
+	if (child) {
+		close(ends[1]);
+		must(waitpid(child, &status, 0) == child, "waitpid");
+		wrong_in_child = status != 0;
+	}
+	printf("%u %u %zu\n", before, vmas(), wrong() + wrong_in_child);
 }
 
 int main(int argc, char **argv)
@@ -169,8 +203,8 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "join")) {
 		pieces = atoi(argv[2]);
 		length = atoi(argv[3]) * page;
-		huge = argc > 5;
-		join(atoi(argv[4]));
+		huge = argc > 5 && !strcmp(argv[5], "huge");
+		join(atoi(argv[4]), argc > 5 && !strcmp(argv[argc - 1], "forked"));
 		return 0;
 	}
 	pieces = atoi(argv[3]);

@@ -244,6 +244,12 @@ static uint64_t plan_move(struct plan *plan, long uffd, long pagemap, uint64_t t
 				call(__NR_sched_yield, 0, 0, 0);
 			continue;
 		}
+		/* 6.18 counts a page that it has moved at its second try (after EAGAIN) as not moved, and then
+		 * finds it in its way. Where we move to there is nothing but what was moved. */
+		if (*error == -CALL_EEXIST) {
+			done += plan->page;
+			continue;
+		}
 		if (*error != -CALL_EBUSY || from + done == refused_at || pagemap < 0)
 			break;
 		refused_at = from + done;

@@ -23,7 +23,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return binary
 
 
-@pytest.mark.parametrize("how", ["16 8 4", "16 8 1", "50 16 7", "8 1024 2 huge"])
+@pytest.mark.parametrize(
+    "how", ["16 8 4", "16 8 1", "50 16 7", "8 1024 2 huge", "16 8 4 forked", "8 1024 2 huge forked"]
+)
 def test_each_piece_joins_those_before(program: Path, how: str) -> None:
     """So many VMAs, of so many pages, so many at a time: before, afterwards, wrong pages."""
     said = subprocess.run(
