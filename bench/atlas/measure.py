@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.atlas.packages import UNPACKED, entered
 from bench.atlas.row import BUILD, LOADS, Needs, Row
@@ -139,8 +138,3 @@ def _version(row: Row) -> str:
     )  # fmt: skip
     lines = (ran.stdout or ran.stderr).strip().splitlines()
     return lines[0][:60] if lines else ""
-
-
-def all_settings(names: dict[str, Any]) -> str:
-    """Environment of a row, for a person: "NAME=value"."""
-    return " ".join(f"{name}={value}" for name, value in names.items())

@@ -30,18 +30,6 @@ def recovers(rules: str) -> Test:
     return why_not
 
 
-def kernel_from(since: Version) -> Test:
-    """It needs a kernel from ``since`` on."""
-
-    def why_not(situation: Situation, pattern: PatternCount) -> str | None:
-        del pattern
-        if situation.kernel[:2] < since:
-            return f"it needs Linux {since[0]}.{since[1]}"
-        return None
-
-    return why_not
-
-
 def kernel_before(until: Version) -> Test:
     """It is about older kernels."""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import dataclass
 from itertools import chain
 
 from vmad.advice.recognise import TellingSymbols
@@ -26,16 +27,17 @@ from vmad.cli.options import (
 from vmad.cli.pages import pair_pages, sampled_pages
 from vmad.cli.terminal import Progress, style_of
 from vmad.errors import CannotRead, ProcessGone, UsageError
-from vmad.export.explain_json import explain_json
+from vmad.export.explain_json import PairPages, explain_json
 from vmad.export.explain_text import Context, explain_text
 from vmad.export.pairs_text import pairs_text
 from vmad.export.printable import printable
 from vmad.model.failures import LimitFailure
 from vmad.model.process import ProcessId, Unread, Unreadable
 from vmad.rules.other_limits import other_bounds
-from vmad.scan.explain import explain
+from vmad.scan.explain import Explanation, explain
 from vmad.scan.growth import Growth
 from vmad.scan.host_limits import HostLimits
+from vmad.scan.page_sample import PageSample
 from vmad.sources.host_limits import limit_origin_of
 from vmad.sources.identity import IdentityReader
 from vmad.sources.names import named_or_not
@@ -88,69 +90,103 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run)
 
 
+@dataclass(slots=True)
+class _Answer:
+    """What was read and judged, and what is said beside it."""
+
+    explanation: Explanation
+    growth: Growth | None
+    limits: HostLimits
+    pages: PairPages | None
+    notes: list[str | None]
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Read one process and print."""
     here, as_json = is_here(arguments), arguments.format == "json"
+    _refuse_contradictions(arguments, here)
+    context = Context(advise=arguments.advice)
+    with source_of(arguments) as source, Progress(f"vmad: reading {arguments.pid}") as progress:
+        answer = _read(arguments, source, progress)
+        if not as_json:
+            context = _context(arguments, source, answer)
+    if as_json:
+        sys.stdout.writelines(
+            explain_json(answer.explanation, answer.pages, answer.growth, answer.limits)
+        )
+        return 0
+    style = style_of(sys.stdout)
+    lines = explain_text(answer.explanation, style, context)
+    lines += [printable(note) for note in answer.notes if note is not None]
+    if arguments.pairs or arguments.pages:
+        shown = pairs_text(answer.explanation, style, arguments.limit, answer.pages)
+        lines = [*lines, "", *shown]
+    sys.stdout.writelines(chain.from_iterable((line, "\n") for line in lines))
+    return 0
+
+
+def _refuse_contradictions(arguments: argparse.Namespace, here: bool) -> None:
     live = arguments.capture is None
     if not live and (arguments.watch or arguments.pages or arguments.daemon):
         raise UsageError("--watch, --daemon and --pages need the process itself, not a capture")
     if not here and (arguments.pages or arguments.daemon):
         raise UsageError("--daemon and --pages are about processes of this host")
-    with source_of(arguments) as source, Progress(f"vmad: reading {arguments.pid}") as progress:
-        process = source.find(arguments.pid)
-        growth = _watch(source, process, arguments.watch) if arguments.watch else None
-        table = source.table(process)
-        if live and not len(table.rows):
-            raise ProcessGone(f"process {arguments.pid} is gone: it has no VMA left")
-        if here and not table.paths:
-            table = named_or_not(table)
-        progress.step(f"vmad: judging {arguments.pid}")
-        kernel = judged_as(source, arguments.kernel)
-        explanation = explain(
-            table,
-            source.kernel,
-            source.max_map_count,
-            kernel,
-            traits=read_traits(table, TellingSymbols()) if here else None,
+
+
+def _read(arguments: argparse.Namespace, source: Source, progress: Progress) -> _Answer:
+    """What both formats tell. Raises ProcessGone, CannotRead."""
+    as_json = arguments.format == "json"
+    process = source.find(arguments.pid)
+    growth = _watch(source, process, arguments.watch) if arguments.watch else None
+    table = source.table(process)
+    if arguments.capture is None and not len(table.rows):
+        raise ProcessGone(f"process {arguments.pid} is gone: it has no VMA left")
+    if source.here and not table.paths:
+        table = named_or_not(table)
+    progress.step(f"vmad: judging {arguments.pid}")
+    kernel = judged_as(source, arguments.kernel)
+    explanation = explain(
+        table,
+        source.kernel,
+        source.max_map_count,
+        kernel,
+        traits=read_traits(table, TellingSymbols()) if source.here else None,
+    )
+    notes = [fallback_note(arguments, source)]
+    progress.step(f"vmad: reading the pages of {arguments.pid}")
+    pages = None
+    if arguments.pages:
+        pages = pair_pages(explanation, None if as_json else arguments.limit)
+    limits = HostLimits(source.vma_cost)
+    if source.here:
+        limits = HostLimits(
+            limits.cost,
+            limit_origin_of(source),
+            other_bounds(read_other_use(process.pid)),
+            _failures_of(process, arguments.daemon or DEFAULT_ADDRESS),
         )
-        pages, samples = None, {}
-        notes = [fallback_note(arguments, source)]
-        progress.step(f"vmad: reading the pages of {arguments.pid}")
-        if arguments.pages:
-            pages = pair_pages(explanation, None if as_json else arguments.limit)
-        limits = HostLimits(source.vma_cost)
-        if here:
-            limits = HostLimits(
-                limits.cost,
-                limit_origin_of(source),
-                other_bounds(read_other_use(process.pid)),
-                _failures_of(process, arguments.daemon or DEFAULT_ADDRESS),
-            )
-        identity = seen = None
-        if arguments.daemon and not as_json:
-            try:
-                seen = watched(process, arguments.daemon)
-            except NoDaemon as error:
-                notes.append(f"{error}.")
-        if live and not as_json:
-            identity = IdentityReader(source, with_exe=True).identity(process, table.comm)
-        if here and not as_json:
-            try:
-                samples = sampled_pages(explanation)
-            except (CannotRead, ProcessGone) as error:
-                # nobody asked for pages: the rest of the answer stands without them
-                notes.append(f"Pages were not read: {error}.")
-    if as_json:
-        sys.stdout.writelines(explain_json(explanation, pages, growth, limits))
-        return 0
-    style = style_of(sys.stdout)
-    context = Context(growth, seen, samples, identity, arguments.advice, limits)
-    lines = explain_text(explanation, style, context)
-    lines += [printable(note) for note in notes if note is not None]
-    if arguments.pairs or arguments.pages:
-        lines = [*lines, "", *pairs_text(explanation, style, arguments.limit, pages)]
-    sys.stdout.writelines(chain.from_iterable((line, "\n") for line in lines))
-    return 0
+    return _Answer(explanation, growth, limits, pages, notes)
+
+
+def _context(arguments: argparse.Namespace, source: Source, answer: _Answer) -> Context:
+    """What only a person is told; what of it cannot be had goes into the answer's notes."""
+    explanation, table = answer.explanation, answer.explanation.table
+    seen = identity = None
+    samples: dict[str, PageSample] = {}
+    if arguments.daemon:
+        try:
+            seen = watched(table.id, arguments.daemon)
+        except NoDaemon as error:
+            answer.notes.append(f"{error}.")
+    if arguments.capture is None:
+        identity = IdentityReader(source, with_exe=True).identity(table.id, table.comm)
+    if source.here:
+        try:
+            samples = sampled_pages(explanation)
+        except (CannotRead, ProcessGone) as error:
+            # nobody asked for pages: the rest of the answer stands without them
+            answer.notes.append(f"Pages were not read: {error}.")
+    return Context(answer.growth, seen, samples, identity, arguments.advice, answer.limits)
 
 
 def _failures_of(process: ProcessId, address: str) -> tuple[LimitFailure, ...] | None:

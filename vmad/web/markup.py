@@ -129,6 +129,10 @@ class Table:
 
     def html(self, rows: Iterable[Sequence[Html]]) -> Html:
         """The whole table."""
+        return self.around(Html(f"<tbody>{join(map(self.row, rows))}</tbody>"))
+
+    def around(self, bodies: Html) -> Html:
+        """The whole table, of bodies of rows, and a foot, that are made already."""
         headings = "".join(
             f'<th scope="col" class="{column.kind}">{escape(column.heading)}</th>'
             for column in self.columns
@@ -137,8 +141,7 @@ class Table:
         return Html(
             f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(self.caption)}">'
             f"<table{kind}><caption>{escape(self.caption)}</caption>"
-            f"<thead><tr>{headings}</tr></thead><tbody>{join(map(self.row, rows))}</tbody>"
-            "</table></div>"
+            f"<thead><tr>{headings}</tr></thead>{bodies}</table></div>"
         )
 
     def row(self, cells: Sequence[Html]) -> Html:

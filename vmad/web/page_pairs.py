@@ -52,8 +52,7 @@ def pairs_section(host: HostSnapshot, query: str = "") -> Html:
     )
     foot = _foot("All pairs", *(totals[rules] for rules in MERGE_RULES))
     foot += _foot("VMAs recoverable by merging", *map(host.recoverable.get, MERGE_RULES))
-    table = _TABLE.html(()).replace("<tbody></tbody>", f"{rows}<tfoot>{foot}</tfoot>")
-    return section("Why", note, Html(table))
+    return section("Why", note, _TABLE.around(Html(f"{rows}<tfoot>{foot}</tfoot>")))
 
 
 def _most(host: HostSnapshot) -> dict[str, tuple[int, JudgedProcess]]:
