@@ -73,16 +73,26 @@ def test_pairs_are_for_those_who_may_read_the_maps(
         asked = {pid: f"/api/v1/explain/{pid}?pairs=true" for pid in (own, roots, victim.pid)}
         by_user = {pid: ask(path, what, *AS_USER).status for pid, what in asked.items()}
         by_root = ask(path, asked[victim.pid])
+        page_of_root = ask(path, f"/explain/{victim.pid}").body
         by_network = daemon.status(asked[victim.pid])
         everything = b"".join(
             daemon.get(what)
-            for what in ("/", "/metrics", "/api/v1/scan", f"/api/v1/explain/{victim.pid}")
+            for what in (
+                "/",
+                "/metrics",
+                "/api/v1/scan",
+                f"/api/v1/explain/{victim.pid}",
+                f"/explain/{victim.pid}",
+                f"/api/v1/map/{victim.pid}",
+            )
         )
 
     assert by_user == {own: 200, roots: 403, victim.pid: 403}
     assert by_network == 403
     assert _ADDRESS.search(by_root.body)
     assert len(json.loads(by_root.body)["pairs"]) >= 5
+    assert b"Mapped most often" in page_of_root
+    assert b"Mapped most often" not in everything
     assert not _ADDRESS.search(everything)
     assert sys.executable.encode() not in everything
 
