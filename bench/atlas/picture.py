@@ -10,7 +10,9 @@ from typing import Any
 
 from bench.atlas.row import Row
 from bench.atlas.rows import ROWS
+from vmad.advice.catalogue import ADVICE
 from vmad.advice.pattern import Pattern as P
+from vmad.advice.record import Measured
 
 #: what belongs together has one colour; distinct to eyes that tell red and green badly
 GROUPS: tuple[tuple[str, str, tuple[P, ...]], ...] = (
@@ -59,12 +61,25 @@ GROUPS: tuple[tuple[str, str, tuple[P, ...]], ...] = (
 )
 
 _BAR, _STEP, _LABEL, _WIDTH, _COUNT = 11, 15, 330, 520, 64
-_TOP = 96
+_TOP = 84
+#: the group of rows whose shapes are made without a program
+NO_PROGRAMS = "Patterns"
 
 
 def picture(results: dict[str, dict[str, Any]]) -> str:
-    """All rows that were measured, most VMAs first within each group of the page."""
-    rows = [row for row in ROWS.values() if "vmas" in results.get(row.name, {})]
+    """Real programs without advice, most VMAs first within each group of the page."""
+    advised = {
+        record.proof.atlas[1]
+        for record in ADVICE.values()
+        if isinstance(record.proof, Measured) and record.proof.atlas is not None
+    }
+    rows = [
+        row
+        for row in ROWS.values()
+        if "vmas" in results.get(row.name, {})
+        and row.name not in advised
+        and row.group != NO_PROGRAMS
+    ]
     parts: list[str] = []
     y = _TOP
     for group, members in groupby(rows, key=lambda row: row.group):
@@ -124,5 +139,5 @@ def _bar(row: Row, result: dict[str, Any], y: int) -> Iterator[str]:
 
 
 def _short(row: Row) -> str:
-    room = 52 - len(row.program)
+    room = 48 - len(row.program)
     return row.load if len(row.load) <= room else row.load[: room - 1].rstrip(" ,") + "…"

@@ -146,24 +146,13 @@ ROWS = (
         version=("sbcl", "--version"),
     ),
     _row(
-        "clisp",
-        "CLISP",
-        "400,000 strings",
-        "clisp",
-        "-q",
-        "-x",
-        "(progn (defvar *kept* (loop repeat 400000 collect (make-string 20))) "
-        '(format t "READY~%") (finish-output) (read-line))',
-        version=("clisp", "--version"),
-    ),
-    _row(
         "guile",
         "Guile",
         "400,000 strings",
-        "guile",
+        "guile-3.0",
         "-c",
         _SCHEME + ' (display "READY\\n") (force-output) (read-char)',
-        version=("guile", "--version"),
+        version=("guile-3.0", "--version"),
     ),
     _row(
         "racket",
@@ -181,16 +170,17 @@ ROWS = (
         "sh",
         "-c",
         "echo '" + _SCHEME.replace("'()", "(list)") + '(display "READY\\n") (flush-output-port) '
-        "(read-char)' > load.ss && exec scheme --script load.ss",
+        "(read-char)' > load.ss && exec chezscheme --script load.ss",
     ),
     _row(
         "ocaml",
         "OCaml",
         "400,000 blocks",
-        "ocaml",
-        "-e",
-        "let kept = List.init 400000 (fun i -> Bytes.create (i mod 50)) in "
-        'print_endline "READY"; ignore (read_line ()); ignore (List.length kept)',
+        "sh",
+        "-c",
+        "echo 'let kept = List.init 400000 (fun i -> Bytes.create (i mod 50)) in "
+        'print_endline "READY"; ignore (read_line ()); ignore (List.length kept)\' > load.ml '
+        "&& exec ocaml load.ml",
         version=("ocaml", "-version"),
     ),
     _row(
@@ -238,13 +228,13 @@ ROWS = (
         "emacs",
         "Emacs",
         "400,000 strings",
-        "emacs",
+        "emacs-nox",
         "-Q",
         "--batch",
         "--eval",
         "(let ((kept nil)) (dotimes (i 400000) (push (make-string 20 97) kept)) "
         '(princ "READY\\n") (read-from-minibuffer ""))',
-        version=("emacs", "--version"),
+        version=("emacs-nox", "--version"),
     ),
     _row(
         "gforth",

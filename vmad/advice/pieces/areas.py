@@ -14,8 +14,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=(P.ACCESS_SWITCHED, P.CODE, P.ORDINARY),
         proof=Measured(
-            4019,
-            20,
+            4021,
+            23,
             "2,000 pages made read-only in one half in place of every second",
             ("access-alternating", "access-two-pools"),
         ),
@@ -31,8 +31,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=(P.HOLES, P.OPENED_RESERVE),
         proof=Measured(
-            30023,
-            23,
+            30022,
+            22,
             "30,000 pages of one heap given back by MADV_DONTNEED in place of munmap",
             ("holes-munmap", "holes-dontneed"),
         ),
@@ -60,8 +60,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=(P.ADVISED, P.FORK_ADVISED),
         proof=Measured(
-            4019,
-            20,
+            4021,
+            23,
             "2,000 pages advised as one area in place of every second one",
             ("advice-alternating", "advice-whole"),
         ),
@@ -112,8 +112,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=(P.LOCKED,),
         proof=Measured(
-            4019,
-            20,
+            4021,
+            23,
             "2,000 pages locked as one area in place of every second one",
             ("lock-alternating", "lock-whole"),
         ),
@@ -158,7 +158,7 @@ PIECES = (
         patterns=(P.WRITTEN_APART, P.OPENED_RESERVE),
         proof=Measured(
             692,
-            24,
+            23,
             "a reserve of 2,000 pieces made writable as a whole in place of piece by piece",
             ("reserve-random", "reserve-whole"),
         ),

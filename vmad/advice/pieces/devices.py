@@ -17,8 +17,8 @@ PIECES = (
         patterns=(P.FORK_ADVISED,),
         reasons=("vm_flags:dc",),
         proof=Measured(
-            10022,
-            23,
+            10021,
+            22,
             "5,000 pieces of a pool marked with MADV_DONTFORK, given back with MADV_DOFORK",
             ("dontfork-kept", "dontfork-given-back"),
         ),

@@ -18,8 +18,8 @@ PIECES = (
         programs=(Program.RUBY,),
         patterns=(P.COROUTINE_GUARDS,),
         proof=Measured(
-            20554,
-            2146,
+            20551,
+            2119,
             "1,000 fibers in place of 10,000, Ruby 3.1",
             ("ruby-fibers-10000", "ruby-fibers-1000"),
         ),
@@ -35,8 +35,8 @@ PIECES = (
         programs=(Program.PHP,),
         patterns=(P.COROUTINE_GUARDS,),
         proof=Measured(
-            20304,
-            2304,
+            20303,
+            2107,
             "1,000 fibers in place of 10,000, PHP 8.2",
             ("php-fibers-10000", "php-fibers-1000"),
         ),

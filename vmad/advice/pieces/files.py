@@ -15,8 +15,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=(P.MANY_OBJECTS,),
         proof=Measured(
-            5094,
-            95,
+            5022,
+            23,
             "5,000 files of 4 KiB as one file of 20 MiB, CPython's mmap",
             ("files-many", "files-one"),
         ),
@@ -31,8 +31,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=(P.OBJECT_IN_PIECES, P.OBJECT_REVERSED),
         proof=Measured(
-            5095,
-            95,
+            5022,
+            23,
             "5,000 blocks of one file mapped at once, CPython's mmap",
             ("file-in-blocks", "files-one"),
         ),
@@ -64,8 +64,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=(P.OBJECT_SPLIT,),
         proof=Measured(
-            2022,
-            22,
+            4022,
+            23,
             "2,000 pages of a file advised as one in place of every second one",
             ("file-advised", "file-advised-whole"),
         ),

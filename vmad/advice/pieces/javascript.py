@@ -19,8 +19,8 @@ PIECES = (
         without=(Program.CHROMIUM,),
         patterns=(P.BLOCKS_APART,),
         proof=Measured(
-            4550,
-            1271,
+            3601,
+            1097,
             "a live heap of 256 MiB in place of 1,024 MiB, Node 20",
             ("node-heap-1024", "node-heap-256"),
         ),
@@ -60,8 +60,8 @@ PIECES = (
         programs=(Program.V8, Program.NODE, Program.DENO),
         patterns=(P.WASM_RESERVATIONS,),
         proof=Measured(
-            2111,
-            311,
+            4112,
+            494,
             "100 instances in place of 1,000, Node 20",
             ("node-wasm-1000", "node-wasm-100"),
         ),

@@ -68,7 +68,6 @@ PIECES = (
             223,
             24,
             "200 vectors grown by realloc; restored by CRIU, which leaves what the series would",
-            ("glibc-realloc", "glibc-realloc-criu"),
         ),
         cost="A kernel of one's own.",
         check="`vmad explain PID` counts nothing as recoverable on the patched kernel.",

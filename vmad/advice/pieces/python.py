@@ -17,7 +17,7 @@ PIECES = (
         programs=(Program.CPYTHON,),
         patterns=(P.BLOCKS_APART, P.MOVED, P.WRITTEN_APART),
         proof=Measured(
-            3092,
+            3105,
             104,
             "3,000 bytearrays of 240 KiB, CPython 3.11",
             ("cpython-bytearrays", "cpython-joined"),
@@ -37,7 +37,7 @@ PIECES = (
         patterns=(P.ADVISED,),
         reasons=("vm_flags:hg",),
         proof=Measured(
-            212, 155, "arrays of 128 KiB to 16 MiB, NumPy 2.4", ("numpy", "numpy-no-hugepage")
+            216, 116, "arrays of 128 KiB to 16 MiB, NumPy 2.4", ("numpy", "numpy-no-hugepage")
         ),
         cost="Large arrays may be slower where huge pages come only with madvise.",
         check="Pairs with `vm_flags:hg` are gone.",
@@ -65,8 +65,8 @@ PIECES = (
         programs=(Program.ARROW,),
         patterns=(P.MANY_OBJECTS,),
         proof=Measured(
-            5094,
-            95,
+            5022,
+            23,
             "5,000 files of 4 KiB as one file of 20 MiB, CPython's mmap",
             ("files-many", "files-one"),
         ),

@@ -16,8 +16,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=_GUARDS,
         proof=Measured(
-            20022,
-            23,
+            20021,
+            22,
             "10,000 coroutine stacks, one mmap each, Linux 6.18",
             ("coroutines-mprotect", "coroutines-guard-regions"),
         ),
@@ -35,8 +35,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=(P.COROUTINE_GUARDS, P.THREAD_GUARDS),
         proof=Measured(
-            20022,
-            2022,
+            20021,
+            2021,
             "1,000 stacks in place of 10,000, Linux 6.18",
             ("coroutines-mprotect", "coroutines-pooled"),
         ),
