@@ -90,9 +90,8 @@ def wasm(count: int) -> object:
 
     config = Config()
     if len(sys.argv) > 3:
-        config.memory_reservation = 0
-        config.memory_reservation_for_growth = 0
-        config.memory_guard_size = 0
+        for name in ("memory_reservation", "memory_reservation_for_growth", "memory_guard_size"):
+            setattr(config, name, 0)
     engine = Engine(config)
     module = Module(engine, '(module (memory (export "m") 1))')
     store = Store(engine)
@@ -153,6 +152,10 @@ def threads(count: int) -> object:
     return kept
 
 
-KEPT = globals()[kind](number)
+LOADS = (
+    bytearrays, in_turn, joined, lists, objects, arrays, tables, imported, wasm, jitted,
+    environments, greenlets, mapped, threads,
+)  # fmt: skip
+KEPT = {load.__name__: load for load in LOADS}[kind](number)
 print("READY", flush=True)
 sys.stdin.read()

@@ -18,7 +18,7 @@ PIECES = (
         programs=(Program.JEMALLOC,),
         patterns=_PIECES_AND_HOLES,
         proof=Measured(
-            119, 78, "8 threads, random sizes, jemalloc 5.3.0", ("jemalloc-no-retain", "jemalloc")
+            176, 76, "8 threads, random sizes, jemalloc 5.3.0", ("jemalloc-no-retain", "jemalloc")
         ),
         cost="Address space stays reserved.",
         check="VMAs with no pair below become fewer.",
@@ -45,8 +45,8 @@ PIECES = (
         until=(3,),
         patterns=(P.WRITTEN_APART, P.OPENED_RESERVE),
         proof=Measured(
-            286,
-            158,
+            287,
+            159,
             "64 threads, random sizes, mimalloc 2.0.9; 128 of the rest are stacks",
             ("mimalloc", "mimalloc-eager"),
         ),
@@ -86,7 +86,7 @@ PIECES = (
         programs=(Program.MUSL,),
         patterns=_PIECES_AND_HOLES,
         proof=Measured(
-            522, 71, "8 threads, random sizes, musl 1.2.3 and glibc 2.36", ("musl", "glibc-8")
+            504, 71, "8 threads, random sizes, musl 1.2.3 and glibc 2.36", ("musl", "glibc-8")
         ),
         cost="Another C library.",
         check="VMAs with no pair below become fewer.",

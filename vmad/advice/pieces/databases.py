@@ -16,7 +16,7 @@ PIECES = (
         programs=(Program.MARIADB,),
         patterns=(P.THREAD_GUARDS,),
         proof=Measured(
-            1189, 247, "500 connections, MariaDB 10.11", ("mariadb-500", "mariadb-500-pool")
+            1188, 192, "500 connections, MariaDB 10.11", ("mariadb-500", "mariadb-500-pool")
         ),
         cost="Long queries may hold up short ones.",
         check="Threads: in /proc/PID/status and the count fall together.",

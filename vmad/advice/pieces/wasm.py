@@ -17,7 +17,7 @@ PIECES = (
         programs=(Program.WASMTIME,),
         patterns=(P.WASM_RESERVATIONS, P.OPENED_RESERVE),
         proof=Measured(
-            2092, 94, "1,000 instances, Wasmtime 50", ("wasmtime-1000", "wasmtime-1000-small")
+            2091, 91, "1,000 instances, Wasmtime 50", ("wasmtime-1000", "wasmtime-1000-small")
         ),
         cost="Bounds checks at each access.",
         check="No-access VMAs of gigabytes are gone.",
@@ -31,8 +31,8 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         patterns=(P.WASM_RESERVATIONS,),
         proof=Measured(
-            2092,
-            292,
+            2091,
+            290,
             "100 instances in place of 1,000, Wasmtime 50",
             ("wasmtime-1000", "wasmtime-100"),
         ),
