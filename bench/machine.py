@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def load_average() -> float:
 
 
 def commit() -> str:
-    """The checkout's commit, "+" where files differ from it."""
+    """The checkout's commit, "+" where files differ from it; "unknown" without git or a commit."""
+    if shutil.which("git") is None:
+        return "unknown"
     git = ["git", "-C", str(HERE)]
     found = subprocess.run(
         [*git, "rev-parse", "--short", "HEAD"], check=False, capture_output=True, text=True
