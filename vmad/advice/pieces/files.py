@@ -29,7 +29,7 @@ PIECES = (
         text="Map the object once and whole, and keep offsets into it, in place of a mapping for "
         "each block.",
         whose=Whose.PROGRAMMER,
-        patterns=(P.OBJECT_IN_PIECES, P.OBJECT_REVERSED),
+        patterns=(P.OBJECT_IN_PIECES,),
         proof=Measured(
             5022,
             23,
