@@ -81,8 +81,10 @@ def main() -> int:
 
 def _row(browser: Browser, vmas: int, times: int) -> Iterator[str]:
     content = PageContent(large_table(vmas))
-    page_bytes = content.process_page(4711, _Trusted())  # made once: the walk is not measured here
-    map_bytes = content.process_map(4711, _Trusted())
+    page_bytes = content.process_page(
+        4711, Viewer(trusted=True)
+    )  # made once: the walk is not measured here
+    map_bytes = content.process_map(4711, Viewer(trusted=True))
     content.process_page = lambda pid, viewer: page_bytes  # type: ignore[method-assign]
     content.process_map = lambda pid, viewer: map_bytes  # type: ignore[method-assign]
     yield f"{vmas:,}"
@@ -104,10 +106,6 @@ def _row(browser: Browser, vmas: int, times: int) -> Iterator[str]:
         page.evaluate(f"{VIEW}.fit()")
         yield _frames(browser, page, _ZOOM)
         page.close()
-
-
-class _Trusted:
-    trusted = True
 
 
 def _frames(browser: Browser, page: Page, action: str) -> str:

@@ -186,3 +186,10 @@ if [ -n "$lacks" ]; then
 	rm -rf $new/unpacked $new/*.deb
 	mv $new build/tools
 fi
+
+# --- what users have around vmad: Prometheus 3, VictoriaMetrics, helm, kubectl
+
+if [ "$(uname -m)" = x86_64 ] && [ ! -e build/tools-of-users ]; then
+	say "fetching Prometheus 3, VictoriaMetrics, helm and kubectl, into build/tools-of-users"
+	quietly .venv/bin/python deploy/fetch_tools.py build/tools-of-users || fail "they cannot be had: $why"
+fi

@@ -43,5 +43,6 @@ def made_for(record: Advice) -> Iterator[Situation]:
     for pattern in record.patterns:
         for runs in programs or [()]:
             for kernel in KERNELS:
-                for reasons in [(each,) for each in record.reasons] or [()]:
+                some: list[tuple[str, ...]] = [(each,) for each in record.reasons]
+                for reasons in some or [()]:
                     yield situation(pattern, runs, kernel=kernel, reasons=reasons, gain=VMAS)
