@@ -27,6 +27,7 @@ from bench.machine import load_average
 from tests.browser.pages import PageContent, large_table
 from tests.browser.picture import VIEW, wait_until
 from tests.unit.web.serving import get, serving
+from vmad.web.viewer import Viewer
 
 #: seconds of panning and of zooming
 SECONDS = 3.0
@@ -81,10 +82,8 @@ def main() -> int:
 
 def _row(browser: Browser, vmas: int, times: int) -> Iterator[str]:
     content = PageContent(large_table(vmas))
-    page_bytes = content.process_page(
-        4711, Viewer(trusted=True)
-    )  # made once: the walk is not measured here
-    map_bytes = content.process_map(4711, Viewer(trusted=True))
+    page_bytes = content.process_page(4711, _Trusted())  # made once: the walk is not measured here
+    map_bytes = content.process_map(4711, _Trusted())
     content.process_page = lambda pid, viewer: page_bytes  # type: ignore[method-assign]
     content.process_map = lambda pid, viewer: map_bytes  # type: ignore[method-assign]
     yield f"{vmas:,}"
@@ -106,6 +105,10 @@ def _row(browser: Browser, vmas: int, times: int) -> Iterator[str]:
         page.evaluate(f"{VIEW}.fit()")
         yield _frames(browser, page, _ZOOM)
         page.close()
+
+
+class _Trusted(Viewer):
+    trusted = True
 
 
 def _frames(browser: Browser, page: Page, action: str) -> str:
