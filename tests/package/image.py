@@ -8,6 +8,7 @@ waits 90 seconds for a terminal that nobody made (systemd 252, no udev).
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,12 +20,15 @@ from vmad.lab.kernels.modules import load_order
 from vmad.lab.kernels.store import Kernel, busybox
 
 BUILD = Path(__file__).parents[2] / "build" / "e2e"
-#: besides what the package depends on: what a Debian with systemd has
+_CONTROL = (Path(__file__).parents[2] / "debian/control").read_text()
+#: what a Debian with systemd has, and what the package depends on
 PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "iproute2", "curl", "kmod", "procps", "libcap2-bin",
-    "python3", "libbpf1", "python3-numpy", "python3-yaml", "python3-prometheus-client",
-    "python3-ptrace", "python3-bcrypt",
-)  # fmt: skip
+    *("systemd", "systemd-sysv", "dbus", "iproute2", "curl", "kmod", "procps", "libcap2-bin"),
+    "python3",
+    *re.findall(
+        r"[ ,]([a-z0-9][a-z0-9.+-]+)", _CONTROL.partition("\nDepends:")[2].partition("${")[0]
+    ),
+)
 _OPTIONS = (
     '--aptopt=APT::Install-Recommends "false"',
     *(f"--dpkgopt=path-exclude=/usr/share/{place}/*" for place in ("doc", "man", "locale")),
