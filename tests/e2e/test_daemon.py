@@ -98,6 +98,9 @@ def test_pairs_by_reason_add_up_to_the_number_of_pairs(
             )
             assert of_group[rules].total() == expected.total() == len(explanation["pairs"])
             blocked = {key: n for key, n in expected.items() if key[0] == "blocked"}
+            if evidence == "procfs":
+                # glibc 2.41's getrandom: droppable, which smaps (explain) shows and maps does not
+                blocked.pop(("blocked", "vm_flags:dp"), None)
             assert {k: n for k, n in of_group[rules].items() if k[0] == "blocked"} == blocked
         assert sum(one or 0 for one in kinds) == explanation["map_count"]
 
