@@ -152,13 +152,13 @@ CASES = (
     Case(
         "VmadFragmenting", "half as many again in an hour, of the same memory", True, 90,
         {'vmad_group_memory_map_areas{group="db"}': "20000+200x100",
-         'vmad_group_address_space_bytes{group="db"}': "8e10x100",
+         'vmad_group_address_space_bytes{group="db"}': "80000000000x100",
          'vmad_group_limit_ratio{group="db"}': "0.3+0.003x100"}, _DB,
     ),
     Case(
         "VmadFragmenting", "memory grows with it", False, 90,
         {'vmad_group_memory_map_areas{group="db"}': "20000+200x100",
-         'vmad_group_address_space_bytes{group="db"}': "8e10+8e8x100",
+         'vmad_group_address_space_bytes{group="db"}': "80000000000+800000000x100",
          'vmad_group_limit_ratio{group="db"}': "0.3+0.003x100"},
     ),
     Case(
@@ -206,12 +206,12 @@ CASES = (
     ),
     Case(
         "VmadKernelMemory", "more than allowed", True, 20,
-        {'vmad_group_vma_kernel_bytes{group="db"}': "3e8x30",
+        {'vmad_group_vma_kernel_bytes{group="db"}': "300000000x30",
          "vmad_threshold_vma_kernel_bytes": "268435456x30"}, _DB,
     ),
     Case(
         "VmadKernelMemory", "less than allowed", False, 20,
-        {'vmad_group_vma_kernel_bytes{group="db"}': "2e8x30",
+        {'vmad_group_vma_kernel_bytes{group="db"}': "200000000x30",
          "vmad_threshold_vma_kernel_bytes": "268435456x30"},
     ),
     Case("VmadHealWorthwhile", "a third", True, 40, _recoverable(14_000, 14_000, "0.6", 50), _DB),
