@@ -42,6 +42,6 @@ def needed(machine: str, what: str, among: Iterable[Architecture] = ARCHITECTURE
         titles = " and ".join(known.title for known in can)
         raise UnknownArchitecture(
             f"{what} works on {titles}, this is {machine}",
-            "reading (scan, explain, serve, capture) works there by /proc",
+            "reading (scan, explain, serve, capture) works there",
         )
     return found
