@@ -12,7 +12,6 @@
 # make siege [MINUTES=5]   the daemon under load, beside its peers (docs/reliability.md)
 # make deb [DEB_ARCH=arm64]   the Debian package, into build/deb
 # make atlas  the VMAs of real programs, before and after advice, into docs/atlas.md
-# make deb    the Debian package, into build/deb
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 # make test-vm-arm64   the same to kernels of 64-bit Arm, with pages of 4 and 16 KiB
 
@@ -110,7 +109,7 @@ fuzz: setup-test
 		--workers $$(nproc) --state build/fuzz/state.json
 
 # the same, with rebuilds as the judge of the rules of the patched kernel and of rebuilds
-fuzz-rebuilds: setup-test
+fuzz-rebuilds fuzz-relaxed: setup-test
 	.venv/bin/python -m tests.differential.fuzz_rebuild --seed $(SEED) --pairs $(PAIRS)
 
 # rebuilds of a process of which every byte is known and that never rests
@@ -143,5 +142,5 @@ clean:
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-vm-arm64 test-e2e lint docs bench
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-relaxed
 .PHONY: siege peers load-rebuild atlas
-.PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-rebuilds
+.PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-rebuilds fuzz-relaxed
 .PHONY: siege peers goldens load-rebuild
