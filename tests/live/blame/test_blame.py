@@ -7,6 +7,7 @@ import json
 import select
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from vmad.sources.bpf.source import BpfSource
 pytestmark = pytest.mark.bpf
 
 SOURCE = Path(__file__).with_name("makers.c")
+#: seconds after which what ought to happen has not
+PATIENCE = 120.0
 VMAD = (sys.executable, "-m", "vmad.cli.main", "blame")
 
 
@@ -163,7 +166,10 @@ def test_of_a_command_that_lets_go_before_its_end_the_most_is_told(
 def test_nothing_stays_attached(source: BpfSource, makers: Path) -> None:
     recorded(source, makers, "guards")
 
-    assert not {"vmad_exec", "vmad_fork"} & set(loaded_programs() or [])
+    # the kernel unloads programs some time after they were let go (RCU)
+    began = time.monotonic()
+    while {"vmad_exec", "vmad_fork"} & set(loaded_programs() or []):
+        assert time.monotonic() - began < PATIENCE, "a program stayed in the kernel"
 
 
 @pytest.mark.parametrize(
