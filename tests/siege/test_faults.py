@@ -193,6 +193,14 @@ def test_without_memory_it_answers_and_scans_again_when_there_is_some(tmp_path: 
 
 
 @pytest.mark.bpf
+def has_memory(pid: str) -> bool:
+    """Whether it has an address space: a kernel thread or a zombie has none."""
+    try:
+        return not Path(f"/proc/{pid}/statm").read_text("ascii").startswith("0 ")
+    except OSError:
+        return False
+
+
 @pytest.mark.mounts
 def test_processes_that_proc_hides_are_seen_by_the_kernels_evidence(tmp_path: Path) -> None:
     open_to_everybody(tmp_path)
@@ -205,9 +213,10 @@ def test_processes_that_proc_hides_are_seen_by_the_kernels_evidence(tmp_path: Pa
     with Target("vmad-victim"), Daemon(tmp_path, QUICK, prefix=prefix + rights).ready() as daemon:
         assert daemon.value("vmad_source_up", source="kernel") == 1
         seen = daemon.value("vmad_processes_read")
-    ours = sum(1 for name in os.listdir("/proc") if name.isdigit())
+        there = sum(map(has_memory, filter(str.isdigit, os.listdir("/proc"))))
     assert seen is not None
-    assert seen > ours / 4
+    # others come and go; the daemon, whose user may see none but its own, would read one
+    assert seen > max(there / 2, 2)
 
 
 @pytest.mark.mounts
