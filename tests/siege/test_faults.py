@@ -192,7 +192,6 @@ def test_without_memory_it_answers_and_scans_again_when_there_is_some(tmp_path: 
     assert "Traceback" not in daemon.log
 
 
-@pytest.mark.bpf
 def has_memory(pid: str) -> bool:
     """Whether it has an address space: a kernel thread or a zombie has none."""
     try:
@@ -201,6 +200,7 @@ def has_memory(pid: str) -> bool:
         return False
 
 
+@pytest.mark.bpf
 @pytest.mark.mounts
 def test_processes_that_proc_hides_are_seen_by_the_kernels_evidence(tmp_path: Path) -> None:
     open_to_everybody(tmp_path)
