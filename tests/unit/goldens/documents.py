@@ -7,6 +7,7 @@ Each document is made by the code that makes it for real; ``make goldens`` write
 
 from __future__ import annotations
 
+import platform
 import re
 import tempfile
 from collections.abc import Callable
@@ -90,7 +91,8 @@ def metrics() -> str:
     """All of /metrics; what this Python and this process add is not vmad's."""
     text = Exposition(stats(), snapshot()).render().decode()
     lines = [line for line in text.splitlines() if not _FOREIGN.match(line)]
-    return "\n".join(lines).replace(f'version="{__version__}"', 'version="VERSION"') + "\n"
+    of_here = f'python="{platform.python_version()}",version="{__version__}"'
+    return "\n".join(lines).replace(of_here, 'python="PYTHON",version="VERSION"') + "\n"
 
 
 _FOREIGN = re.compile(r"(# (HELP|TYPE) )?(python|process)_")
