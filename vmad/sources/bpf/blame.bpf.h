@@ -22,31 +22,11 @@
 #define VMAD_BLAME_BPF_H
 
 #include "kernel.bpf.h"
+#include "calls.bpf.h"
 #include "caller.bpf.h"
 
 enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_RINGBUF = 27 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
-
-/* vmad/sources/bpf/blame.py, CALLS */
-enum call {
-	CALL_MMAP,
-	CALL_MUNMAP,
-	CALL_MPROTECT,
-	CALL_PKEY_MPROTECT,
-	CALL_MREMAP,
-	CALL_BRK,
-	CALL_MADVISE,
-	CALL_MLOCK,
-	CALL_MLOCK2,
-	CALL_MUNLOCK,
-	CALL_MBIND,
-	CALL_SET_MEMPOLICY_HOME_NODE,
-	CALL_MSEAL,
-	CALL_SHMAT,
-	CALL_IO_SETUP,
-	CALL_PRCTL,
-	CALLS
-};
 
 #define MAP_FIXED 0x10
 #define MAP_FIXED_NOREPLACE 0x100000

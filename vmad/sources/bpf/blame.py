@@ -25,7 +25,7 @@ from vmad.sources.bpf.caller import watchable
 
 HERE = Path(__file__).parent
 
-#: enum call
+#: enum call of calls.bpf.h, in its order
 CALLS: Final = (
     "mmap", "munmap", "mprotect", "pkey_mprotect", "mremap", "brk", "madvise", "mlock", "mlock2",
     "munlock", "mbind", "set_mempolicy_home_node", "mseal", "shmat", "io_setup", "prctl",

@@ -14,28 +14,9 @@
 #define VMAD_FAILURES_BPF_H
 
 #include "known.bpf.h"
+#include "calls.bpf.h"
 
 enum { BPF_NOEXIST = 1 };
-
-enum call {
-	CALL_MMAP,
-	CALL_MUNMAP,
-	CALL_MPROTECT,
-	CALL_PKEY_MPROTECT,
-	CALL_MREMAP,
-	CALL_BRK,
-	CALL_MADVISE,
-	CALL_MLOCK,
-	CALL_MLOCK2,
-	CALL_MUNLOCK,
-	CALL_MBIND,
-	CALL_SET_MEMPOLICY_HOME_NODE,
-	CALL_MSEAL,
-	CALL_SHMAT,
-	CALL_IO_SETUP,
-	CALL_PRCTL,
-	CALLS
-};
 
 /* how a call may fail earlier: thresholds beyond those of the calls */
 enum { FORM_MMAP_FIXED = CALLS, FORM_MREMAP_FIXED, FORMS };

@@ -26,7 +26,7 @@ from vmad.sources.time_namespace import booted_at
 
 HERE = Path(__file__).parent
 
-#: enum call of failures.bpf.h, in its order
+#: enum call of calls.bpf.h, in its order
 CALLS: Final = (
     "mmap", "munmap", "mprotect", "pkey_mprotect", "mremap", "brk", "madvise", "mlock", "mlock2",
     "munlock", "mbind", "set_mempolicy_home_node", "mseal", "shmat", "io_setup", "prctl",
