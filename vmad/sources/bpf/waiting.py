@@ -34,8 +34,9 @@ from vmad.sources.bpf.layout import Status, Steady
 from vmad.sources.bpf.open_coded import Entries, Headers, OpenCodedWalk
 from vmad.sources.bpf.task_vma import TaskVmaWalk
 
-#: readings of one address space by one walk, until one is exact
-TRIES = 10
+#: readings of one address space by one walk, until one is exact; patience mostly ends them sooner.
+#: With ten, a busy machine of two processors was refused an address space in 10 of 100 scans
+TRIES = 40
 #: seconds after which no further reading of one address space by one walk is begun
 PATIENCE = 5.0
 #: seconds after which the waiting walks begin on no further process
