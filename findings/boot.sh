@@ -1,38 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-# For the scripts beside it that ask a kernel: a pinned kernel of Debian boots in QEMU with one C program
+# For the scripts beside it that ask a kernel, after debian.sh: a pinned kernel of Debian boots in QEMU with one C program
 # as all of its user space. Some 50 MB in the current folder, three seconds without KVM.
 #
 #   boot_debian_kernel RELEASE VERSION   init.c in, what it printed behind "SEEN " out
 #
-# Needs Debian 12 or later on amd64 as root: gcc, python3, qemu-system-x86, debian-archive-keyring. The
-# kernel comes from the mirror that the machine's own sources name.
+# Needs Debian 12 or later on amd64 as root: gcc, python3, qemu-system-x86.
 
 boot_debian_kernel() {
-	fetch_kernel "linux-image-$1=$2"
+	fetch_from_debian trixie-backports "linux-image-$1=$2" kernel
 	gcc -static -O1 -o init init.c
 	initramfs
 	timeout 120 qemu-system-x86_64 -nodefaults -no-reboot -display none -serial stdio -accel tcg \
 		-cpu max -m 512M -kernel "kernel/boot/vmlinuz-$1" -initrd initrd \
 		-append 'console=ttyS0 quiet panic=-1' |
 		tr -d '\r' | sed -n 's/^.*SEEN //p'
-}
-
-fetch_kernel() {
-	mirror=$(apt-get indextargets --format '$(SITE)' | grep -E '/debian/?$' | head -n 1)
-	mkdir -p state/lists/partial cache/archives/partial
-	: >state/status
-	key=/usr/share/keyrings/debian-archive-keyring.gpg
-	echo "deb [signed-by=$key] $mirror trixie-backports main" >list
-	private update
-	private download "$1"
-	dpkg -x linux-image-*.deb kernel
-}
-
-private() {
-	apt-get -qq -o Dir::Etc::sourcelist="$PWD/list" -o Dir::Etc::sourceparts=/dev/null \
-		-o Dir::State="$PWD/state" -o Dir::State::status="$PWD/state/status" \
-		-o Dir::Cache="$PWD/cache" -o Dir::Etc::preferencesparts=/dev/null \
-		-o APT::Sandbox::User=root -o Acquire::Languages=none "$@"
 }
 
 # of one program, with the console that it prints to

@@ -13,8 +13,9 @@
 #           maps stacks apart, guards them, and fills the holes later pays a VMA each after all.
 # Way out:  map from one end to the other without holes, and install afterwards.
 #
-# Needs what boot.sh needs.
+# Needs what debian.sh and boot.sh need.
 set -eu
+. "$(dirname "$0")/debian.sh"
 . "$(dirname "$0")/boot.sh"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

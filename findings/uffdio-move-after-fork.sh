@@ -13,8 +13,9 @@
 #           and only a write fault gives back (mm/userfaultfd.c; mm/memory.c, wp_can_reuse_anon_folio).
 # Way out:  an atomic `or 0` on each such page before it is moved.
 #
-# Needs what boot.sh needs.
+# Needs what debian.sh and boot.sh need.
 set -eu
+. "$(dirname "$0")/debian.sh"
 . "$(dirname "$0")/boot.sh"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
