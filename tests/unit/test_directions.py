@@ -15,7 +15,7 @@ PACKAGE = Path(vmad.__file__).parent
 FLOORS = (
     {"errors", "memory", "threads", "architecture"},
     {"model"},
-    {"rules"},
+    {"rules", "timeline"},
     {"advice"},
     {"config"},
     {"sources"},

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""The history of one machine: its groups, the processes nearest to the limit, and the host.
+
+A second costs a few vector operations, and what is kept of all of them is bounded (``nbytes``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vmad.timeline.rings import MISSING, MOST, RESOLUTIONS, Fold, Integers, Resolution, Series
+from vmad.timeline.table import Table
+
+#: groups and processes that are remembered
+MOST_GROUPS = 500
+MOST_PROCESSES = 64
+
+#: VMAs of the worst process, and failures at the limit
+COUNT, FAILURES = "count", "failures"
+#: of the host: the limit, all VMAs, how often vmad was started, the pause between two scans in
+#: percent of the configured one, and what a scan took in milliseconds
+LIMIT, AREAS, STARTS, PAUSE, SCAN = "limit", "areas", "starts", "pause_percent", "scan_ms"
+
+OF_GROUPS = {COUNT: Fold.MOST, FAILURES: Fold.SUM}
+OF_PROCESSES = {COUNT: Fold.MOST}
+OF_HOST = {
+    COUNT: Fold.MOST,
+    FAILURES: Fold.SUM,
+    LIMIT: Fold.LAST,
+    AREAS: Fold.MOST,
+    STARTS: Fold.SUM,
+    PAUSE: Fold.MOST,
+    SCAN: Fold.MOST,
+}
+#: the only key of the host's table
+HOST = ("host",)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Remembered:
+    """A process: its id, what it is called, and what it counts under."""
+
+    pid: int
+    start_time: int
+    comm: str
+    group: str
+
+
+class Timeline:
+    """Remembers; safe for concurrent use. Times are Unix seconds, unknown numbers None."""
+
+    def __init__(
+        self,
+        groups: int = MOST_GROUPS,
+        processes: int = MOST_PROCESSES,
+        resolutions: Sequence[Resolution] = RESOLUTIONS,
+    ) -> None:
+        self.resolutions = tuple(resolutions)
+        self.groups: Table[str] = Table(groups, OF_GROUPS, resolutions)
+        self.processes: Table[Remembered] = Table(processes, OF_PROCESSES, resolutions)
+        self.host: Table[str] = Table(1, OF_HOST, resolutions)
+        self.lock = threading.RLock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all slots."""
+        return self.groups.nbytes + self.processes.nbytes + self.host.nbytes
+
+    def put_groups(self, at: float, names: Sequence[str], counts: Integers) -> None:
+        """VMAs of the worst process of each group, -1 unknown; the nearest to the limit first:
+        where there are too many the others are left out. ``names`` is not changed later.
+        """
+        with self.lock:
+            self.groups.put(COUNT, names, counts, at)
+
+    def put_processes(self, at: float, processes: Sequence[Remembered], counts: Integers) -> None:
+        """VMAs of those nearest to the limit, as :meth:`put_groups` has it."""
+        with self.lock:
+            self.processes.put(COUNT, processes, counts, at)
+
+    def put_failures(self, at: float, failures: Mapping[str, int]) -> None:
+        """New failures at the limit, by group."""
+        if not failures:
+            return
+        numbers = np.array([min(number, MOST) for number in failures.values()], np.int32)
+        with self.lock:
+            self.groups.put(FAILURES, tuple(failures), numbers, at)
+            self.put_host(at, failures=sum(failures.values()))
+
+    def put_host(self, at: float, **values: float | None) -> None:
+        """Numbers of the host, by column."""
+        with self.lock:
+            for column, value in values.items():
+                number = MISSING if value is None else min(int(value), MOST)
+                self.host.put(column, HOST, np.array([number], np.int32), at)
+
+    def of_group(self, name: str, span: float, until: float, column: str = COUNT) -> Series | None:
+        """The last ``span`` seconds of a group up to ``until``; None: it is not remembered."""
+        with self.lock:
+            return self.groups.read(column, name, span, until)
+
+    def of_process(self, pid: int, start_time: int, span: float, until: float) -> Series | None:
+        """The same of a process, under whatever names it went."""
+        with self.lock:
+            found: Series | None = None
+            for key in self.processes.keys:
+                if (key.pid, key.start_time) == (pid, start_time):
+                    series = self.processes.read(COUNT, key, span, until)
+                    assert series is not None
+                    if found is not None:
+                        most = np.maximum(found.values, series.values)
+                        series = Series(series.start, series.step, most)
+                    found = series
+            return found
+
+    def of_host(self, column: str, span: float, until: float) -> Series | None:
+        """The same of a column of the host."""
+        with self.lock:
+            return self.host.read(column, HOST[0], span, until)
