@@ -111,7 +111,7 @@ def made_by(
                 by_number[of_stack],
                 len(rows),
                 int(np.count_nonzero(attribution.doubt[rows])),
-                float(when.max() - when.min()) / 1e9 if len(when) else 0.0,
+                float(np.ptp(when)) / 1e9 if len(when) else 0.0,
             )
         )
     return tuple(sorted(makers, key=lambda maker: -maker.vmas))

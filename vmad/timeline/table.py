@@ -71,7 +71,7 @@ class Table(Generic[Key]):
         for key in new:
             self._rows[key] = next(unused)
         rows = np.array([self._rows[key] for key in keys], np.intp)
-        self._make_room(int(rows.max(initial=0)) + 1)
+        self._make_room(int(np.max(rows, initial=0)) + 1)
         return rows
 
     def _forget(self, wanted: set[int], number: int) -> None:

@@ -163,10 +163,10 @@ def _key(columns: Sequence[npt.NDArray[Any]]) -> Numbers:
     """One number per row, so that a single sort tells rows apart. No column is below -1."""
     key, span = np.zeros(len(columns[0]), np.int64), 1
     for column in columns:
-        width = int(column.max(initial=0)) + 2
+        width = int(np.max(column, initial=0)) + 2
         if span * width >= 1 << 62:
             key = np.unique(key, return_inverse=True)[1]
-            span = int(key.max(initial=0)) + 1
+            span = int(np.max(key, initial=0)) + 1
         key = key * width + (column.astype(np.int64) + 1)
         span *= width
     return key

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from vmad.model.kinds import Kind
 from vmad.model.table import Rows
@@ -44,13 +45,13 @@ def dense_regions(rows: Rows) -> tuple[Region, ...]:
     )
 
 
-def _label(kinds: Rows, lowest: bool) -> str:
+def _label(kinds: npt.NDArray[np.uint8], lowest: bool) -> str:
     counts = np.bincount(kinds, minlength=len(Kind))
     if counts[Kind.HEAP]:
         return "program and heap" if counts[Kind.FILE] else "heap"
     if counts[Kind.STACK]:
         return "stack"
-    most = Kind(int(counts.argmax()))
+    most = Kind(int(np.argmax(counts)))
     if most in _FILES:
         return "program" if lowest else "files"
     if most is Kind.SPECIAL:

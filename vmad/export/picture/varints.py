@@ -20,7 +20,7 @@ def varints(numbers: Numbers) -> bytes:
     ends = np.cumsum(length)
     result = np.zeros(int(ends[-1]) if len(ends) else 0, np.uint8)
     starts = ends - length
-    for group in range(int(length.max(initial=0))):
+    for group in range(int(np.max(length, initial=0))):
         among = length > group
         more = (length[among] > group + 1).astype(np.int64) << 7
         result[starts[among] + group] = (numbers[among] >> 7 * group & 0x7F) | more
