@@ -24,6 +24,10 @@ MREMAP: Final = CALLS.index("mremap")
 #: a doubt of our own, beside those of BOUNDARY: of a move of several VMAs it is not known which of
 #: the boundaries at its target it carried there and which were in a hole of it before
 CARRIED: Final = 8
+#: a stack moves its start down without a call, and over boundaries that are long gone
+GROWN: Final = 16
+NO_MAKER: Final = -1  #: among calls
+_VM_GROWSDOWN: Final = 0x100
 
 
 class Origin(IntEnum):
@@ -42,7 +46,8 @@ class Attribution:
     """One entry per VMA, in the order of ``starts``.
 
     ``origin`` of Origin; ``call`` is an index into CALLS, -1 where there is none; ``stack`` a
-    stack's key, 0 none; ``when`` ns since boot, 0 unknown; ``doubt`` of BOUNDARY, or CARRIED.
+    stack's key, 0 none; ``when`` ns since boot, 0 unknown; ``doubt`` of BOUNDARY, CARRIED
+    and GROWN.
     """
 
     origin: npt.NDArray[np.uint8]
@@ -59,11 +64,13 @@ def attribute(
     recorded: Recorded,
     events: Sequence[ProcessEvent],
     *,
+    growing: npt.NDArray[np.uint64] | None = None,
     current: bool = True,
 ) -> Attribution:
     """The makers of the VMAs that begin at ``starts`` (ascending) in process ``tgid``.
 
     ``by_kernel`` marks those that may be made by the kernel alone (files of execve, stack, vdso).
+    ``growing`` (of grows_until) are those whose start may have moved down since it was made.
     Not ``current``: the VMAs were read some time before ``recorded``, so that it may have
     forgotten them.
     """
@@ -75,6 +82,10 @@ def attribute(
     latest = 2**64 - 1
     for _ in range(_GENERATIONS):
         own = _makers_of(process, starts, recorded)
+        if growing is not None:
+            _follow_growth(
+                own, starts, np.where(unknown & ~by_kernel, growing, 0), process, recorded
+            )
         ours = unknown & (own["sequence"] > since) & (own["sequence"] <= latest)
         makers[ours], origin[ours] = own[ours], how
         unknown &= ~ours
@@ -102,18 +113,50 @@ def attribute(
     if current and executed:
         origin[unknown] = Origin.KERNEL
     origin[unknown & by_kernel & executed] = Origin.KERNEL
-    call = np.where(unknown, -1, makers["call"].astype(np.int64))
+    if growing is not None:
+        makers["doubt"][(growing > 0) & ~by_kernel] |= GROWN
+    call = np.where(unknown, NO_MAKER, makers["call"].astype(np.int64))
     return Attribution(origin, call, makers["stack"], makers["when"], makers["doubt"])
+
+
+def grows_until(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint64]:
+    """Where VMAs that grow downwards end; 0 for those that do not. ``rows`` of VMA_ROW."""
+    grows = rows["flags"] & np.uint64(_VM_GROWSDOWN) != 0
+    return np.where(grows, rows["end"], np.uint64(0))
+
+
+def _of_process(
+    tgid: int, recorded: Recorded
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.void]]:
+    """Addresses, ascending, and their entries."""
+    mine = recorded.keys["tgid"] == tgid
+    addresses = recorded.keys["address"][mine]
+    order = np.argsort(addresses, kind="stable")
+    return addresses[order], recorded.makers[mine][order]
+
+
+def _follow_growth(
+    makers: npt.NDArray[np.void],
+    starts: npt.NDArray[np.uint64],
+    ends: npt.NDArray[np.uint64],
+    tgid: int,
+    recorded: Recorded,
+) -> None:
+    """A stack that grew down was made where it began: the lowest entry inside of it."""
+    addresses, rows = _of_process(tgid, recorded)
+    grown = np.flatnonzero((makers["sequence"] == 0) & (ends > 0))
+    place = np.searchsorted(addresses, starts[grown])
+    inside = place < len(addresses)
+    grown, place = grown[inside], place[inside]
+    there = addresses[place] < ends[grown]
+    makers[grown[there]] = rows[place[there]]
 
 
 def _makers_of(
     tgid: int, starts: npt.NDArray[np.uint64], recorded: Recorded
 ) -> npt.NDArray[np.void]:
     """The entries at these addresses, of BOUNDARY; sequence 0 where there is none."""
-    mine = recorded.keys["tgid"] == tgid
-    addresses = recorded.keys["address"][mine]
-    order = np.argsort(addresses, kind="stable")
-    addresses, rows = addresses[order], recorded.makers[mine][order]
+    addresses, rows = _of_process(tgid, recorded)
     place = np.searchsorted(addresses, starts)
     makers = np.zeros(len(starts), BOUNDARY)
     inside = place < len(addresses)

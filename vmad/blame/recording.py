@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from vmad.blame.attribution import attribute
+from vmad.blame.attribution import attribute, grows_until
 from vmad.blame.blamed import Blamed, Maker, made_by
 from vmad.blame.demangle import demangled
 from vmad.blame.last_moment import LastMoment
@@ -171,7 +171,13 @@ class Recording:
             events = [event for event in events if event.sequence <= shown.sequence]
         by_kernel = np.isin(table.rows["kind"], _BY_KERNEL)
         attribution = attribute(
-            table.rows["start"], by_kernel, self._tgid, recorded, events, current=current
+            table.rows["start"],
+            by_kernel,
+            self._tgid,
+            recorded,
+            events,
+            growing=grows_until(table.rows),
+            current=current,
         )
         explanation = explain(table, source.kernel, source.max_map_count)
         return made_by(explanation, attribution, stacks)

@@ -6,12 +6,13 @@
  *   child    the same in a child, whose parent made an area of 40 before
  *   exec     itself, again, as guards
  *   passing  as guards, and lets go of them before it ends
- *   threads  another thread maps without pause meanwhile
+ *   threads  three other threads map without pause meanwhile
  *
  * With "wait" behind it, it works on a line of stdin and ends on the next.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,9 @@
 #include <unistd.h>
 
 static long page;
-static atomic_int over;
+#define OTHERS 3
+
+static atomic_int over, turns;
 static int waits;
 static char *last;
 
@@ -57,6 +60,7 @@ static void *map_without_pause(void *unused)
 
 		if (at != MAP_FAILED)
 			munmap(at, page);
+		turns++;
 	}
 	return NULL;
 }
@@ -73,7 +77,7 @@ static void wait_for_line(void)
 int main(int argc, char **argv)
 {
 	const char *way = argc > 1 ? argv[1] : "";
-	pthread_t other;
+	pthread_t others[OTHERS];
 	pid_t child;
 
 	page = sysconf(_SC_PAGESIZE);
@@ -92,10 +96,15 @@ int main(int argc, char **argv)
 		sleep(3);
 		munmap(last, 200 * page);
 	} else if (!strcmp(way, "threads")) {
-		pthread_create(&other, NULL, map_without_pause, NULL);
-		in_the_child();
+		for (int i = 0; i < OTHERS; i++)
+			pthread_create(&others[i], NULL, map_without_pause, NULL);
+		while (turns < 1000)
+			sched_yield();
+		for (int i = 0; i < 10; i++)
+			in_the_child();
 		over = 1;
-		pthread_join(other, NULL);
+		for (int i = 0; i < OTHERS; i++)
+			pthread_join(others[i], NULL);
 	} else if (!strcmp(way, "child")) {
 		in_the_parent();
 		child = fork();

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.blame.boundaries import Held, compiled, hold
+from tests.live.blame.boundaries import NAMES, Held, compiled, hold
 from vmad.blame.attribution import Origin
 from vmad.blame.blamed import Blamed
 from vmad.blame.recording import Recording
@@ -76,16 +76,20 @@ def by_function(blamed: Blamed, *names: str) -> Counter[str]:
     return vmas
 
 
-def test_random_calls_are_blamed_for_every_boundary(tmp_path: Path) -> None:
+def test_random_calls_are_blamed_for_every_boundary(source: BpfSource, tmp_path: Path) -> None:
     program, held = compiled(tmp_path), Held()
 
-    for seed in (1, 2):
-        hold(program, seed, areas=60, calls=40, held=held)
+    hold(program, source, seed=1, areas=800, calls=60, held=held)
+    for seed in range(2, 8):
+        hold(program, source, seed, areas=1, calls=20, held=held)  # the heap alone
 
     assert held.wrong == []
-    assert held.boundaries > 800
-    assert held.boundaries - held.doubtful > 600
-    assert set(held.calls) >= {"mmap", "munmap", "mprotect", "madvise", "mremap"}
+    assert held.boundaries > 8_000
+    # names of areas are a matter of the kernel's configuration
+    assert set(held.calls) >= set(NAMES) - {"nobody", "prctl"}
+    # nothing but stacks that grow is left in doubt by one thread
+    assert held.doubtful["not seen"] == held.doubtful["carried"] == 0
+    assert 0 < held.doubtful["grown"] < held.boundaries / 20
 
 
 def test_each_guard_is_blamed_on_the_function_that_cut_it(source: BpfSource, makers: Path) -> None:
@@ -118,13 +122,14 @@ def test_a_parent_is_blamed_for_its_own_while_a_child_makes_more(
     assert vmas["in_the_child"] == 0
 
 
-def test_beside_a_thread_that_never_stops_every_wrong_one_would_be_marked(
+def test_beside_threads_that_never_stop_every_wrong_one_would_be_marked(
     source: BpfSource, makers: Path
 ) -> None:
     blamed = recorded(source, makers, "threads")
 
     vmas = by_function(blamed, "in_the_child")["in_the_child"]
-    assert vmas + blamed.doubtful >= 199
+    assert blamed.losses.busy > 0
+    assert vmas + blamed.doubtful >= 1_990
 
 
 def test_a_command_is_recorded_from_its_first_call(makers: Path, tmp_path: Path) -> None:

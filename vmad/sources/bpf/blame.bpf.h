@@ -8,7 +8,8 @@
  * none starts there any more, and what was known is forgotten; one started there already, and its maker stays.
  * Boundaries inside a range only vanish, so that what is left of them is dropped by whoever holds
  * the table against the VMAs of the end. A move of several VMAs (6.17) carries its inner boundaries
- * along and is told as an event.
+ * along: every start in its target is looked at before and after, or, where that is too much, the
+ * move is told as an event.
  *
  * A stack is known by a key: the call, where it was made from, and those words of the topmost 4 KiB
  * that point into code. Only a stack with a key that is new is copied, up to 64 KiB, for the reader
@@ -34,6 +35,7 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define MREMAP_FIXED 2
 #define MREMAP_DONTUNMAP 4
 #define PR_SET_VMA 0x53564d41
+#define SHM_REMAP 040000
 #define EBUSY 16
 #define ENOENT 2
 
@@ -41,6 +43,10 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define THREADS 16384
 #define STACKS 65536
 #define EDGES 6
+#define TARGETS 64 /* at a time */
+#define STARTS 256 /* in one */
+#define TRIES 32 /* of a look */
+#define STEPS 8192 /* through it: VMAs, and pages where none is */
 #define PEEK 4096 /* bytes of a stack that its key is made of */
 #define COPY 65536 /* bytes of a stack that are copied at most */
 #define PIECE 4096
@@ -126,7 +132,7 @@ struct pending {
 	u32 there[EDGES]; /* enum there, before the call */
 	u32 call;
 	u32 edges;
-	u64 several; /* an mremap of more than one VMA */
+	u64 several; /* an mremap of more than one VMA to elsewhere */
 };
 
 struct {
@@ -135,6 +141,23 @@ struct {
 	__type(key, u64); /* tgid and tid */
 	__type(value, struct pending);
 } pending SEC(".maps");
+
+/* Where VMAs started before a call, in a range that it may replace in more places than its edges. */
+struct target {
+	u32 starts;
+	u32 unused;
+	u64 until; /* these are all below here */
+	u64 start[STARTS];
+};
+
+const struct target no_target SEC(".rodata.target") = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TARGETS);
+	__type(key, u64); /* tgid and tid */
+	__type(value, struct target);
+} targets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -249,20 +272,40 @@ static long vma_at(struct task_struct *task, struct vm_area_struct *vma, struct 
 	return 0;
 }
 
+/* One look for the VMA that has this address. */
+struct search {
+	u64 address;
+	struct look look; /* zeros: none has it */
+	s64 result; /* 0, -ENOENT, -EBUSY */
+};
+
+static long look_once(u32 i, struct search *search)
+{
+	search->result = bpf_find_vma(bpf_get_current_task_btf(), search->address, vma_at,
+				      &search->look, 0);
+	return search->result != -EBUSY;
+}
+
+/* mmap_lock is only tried: who has it lets go soon, mostly. */
+static __always_inline void look_for(struct search *search)
+{
+	bpf_loop(TRIES, look_once, search, 0);
+	if (search->result == -EBUSY)
+		__sync_fetch_and_add(&control.busy, 1);
+}
+
 /* Whether a VMA starts there; `end`, where wanted, is where it ends. */
 static __always_inline enum there starts_at(u64 address, u64 *end)
 {
-	struct look look = {};
-	long result = bpf_find_vma(bpf_get_current_task_btf(), address, vma_at, &look, 0);
+	struct search search = { .address = address };
 
-	if (result == -EBUSY) {
-		__sync_fetch_and_add(&control.busy, 1);
+	look_for(&search);
+	if (search.result == -EBUSY)
 		return UNKNOWN;
-	}
-	if (result || look.start != address)
+	if (search.result || search.look.start != address)
 		return ABSENT;
 	if (end)
-		*end = look.end;
+		*end = search.look.end;
 	return PRESENT;
 }
 
@@ -285,10 +328,10 @@ __noinline int look(u64 address)
 /* Where the VMA that has this address ends; 0 where none has, or it cannot be told. */
 __noinline u64 end_of(u64 address)
 {
-	struct look look = {};
+	struct search search = { .address = address };
 
-	bpf_find_vma(bpf_get_current_task_btf(), address, vma_at, &look, 0);
-	return look.end;
+	look_for(&search);
+	return search.look.end;
 }
 
 static __always_inline void look_at(struct pending *call, u64 address)
@@ -304,6 +347,63 @@ static __always_inline void look_at_range(struct pending *call, u64 start, u64 s
 		return;
 	look_at(call, from);
 	look_at(call, to);
+}
+
+/* Through the target of a move, from start to start; `next` is in the list of those before. */
+struct walk {
+	u64 thread, at, end, stack;
+	u32 next, whole;
+};
+
+/* Where the VMA at walk->at starts and ends; false where none is. */
+static __always_inline int vma_met(struct walk *walk, struct look *look)
+{
+	struct search search = { .address = walk->at };
+
+	look_for(&search);
+	if (search.result == -EBUSY)
+		walk->whole = 0;
+	*look = search.look;
+	return !search.result;
+}
+
+static long note_start(u32 i, struct walk *walk)
+{
+	struct target *target = bpf_map_lookup_elem(&targets, &walk->thread);
+	struct look look = {};
+	u32 place;
+
+	if (!target || walk->at >= walk->end || !walk->whole)
+		return 1;
+	if (!vma_met(walk, &look)) {
+		walk->at += page_size();
+		return 0;
+	}
+	if (look.start == walk->at) {
+		place = target->starts;
+		if (place >= STARTS) {
+			walk->whole = 0;
+			return 1;
+		}
+		target->start[place] = look.start;
+		target->starts = place + 1;
+	}
+	walk->at = look.end;
+	return 0;
+}
+
+static __always_inline void note_target(u64 thread, u64 start, u64 size)
+{
+	struct walk walk = { .thread = thread, .at = start + page_size(), .end = start + size };
+	struct target *target;
+
+	if (start & (page_size() - 1) || bpf_map_update_elem(&targets, &thread, &no_target, BPF_ANY))
+		return;
+	walk.whole = 1;
+	bpf_loop(STEPS, note_start, &walk, 0);
+	target = bpf_map_lookup_elem(&targets, &thread);
+	if (target)
+		target->until = walk.at;
 }
 
 /* Before a call of a recorded process. */
@@ -333,7 +433,11 @@ static __always_inline void call_begins(u32 number, const u64 *arguments)
 			look_at(&call, page_up(arguments[0] + arguments[2]));
 		if (arguments[3] & MREMAP_FIXED)
 			look_at_range(&call, arguments[4], arguments[2]);
-		call.several = end_of(arguments[0]) < page_up(arguments[0] + arguments[1]);
+		/* nothing else moves more than one (mm/mremap.c, remap_move()) */
+		call.several = arguments[3] & MREMAP_FIXED &&
+			       end_of(arguments[0]) < page_up(arguments[0] + arguments[1]);
+		if (call.several)
+			note_target(thread, arguments[4], page_up(arguments[2]));
 		break;
 	case CALL_BRK:
 		task = bpf_get_current_task_btf();
@@ -352,8 +456,12 @@ static __always_inline void call_begins(u32 number, const u64 *arguments)
 		look_at_range(&call, arguments[2], arguments[3]);
 		break;
 	case CALL_SHMAT:
-		if (arguments[1])
-			look_at(&call, page_down(arguments[1]));
+		if (!arguments[1])
+			break;
+		look_at(&call, page_down(arguments[1]));
+		/* how large it is only its end tells */
+		if (arguments[2] & SHM_REMAP)
+			note_target(thread, page_down(arguments[1]), STEPS * page_size());
 		break;
 	case CALL_IO_SETUP:
 		break;
@@ -527,7 +635,7 @@ __noinline u64 stack_of(u32 number)
 __noinline u64 settle(u64 address, u32 before, u32 number, u64 stack)
 {
 	struct boundary_key key = { .address = address };
-	struct boundary boundary = { .call = number };
+	struct boundary boundary = { .call = number }, *known;
 	enum there now = starts_at(address, 0);
 
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
@@ -539,11 +647,14 @@ __noinline u64 settle(u64 address, u32 before, u32 number, u64 stack)
 	if (before == PRESENT)
 		return stack;
 	if (before == UNKNOWN || now == UNKNOWN) {
-		/* rather the one that is known than one that may be wrong */
-		if (bpf_map_lookup_elem(&boundaries, &key))
-			return stack;
 		boundary.doubt = (before == UNKNOWN ? 1 << NOT_SEEN_BEFORE : 0) |
 				 (now == UNKNOWN ? 1 << NOT_SEEN_AFTER : 0);
+		known = bpf_map_lookup_elem(&boundaries, &key);
+		if (known) {
+			/* rather the one that is known than one that may be wrong */
+			known->doubt |= boundary.doubt;
+			return stack;
+		}
 	}
 	if (!stack)
 		stack = stack_of(number);
@@ -555,9 +666,80 @@ __noinline u64 settle(u64 address, u32 before, u32 number, u64 stack)
 	return stack;
 }
 
-/* What a call that succeeded tells of its edges only now. */
-static __always_inline void add_results(struct pending *call, u32 tgid, u64 result)
+static long settle_start(u32 i, struct walk *walk)
 {
+	struct target *target = bpf_map_lookup_elem(&targets, &walk->thread);
+	struct look look = {};
+	u32 next = walk->next;
+
+	if (!target || walk->at >= walk->end || !walk->whole)
+		return 1;
+	if (next < STARTS && next < target->starts && target->start[next] < walk->at) {
+		walk->next = next + 1;
+		return 0;
+	}
+	if (!vma_met(walk, &look)) {
+		walk->at += page_size();
+		return 0;
+	}
+	if (look.start == walk->at) {
+		if (next >= STARTS || next >= target->starts || target->start[next] != walk->at)
+			walk->stack = settle(walk->at, ABSENT, CALL_MREMAP, walk->stack);
+	}
+	walk->at = look.end;
+	return 0;
+}
+
+/* What a move of several VMAs made inside its target. */
+static __always_inline u64 settle_target(u64 thread, u32 tgid, const struct pending *call)
+{
+	struct target *target = bpf_map_lookup_elem(&targets, &thread);
+	u64 size = page_up(call->arguments[2]);
+	struct walk walk = { .thread = thread, .at = call->arguments[4] + page_size() };
+
+	walk.end = call->arguments[4] + size;
+	walk.whole = target && target->until >= walk.end;
+	bpf_loop(STEPS, settle_start, &walk, 0);
+	if (!walk.whole || walk.at < walk.end) {
+		if (!walk.stack)
+			walk.stack = stack_of(CALL_MREMAP);
+		tell(EVENT_MOVE, tgid, next_in_order(), call->arguments[0],
+		     page_up(call->arguments[1]), call->arguments[4], size, walk.stack);
+	}
+	bpf_map_delete_elem(&targets, &thread);
+	return walk.stack;
+}
+
+struct sought {
+	u64 thread, address, found;
+};
+
+static long is_sought(u32 i, struct sought *sought)
+{
+	struct target *target = bpf_map_lookup_elem(&targets, &sought->thread);
+
+	if (!target || i >= STARTS || i >= target->starts)
+		return 1;
+	sought->found = target->start[i] == sought->address;
+	return sought->found;
+}
+
+/* Whether a VMA started there before an attachment: where nothing was replaced, what is there did. */
+static __always_inline enum there started_at(u64 thread, u64 address, int replaces)
+{
+	struct target *target = bpf_map_lookup_elem(&targets, &thread);
+	struct sought sought = { .thread = thread, .address = address };
+
+	if (!target)
+		return replaces ? UNKNOWN : PRESENT;
+	bpf_loop(STARTS, is_sought, &sought, 0);
+	return sought.found ? PRESENT : address < target->until ? ABSENT : UNKNOWN;
+}
+
+/* What a call that succeeded tells of its edges only now. */
+static __always_inline void add_results(struct pending *call, u64 thread, u64 result)
+{
+	u32 tgid = thread >> 32;
 	u64 size, end = 0;
 
 	switch (call->call) {
@@ -585,8 +767,9 @@ static __always_inline void add_results(struct pending *call, u32 tgid, u64 resu
 	case CALL_SHMAT:
 		if (!call->arguments[1])
 			add_edge(call, result, ABSENT);
-		if (starts_at(result, &end) == PRESENT && !call->arguments[1])
-			add_edge(call, end, PRESENT);
+		if (starts_at(result, &end) == PRESENT)
+			add_edge(call, end,
+				 started_at(thread, end, call->arguments[2] & SHM_REMAP));
 		break;
 	case CALL_IO_SETUP:
 		/* the ring's place is its context's name */
@@ -614,12 +797,12 @@ static __always_inline void call_ends(s64 result)
 	if (!call)
 		return;
 	if (!is_error(result))
-		add_results(call, tgid, result);
-	if (call->several && (call->arguments[3] & MREMAP_FIXED || !is_error(result)))
-		tell(EVENT_MOVE, tgid, next_in_order(), call->arguments[0],
-		     page_up(call->arguments[1]),
-		     call->arguments[3] & MREMAP_FIXED ? call->arguments[4] : result,
-		     page_up(call->arguments[2]), stack_of(CALL_MREMAP));
+		add_results(call, thread, result);
+	/* one that failed may have moved some */
+	if (call->several)
+		stack = settle_target(thread, tgid, call);
+	if (call->call == CALL_SHMAT)
+		bpf_map_delete_elem(&targets, &thread);
 	for (u32 i = 0; i < EDGES; i++) {
 		if (i >= call->edges)
 			break;
