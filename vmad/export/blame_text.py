@@ -147,7 +147,8 @@ def _notes(blamed: Blamed, style: Style) -> list[str]:
     if blamed.doubtful:
         notes.append(
             f"{counted(blamed.doubtful, 'VMA')} may have another maker: other threads held "
-            "mmap_lock when it was looked for, or several VMAs were moved at once."
+            "mmap_lock when it was looked for, very many VMAs were moved at once, or a stack "
+            "grew down."
         )
     if blamed.told and blamed.complete < blamed.told:
         share = percent(blamed.complete / blamed.told)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vmad.blame.attribution import CARRIED, Attribution, Origin, attribute
+from vmad.blame.attribution import CARRIED, GROWN, Attribution, Origin, attribute
 from vmad.sources.bpf.blame import (
     BOUNDARY,
     BOUNDARY_KEY,
@@ -41,9 +41,18 @@ def attributed(
     tgid: int = PARENT,
     by_kernel: tuple[int, ...] = (),
     current: bool = True,
+    growing: list[int] | None = None,
 ) -> Attribution:
     marks = np.array([start in by_kernel for start in starts])
-    return attribute(np.array(starts, np.uint64), marks, tgid, what, events, current=current)
+    return attribute(
+        np.array(starts, np.uint64),
+        marks,
+        tgid,
+        what,
+        events,
+        current=current,
+        growing=None if growing is None else np.array(growing, np.uint64),
+    )
 
 
 def test_a_vma_is_the_call_s_that_made_its_boundary() -> None:
@@ -103,3 +112,22 @@ def test_vmas_read_before_the_end_may_have_been_forgotten_since() -> None:
     told = attributed([0x1000, 0x2000, 0x3000], what, executed, by_kernel=(0x1000,), current=False)
 
     assert told.origin.tolist() == [Origin.KERNEL, Origin.RECORDED, Origin.FORGOTTEN]
+
+
+def test_a_stack_that_grew_is_of_whoever_made_the_place_it_grew_from_in_doubt() -> None:
+    what = recorded((PARENT, 0x3000, 7, 1), (PARENT, 0x5000, 8, 2))
+
+    told = attributed([0x1000, 0x4000, 0x8000], what, growing=[0x4000, 0, 0x9000])
+
+    assert told.origin.tolist() == [Origin.RECORDED, Origin.BEFORE, Origin.BEFORE]
+    assert told.stack.tolist() == [7, 0, 0]
+    assert told.doubt.tolist() == [GROWN, 0, GROWN]
+
+
+def test_the_main_stack_is_the_kernel_s_and_in_no_doubt() -> None:
+    what = recorded((PARENT, 0x3000, 7, 1))
+
+    told = attributed([0x1000], what, by_kernel=(0x1000,), growing=[0x4000])
+
+    assert told.origin.tolist() == [Origin.BEFORE]
+    assert told.doubt.tolist() == [0]
