@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vmad.advice.pattern import Pattern, explains
 from vmad.advice.situation import PatternCount
+from vmad.model.distinct import distinct
 from vmad.model.kinds import Kind
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Judgement, Verdict
@@ -154,7 +155,7 @@ def _files(view: _View) -> dict[Pattern, int]:
     view.give(which[many[of]], Pattern.OBJECT_IN_PIECES)
     view.give(which, Pattern.MANY_OBJECTS)
     return {
-        pattern: len(np.unique(of[view.of_row[which] == _NUMBER[pattern]]))
+        pattern: len(distinct(of[view.of_row[which] == _NUMBER[pattern]]))
         for pattern in (
             Pattern.LIBRARIES, Pattern.DELETED_FILES, Pattern.OBJECT_SPLIT,
             Pattern.OBJECT_REVERSED, Pattern.OBJECT_IN_PIECES, Pattern.MANY_OBJECTS,

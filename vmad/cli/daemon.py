@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vmad.errors import VmadError
-from vmad.export.bursts_json import SCHEMA as BURSTS_SCHEMA
-from vmad.export.bursts_json import bursts_from
-from vmad.export.daemon_json import SCHEMA as DAEMON_SCHEMA
 from vmad.export.failures_json import SCHEMA, tally_of
 from vmad.model.failures import FailureTally
 from vmad.model.process import ProcessId
-from vmad.scan.bursts import Burst
 from vmad.scan.growth import Watched
+
+if TYPE_CHECKING:
+    from vmad.scan.bursts import Burst
 
 DEFAULT_ADDRESS = "127.0.0.1:19797"
 #: seconds
@@ -54,6 +53,8 @@ def failed_at_limit(address: str = DEFAULT_ADDRESS) -> FailureTally:
 
 def daemon_itself(address: str = DEFAULT_ADDRESS) -> dict[str, Any]:
     """How the daemon at ``address`` does, schema vmad.daemon/1. Raises NoDaemon."""
+    from vmad.export.daemon_json import SCHEMA as DAEMON_SCHEMA  # noqa: PLC0415  for one command
+
     document = _asked(address, "/api/v1/daemon")
     if isinstance(document, dict) and document.get("schema") == DAEMON_SCHEMA:
         return document
@@ -62,6 +63,10 @@ def daemon_itself(address: str = DEFAULT_ADDRESS) -> dict[str, Any]:
 
 def bursts_over(address: str = DEFAULT_ADDRESS) -> list[Burst]:
     """The bursts that are over of which the daemon at ``address`` knows. Raises NoDaemon."""
+    # explain asks for failures alone, mostly of nobody
+    from vmad.export.bursts_json import SCHEMA as BURSTS_SCHEMA  # noqa: PLC0415
+    from vmad.export.bursts_json import bursts_from  # noqa: PLC0415
+
     document = _asked(address, "/api/v1/bursts")
     try:
         if document["schema"] == BURSTS_SCHEMA:

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from vmad.advice.recognise import TellingSymbols
 from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, failed_at_limit, watched
@@ -27,7 +28,6 @@ from vmad.cli.options import (
 from vmad.cli.pages import pair_pages, sampled_pages
 from vmad.cli.terminal import Progress, style_of
 from vmad.errors import CannotRead, ProcessGone, UsageError
-from vmad.export.explain_json import PairPages, explain_json
 from vmad.export.explain_text import Context, explain_text
 from vmad.export.pairs_text import pairs_text
 from vmad.export.printable import printable
@@ -44,6 +44,9 @@ from vmad.sources.names import named_or_not
 from vmad.sources.other_limits import read_other_use
 from vmad.sources.source import Source
 from vmad.sources.traits import read_traits
+
+if TYPE_CHECKING:
+    from vmad.export.explain_json import PairPages
 
 DEFAULT_LIMIT = 50
 
@@ -111,6 +114,9 @@ def run(arguments: argparse.Namespace) -> int:
         if not as_json:
             context = _context(arguments, source, answer)
     if as_json:
+        # the text needs none of what it imports
+        from vmad.export.explain_json import explain_json  # noqa: PLC0415
+
         sys.stdout.writelines(
             explain_json(answer.explanation, answer.pages, answer.growth, answer.limits)
         )

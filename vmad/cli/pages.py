@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from vmad.export.explain_json import PairPages
+from vmad.model.distinct import distinct
 from vmad.model.table import Rows
 from vmad.scan.explain import Explanation, main_causes
 from vmad.scan.page_sample import PageSample, spread
 from vmad.scan.repeats import Indices
 from vmad.sources.bounded import BY_HAND, Stuck, no_answer
 from vmad.sources.procfs.pagemap import PAGE_COUNTS, PAGE_SHIFT, page_counts
+
+if TYPE_CHECKING:
+    from vmad.export.explain_json import PairPages
 
 #: pairs of one cause whose pages are looked at unasked
 SAMPLE = 64
@@ -28,7 +33,7 @@ def pair_pages(explanation: Explanation, limit: int | None) -> PairPages:
     CannotRead, ProcessGone.
     """
     upper = explanation.pairs.upper[:limit]
-    rows = np.unique(np.concatenate([upper - 1, upper]))
+    rows = distinct(np.concatenate([upper - 1, upper]))
     counts = _counted(explanation, rows, LARGEST)
     of_row = {
         row: {name: None if n < 0 else n for name, n in zip(_NAMES, found, strict=True)}
@@ -51,7 +56,7 @@ def sampled_pages(explanation: Explanation) -> dict[str, PageSample]:
         if cause.reason is None:
             continue
         upper = spread(cause.rows, SAMPLE)
-        rows = np.unique(np.concatenate([upper - 1, upper]))
+        rows = distinct(np.concatenate([upper - 1, upper]))
         counts = _counted(explanation, rows, SAMPLE_LARGEST)
         looked_at = rows[counts["present"] >= 0]
         of_sample = explanation.table.rows[looked_at]

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from vmad.export.explain_json import PairPages
 from vmad.export.legend import flag_lines, legend, reason_lines
 from vmad.export.quantities import count, counted, size
 from vmad.export.style import Style
@@ -14,6 +14,9 @@ from vmad.model.flags import canonical, canonical_codes, high_masks
 from vmad.model.table import perms_text
 from vmad.model.verdict import Direction, Judgement, Verdict
 from vmad.scan.explain import Explanation
+
+if TYPE_CHECKING:
+    from vmad.export.explain_json import PairPages
 
 _DIRECTION: dict[Direction, str] = {
     Direction.EITHER: "",

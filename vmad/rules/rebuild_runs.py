@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vmad.model.distinct import distinct
 from vmad.model.kinds import Kind
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Verdict
@@ -55,8 +56,8 @@ def rebuild_runs(table: VmaTable, rules: RebuildRules) -> RebuildRuns:
     """Find them. A VMA that cannot be carried over ends a run, and its pairs are left out."""
     rows = table.rows
     facts = rows["facts"]
-    distinct = np.unique(facts[rows["pair"] != 0]).tolist()
-    joins = {value for value in distinct if rules.judge(value).verdict is Verdict.MERGEABLE}
+    values = distinct(facts[rows["pair"] != 0]).tolist()
+    joins = {value for value in values if rules.judge(value).verdict is Verdict.MERGEABLE}
     joined = (rows["pair"] != 0) & np.isin(facts, list(joins))
     involved = joined.copy()
     involved[:-1] |= joined[1:]

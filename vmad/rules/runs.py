@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmad.model import facts as f
+from vmad.model.distinct import distinct
 from vmad.model.facts import AnonVma
 from vmad.model.table import Rows, VmaTable
 from vmad.model.verdict import Verdict
@@ -86,8 +87,8 @@ def recoverable(table: VmaTable, rules: Rules) -> int | None:
     if not rules.era.anon_names:  # this kernel compares no names, whatever the evidence says
         facts = facts & np.uint64(0xFFFF_FFFF_FFFF_FFFF & ~(f.NAME | f.UNKNOWN_NAME))
     pairs = rows["pair"] != 0
-    distinct = np.unique(facts[pairs]).tolist()
-    if any(rules.judge(value).verdict is Verdict.UNKNOWN for value in distinct):
+    values = distinct(facts[pairs]).tolist()
+    if any(rules.judge(value).verdict is Verdict.UNKNOWN for value in values):
         return None
     joined = pairs & ~hard_differences(facts, rules.era.ignored_flags)
     return _merges(rows, joined, merge_table(rules), rules.kernel.page_shift)

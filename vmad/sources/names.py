@@ -6,15 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from vmad.errors import CannotRead, ProcessGone
 from vmad.model.kernel import running_kernel
 from vmad.model.process import ProcessId
-from vmad.model.table import VmaTable
+from vmad.model.table import Rows, VmaTable
 from vmad.sources.bounded import BY_HAND, Stuck, Tick, no_answer
 from vmad.sources.procfs.living import place_of
+from vmad.sources.procfs.name import path_text
 from vmad.sources.procfs.rights import explained
 from vmad.sources.procfs.stat import read_stat
-from vmad.sources.procfs.table import path_text
 
 
 def with_names(table: VmaTable, proc: str = "/proc") -> VmaTable:
@@ -31,9 +33,18 @@ def with_names(table: VmaTable, proc: str = "/proc") -> VmaTable:
         raise explained(error, pid, "maps", running_kernel(proc)) from error
     except Stuck as stuck:
         raise no_answer(f"{proc}/{pid}/maps", stuck, BY_HAND.deadline) from stuck
-    ranges = zip(table.rows["start"].tolist(), table.rows["end"].tolist(), strict=True)
-    paths = {row: names[found] for row, found in enumerate(ranges) if found in names}
-    return replace(table, paths=paths)
+    return replace(table, paths=_of_rows(table.rows, names))
+
+
+def _of_rows(rows: Rows, names: dict[tuple[int, int], str]) -> dict[int, str]:
+    """Names by the number of the row that has just this range."""
+    if not names or not len(rows):
+        return {}
+    ranges = np.array(list(names), np.uint64)
+    numbers = np.searchsorted(rows["start"], ranges[:, 0]).clip(max=len(rows) - 1)
+    same = (rows["start"][numbers] == ranges[:, 0]) & (rows["end"][numbers] == ranges[:, 1])
+    found = zip(numbers.tolist(), same.tolist(), names.values(), strict=True)
+    return {number: name for number, there, name in found if there}
 
 
 def _names(process: ProcessId, proc: str, tick: Tick) -> dict[tuple[int, int], str]:
@@ -64,7 +75,10 @@ def named_ranges(lines: Iterable[bytes]) -> dict[tuple[int, int], str]:
     """
     names = {}
     for line in lines:
-        # start-end perms offset major:minor inode name; the name is padded with blanks
+        # start-end perms offset major:minor inode name; the name is padded with blanks, of which
+        # a line without one has five, and most lines are without
+        if line.count(b" ") <= 5:
+            continue
         fields = line.rstrip(b"\n").split(b" ", 5)
         name = fields[5].lstrip(b" ") if len(fields) == 6 else b""
         if name:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from vmad.rules.vma_cost import STRUCTURES, VmaCost, cost_of
 from vmad.sources.bpf.refusals import BTF_PATH
-from vmad.sources.guest.btf import BadBtf, structure_sizes
 
 #: Caches with a constructor, or whose objects readers may still see (SLAB_TYPESAFE_BY_RCU), keep
 #: the pointer to the next free object behind the object (mm/slub.c, calculate_sizes)
@@ -57,6 +56,8 @@ def _slabinfo_sizes(proc: str) -> dict[str, int]:
 
 
 def _btf_sizes(path: str) -> dict[str, int]:
+    from vmad.sources.guest.btf import BadBtf, structure_sizes  # noqa: PLC0415  who may see slabs
+
     try:
         with open(path, "rb") as file:
             return as_slabs(structure_sizes(file.read(), STRUCTURES))

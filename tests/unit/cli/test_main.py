@@ -110,6 +110,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert ran.stdout.splitlines()[-1] == b""
 
 
+def test_explaining_imports_nothing_that_it_does_not_need() -> None:
+    program = (
+        "import os, sys, vmad.cli.main as m\n"
+        "m.main(['explain', str(os.getpid()), '--evidence', 'procfs'])\n"
+        "unneeded = {'numpy.ma', 'zipfile', 'http.client', 'vmad.export.scan_json', "
+        "'vmad.export.explain_json', 'vmad.scan.snapshot', 'vmad.sources.guest.btf'}\n"
+        "print(*sorted(unneeded & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert ran.stdout.splitlines()[-1] == b""
+
+
 def test_a_reader_that_goes_away_is_no_error(host: Path) -> None:
     with subprocess.Popen(
         [*VMAD, "explain", "100", "--from", host, "--format", "json"],

@@ -17,11 +17,12 @@ from vmad.model import facts as f
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import ProcessId, Unread
 from vmad.sources.procfs.devices import mounted
+from vmad.sources.procfs.name import path_text
 from vmad.sources.procfs.numa_maps import compare_policies, parse_numa_maps
 from vmad.sources.procfs.rights import explained, missing_right, why_unread
 from vmad.sources.procfs.smaps import UNNAMED, parse_smaps
 from vmad.sources.procfs.stat import parse_stat
-from vmad.sources.procfs.table import Evidences, path_text, table_of
+from vmad.sources.procfs.table import Evidences, table_of
 
 K61, K618 = KernelInfo("6.1.0-56-cloud-amd64"), KernelInfo("6.18.3")
 

@@ -16,6 +16,7 @@ from vmad.model.kinds import Kind
 from vmad.model.process import Evidence, ProcessId
 from vmad.model.table import VMA_ROW, VmaTable
 from vmad.sources.procfs.maps import MapsColumns, parse_maps
+from vmad.sources.procfs.name import path_text
 from vmad.sources.procfs.numa_maps import compare_policies
 from vmad.sources.procfs.pairs import facts_of_keys, find_pairs
 from vmad.sources.procfs.smaps import UNNAMED, Smaps
@@ -102,15 +103,6 @@ def table_of(
         has_anon_vma=False,
         consistent=read.consistent and not columns.malformed.any(),
     )
-
-
-def path_text(name: bytes) -> str:
-    """What maps prints as NAME, its escaped newlines resolved, undecodable bytes as surrogates.
-
-    The kernel escapes nothing else (mangle_path with "\\n"), so a path that holds a literal
-    backslash and 012 looks the same.
-    """
-    return name.replace(b"\\012", b"\n").decode(errors="surrogateescape")
 
 
 def _file_ids(columns: MapsColumns, rows: Index) -> npt.NDArray[np.uint64]:
