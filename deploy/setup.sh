@@ -189,7 +189,10 @@ fi
 
 # --- what users have around vmad: Prometheus 3, VictoriaMetrics, helm, kubectl
 
-if [ "$(uname -m)" = x86_64 ] && [ ! -e build/tools-of-users ]; then
+fetched=build/tools-of-users/vmad-fetched
+state=$(cat requirements/tools.txt deploy/fetch_tools.py | sha256sum)
+if [ "$(uname -m)" = x86_64 ] && [ "$(cat $fetched 2>/dev/null)" != "$state" ]; then
 	say "fetching Prometheus 3, VictoriaMetrics, helm and kubectl, into build/tools-of-users"
 	quietly .venv/bin/python deploy/fetch_tools.py build/tools-of-users || fail "they cannot be had: $why"
+	echo "$state" >$fetched
 fi

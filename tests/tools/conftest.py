@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-TOOLS = Path(__file__).parents[2] / "build" / "tools-of-users"
+from tests.e2e.victoria_metrics import TOOLS
 
 Tool = Callable[..., str]
 
