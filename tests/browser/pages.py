@@ -80,7 +80,7 @@ class PageContent(SampleContent):
 
     def process_page(self, pid: int, viewer: Viewer) -> bytes:
         explanation = explain(self.table, KERNEL, 65530)
-        seen = Watched(len(self.table.rows), 0.5, "redis.service")
+        seen = Watched(len(self.table.rows), 0.5, "redis.service", 9_000.0)
         return render_process(
             ProcessView(explanation, "db7", NOW, watched=seen, names=True, addresses=viewer.trusted)
         )

@@ -108,6 +108,16 @@ def group_of(name: str, members: Iterable[JudgedProcess]) -> GroupStats:
         ratio=_worst(member.ratio for member in members),
         rate=sum(rates) if rates else None,
         seconds_to_limit=min(times, default=None),
+        worst=max(
+            (one for one in members if one.map_count is not None),
+            key=lambda one: one.map_count or 0,
+            default=None,
+        ),
+        soonest=min(
+            (one for one in members if one.seconds_to_limit is not None),
+            key=lambda one: one.seconds_to_limit or 0.0,
+            default=None,
+        ),
         kinds=tuple(map(sum, zip(*(m.kinds for m in members), strict=True))),
         pairs=dict(pair_sum),
         recoverable=recoverable_of(members),
@@ -211,6 +221,7 @@ def snapshot_of(
         pair_sum.update(one.pairs)
     return HostSnapshot(
         taken_at=NOW,
+        counted_at=NOW + 1.5,
         took_seconds=0.0437,
         full=True,
         evidence=evidence,

@@ -34,7 +34,8 @@ def watched(process: ProcessId, address: str = DEFAULT_ADDRESS) -> Watched:
         processes = _asked(address, "/api/v1/scan")["processes"]
         for found in processes:
             if (found["pid"], found["start_time"]) == process:
-                return Watched(*(found.get(key) for key in ("high_water", "rate", "group")))
+                keys = ("high_water", "rate", "group", "seconds_to_limit")
+                return Watched(*map(found.get, keys))
     except (KeyError, TypeError) as error:
         raise NoDaemon(f"{address} does not answer as a vmad daemon does") from error
     raise NoDaemon(f"the daemon at {address} has not scanned process {process.pid}")

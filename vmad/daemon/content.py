@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class DaemonContent:
-    """The content of :mod:`vmad.web.router`. ``stats`` and ``source`` give the newest ones.
+    """The content of :mod:`vmad.web.router`. ``stats`` and ``source`` give the newest ones,
+    ``recount`` the last scan with newer counts, None where there are none.
 
     ``name`` is that of a machine that is watched beside this one, None for this one; ``others``
     are the machines beside it by name.
@@ -35,8 +36,10 @@ class DaemonContent:
         *,
         name: str | None = None,
         others: Callable[[], Mapping[str, DaemonContent]] = dict,
+        recount: Callable[[], HostSnapshot | None] = lambda: None,
     ) -> None:
         self._stats = stats
+        self._recount = recount
         self._source = source
         self._proc = proc
         self._name = name
@@ -71,6 +74,24 @@ class DaemonContent:
             self._why_not = None
             self.edition += 1
 
+    def _now(self) -> HostSnapshot | None:
+        """The last scan with the counts of this second; None before the first.
+
+        Whoever looks pays for it, once a second at most: samples do.
+        """
+        if self._snapshot is None:
+            return None
+        newer = self._recount()
+        if newer is not None:
+            with self._lock:
+                before = self._snapshot
+                # a scan may have come in between, or the machine have gone
+                if before is not None and newer.taken_at >= before.taken_at:
+                    exposition = Exposition(self._stats, newer, self._name)
+                    exposition.follow(self._exposition)
+                    self._snapshot, self._exposition = newer, exposition
+        return self._snapshot
+
     def renew(self) -> None:
         """Something changed that the next scrape must show."""
         with self._lock:
@@ -78,6 +99,7 @@ class DaemonContent:
 
     def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
         """Before the first scan: vmad's own metrics alone."""
+        self._now()
         with self._lock:
             exposition = self._exposition
         return exposition.render(openmetrics, gzip)
@@ -86,20 +108,22 @@ class DaemonContent:
         """The page at /."""
         from vmad.web.page import render_page  # noqa: PLC0415  only where somebody looks
 
-        return render_page(self._snapshot, self._stats(), target=self._name, why_not=self._why_not)
+        return render_page(self._now(), self._stats(), target=self._name, why_not=self._why_not)
 
     def scan_json(self) -> Iterator[str] | None:
         """The last scan in pieces, schema vmad.scan/1."""
         from vmad.export.scan_json import scan_pieces  # noqa: PLC0415
         from vmad.sources.host_limits import limit_origin_of  # noqa: PLC0415
 
-        snapshot = self._snapshot
+        snapshot = self._now()
         if snapshot is None:
             return None
         return scan_pieces(
             evidence=snapshot.evidence,
             kernel=snapshot.kernel,
             max_map_count=snapshot.max_map_count,
+            taken_at=snapshot.taken_at,
+            counted_at=snapshot.counted_at,
             took_seconds=snapshot.took_seconds,
             # who was only counted is among the unreadable
             processes=(one for one in snapshot.processes if one.walked_at is not None),
@@ -128,7 +152,7 @@ class DaemonContent:
         """Bursts that are over, schema vmad.bursts/1; None before the first scan."""
         from vmad.export.bursts_json import bursts_document  # noqa: PLC0415
 
-        snapshot = self._snapshot
+        snapshot = self._now()
         if snapshot is None:
             return None
         bursts = bursts_of(snapshot.groups, snapshot.max_map_count)
@@ -178,7 +202,7 @@ class DaemonContent:
         with self._lock:
             if self._process_pages is None:
                 self._process_pages = ProcessPages(
-                    self._source, lambda: (self._snapshot, self._stats()), self._proc, self._name
+                    self._source, lambda: (self._now(), self._stats()), self._proc, self._name
                 )
             return self._process_pages
 

@@ -21,10 +21,12 @@ from vmad.model.failures import FailureTally
 from vmad.model.process import Evidence
 from vmad.scan.planner import (
     BREATH,
+    NEAR,
     Plan,
     hurried_scan_in,
+    near_scan_at,
     next_sample_in,
-    next_scan_in,
+    next_scan_at,
 )
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
@@ -91,7 +93,7 @@ class Host(Machine):
         self._hung_since = 0.0
         self._stopping = threading.Event()
         self._changed = threading.Condition()
-        self._hurry = self._at_once = False
+        self._hurry = self._at_once = self._urgent = False
         watchdog.expect(2 * config.scan.interval + PATIENCE)
 
     def stop(self) -> None:
@@ -162,6 +164,8 @@ class Host(Machine):
                     self.scanner.sample()
                 except FAILURES as error:
                     log.warning("sample failed: %s", told(error))
+            if self.scanner.is_urgent(NEAR):
+                self._somebody_is_urgent()
             most, limit = self.scanner.most, read_max_map_count(self._proc)
             if self._failures is not None and self._failures.failures is not None:
                 self._failures.failures.take(most, limit)
@@ -174,29 +178,42 @@ class Host(Machine):
                 plan.interval if pause is None else max(began + pause - time.monotonic(), 0.0)
             )
 
+    def _somebody_is_urgent(self) -> None:
+        """Whoever is near the limit, or new and large, is walked as soon as the budget allows."""
+        with self._changed:
+            if not self._urgent:
+                self._urgent = True
+                self._changed.notify_all()
+
     # --- scans
 
     def scan_loop(self) -> None:
         """Scan, rest as long as the budget asks for, scan again."""
+        near, usual = None, 0.0
         while not self._stopping.is_set():
             plan = self.plan()
             began = self.began(plan)
+            if near is None:
+                usual = began
             first = self.is_new
-            self._round(plan)
+            self._round(plan, near)
             # what starting up costs is not held against the first interval
             self.paid(plan, free=first)
             self._watchdog.expect(self.effective_interval + plan.interval + PATIENCE)
-            self._rest(began, plan)
+            near = self._rest(usual, began, plan)
 
-    def _round(self, plan: Plan) -> None:
-        """One scan, by what is left if the evidence hangs."""
-        news = self._events.look()
+    def _round(self, plan: Plan, near: float | None = None) -> None:
+        """One scan, by what is left if the evidence hangs; ``near`` as Scanner.scan has it."""
+        # what events tell is for the scan of everybody
+        news = self._events.look() if near is None else self._events.peek()
         with self._changed:
-            self._hurry = self._at_once = False
+            self._urgent = False
+            if near is None:
+                self._hurry = self._at_once = False
         self._try_main_source()
         try:
             try:
-                snapshot = self.scan(plan, rescan=news.rescan, execed=news.execed)
+                snapshot = self.scan(plan, rescan=news.rescan, execed=news.execed, near=near)
             except (Hung, EvidenceUnavailable) as error:  # it hangs, or the kernel refuses by now
                 self._fall_back(str(error))
                 snapshot = self.scan(plan, rescan=True)
@@ -214,20 +231,28 @@ class Host(Machine):
         if snapshot.full:  # of processes that are gone; fragments would stay until a restart
             give_back()
 
-    def _rest(self, began: float, plan: Plan) -> None:
-        """Wait for the next scan, which lost events or a person may bring forward."""
-        pauses = {
-            "usual": next_scan_in(plan, self.owed),
-            "hurried": hurried_scan_in(plan, self.owed),
-            "at once": BREATH,
-        }
+    def _rest(self, usual: float, began: float, plan: Plan) -> float | None:
+        """Wait for the next scan, which lost events or a person may bring forward; returns NEAR
+        where only who is urgent is due. The last scan began at ``began``, the last one of
+        everybody at ``usual``.
+        """
         with self._changed:
             while not self._stopping.is_set():
-                pause = "at once" if self._at_once else "hurried" if self._hurry else "usual"
-                left = began + pauses[pause] - time.monotonic()
-                if left <= 0:
-                    return
-                self._changed.wait(left)
+                due = next_scan_at(plan, self.owed, usual, began)
+                if self._at_once:
+                    due = began + BREATH
+                elif self._hurry:
+                    due = min(due, began + hurried_scan_in(plan, self.owed))
+                now = time.monotonic()
+                if now >= due:
+                    return None
+                if self._urgent:
+                    near = near_scan_at(plan, self.owed, usual, began)
+                    if now >= near:
+                        return NEAR
+                    due = min(due, near)
+                self._changed.wait(due - now)
+        return None
 
     # --- evidence that hangs
 

@@ -40,7 +40,7 @@ class Machine:
         self.phases = PhaseCosts()
         self.effective_interval = config.scan.interval
         self.content = DaemonContent(
-            self.stats, lambda: self.source, proc, name=name, others=others
+            self.stats, lambda: self.source, proc, name=name, others=others, recount=self.recount
         )
         self._started_at = time.time()
         self._ledger = Ledger()
@@ -119,13 +119,26 @@ class Machine:
         """Whether the next scan is full because none has been."""
         return self._since_full is None
 
+    def recount(self) -> HostSnapshot | None:
+        """The last scan with counts newer than those it was shown with; None without. From any
+        thread.
+        """
+        return None if self.scanner is None else self.scanner.recount()
+
     def scan(
-        self, plan: Plan, *, rescan: bool = False, execed: Collection[int] = ()
+        self,
+        plan: Plan,
+        *,
+        rescan: bool = False,
+        execed: Collection[int] = (),
+        near: float | None = None,
     ) -> HostSnapshot:
-        """Scan what is due; everything at times, and when told to ``rescan``. Raises what the
-        source raises.
+        """Scan what is due; everything at times, and when told to ``rescan``. ``near``: only who
+        is urgent, see Scanner.scan. Raises what the source raises.
         """
         assert self.scanner is not None
+        if near is not None and not rescan and self._since_full is not None:
+            return self.scanner.scan(False, execed, near)
         snapshot = self.scanner.scan(is_full(plan, self._since_full) or rescan, execed)
         self._since_full = 0 if snapshot.full else (self._since_full or 0) + 1
         return snapshot

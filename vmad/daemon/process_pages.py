@@ -125,5 +125,7 @@ def _seen(snapshot: HostSnapshot, explanation: Explanation) -> Watched | None:
     """What the last scan has of this process."""
     for process in snapshot.processes:
         if process.id == explanation.table.id:
-            return Watched(process.high_water, process.rate, process.group)
+            return Watched(
+                process.high_water, process.rate, process.group, process.seconds_to_limit
+            )
     return None

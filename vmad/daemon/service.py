@@ -35,7 +35,9 @@ from vmad.daemon.state import state_file
 from vmad.daemon.targets import Guests
 from vmad.errors import BadConfig
 from vmad.export.quantities import counted
+from vmad.model.identity import label_safe
 from vmad.model.process import Unread
+from vmad.scan.headline import at_limit
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import DaemonStats
@@ -307,7 +309,10 @@ def _status_line(snapshot: HostSnapshot) -> str:
     vmas = sum(snapshot.kinds)
     text = f"{counted(len(snapshot.processes), 'process', 'processes')}, {counted(vmas, 'VMA')}"
     worst = snapshot.processes[0] if snapshot.processes else None
-    if worst is not None and worst.ratio is not None:
+    full = at_limit(snapshot, None, snapshot.taken_at)
+    if full:
+        text += f"; at the limit now: {label_safe(full[0].process.comm)} ({full[0].process.id.pid})"
+    elif worst is not None and worst.ratio is not None:
         text += f"; nearest to the limit: pid {worst.id.pid} at {worst.ratio:.1%}"
     if snapshot.unreadable:
         text += f"; {len(snapshot.unreadable):,} could not be read"

@@ -146,7 +146,7 @@ def _spare(spare: int) -> str:
 
 
 def _how_fast(explanation: Explanation, context: Context) -> list[str]:
-    limit, now = explanation.max_map_count, explanation.map_count
+    limit = explanation.max_map_count
     lines = []
     if context.growth is not None:
         growth = context.growth
@@ -156,9 +156,8 @@ def _how_fast(explanation: Explanation, context: Context) -> list[str]:
         watched = context.watched
         text = f"A daemon watches it: it had {count(watched.high_water)} VMAs at most"
         if watched.rate is not None:
-            known = limit is not None and now is not None
-            left = watched.seconds_to(limit or 0, now or 0) if known else None
-            text += f" and {_moves(watched.rate)} over the last minutes{_at_limit(left)}"
+            text += f" and {_moves(watched.rate)} over the last minutes"
+            text += _at_limit(watched.seconds_to_limit)
         lines.append(f"{text}.")
     return lines
 
@@ -170,6 +169,8 @@ def _moves(rate: float) -> str:
 
 
 def _at_limit(seconds: float | None) -> str:
+    if seconds == 0:
+        return ": it is at the limit"
     return "" if seconds is None else f": at the limit in {duration(seconds)}"
 
 

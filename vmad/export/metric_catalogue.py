@@ -82,7 +82,8 @@ GROUPS = Section(
                "A slow ratchet stays above 0 for days: a leak of mappings."),
         Metric("vmad_group_seconds_to_limit", "gauge", _GROUP, "seconds",
                "Seconds until the first process of the group reaches the limit at its present "
-               "rate; absent while none grows.",
+               "rate, 0 at the limit; absent while none grows, and where only one does that has "
+               "just started or is far away.",
                "Alert when it is below the time that a person needs to act."),
         Metric("vmad_group_address_space_bytes", "gauge", _GROUP, "bytes",
                "Size of all address spaces of the group together, reserved memory included.",
@@ -176,8 +177,8 @@ TOP = Section(
                "Growth of the process's VMA count over the last minutes.",
                "Tells the process of a group that grows from those that do not."),
         Metric("vmad_top_process_seconds_to_limit", "gauge", _TOP, "seconds",
-               "Seconds until the process reaches the limit at its present rate; absent while it "
-               "does not grow.",
+               "Seconds until the process reaches the limit at its present rate, 0 at the limit; "
+               "absent while it does not grow, has just started or is far away.",
                "How long there is to restart it or to raise the limit."),
         Metric("vmad_top_process_recoverable_areas", "gauge", (*_TOP, "rules"), "VMAs",
                "VMAs of the process that would vanish if every mergeable pair merged.",
@@ -198,8 +199,13 @@ SCAN = Section(
                "Above 0: raise the cap or match groups more coarsely in the configuration."),
         Metric("vmad_scan_last_success_timestamp_seconds", "gauge", (), "Unix seconds",
                "When the last complete scan ended.",
-               "`time() - x` is the age of everything above; alert when it is beyond a few "
-               "intervals."),
+               "`time() - x` is the age of everything above but counts and growth; alert when it "
+               "is beyond a few intervals."),
+        Metric("vmad_counts_last_success_timestamp_seconds", "gauge", (), "Unix seconds",
+               "When the VMAs of all processes were counted last; counts, high-water marks, growth "
+               "and times to the limit are of then.",
+               "`time() - x` is about scan.sample_interval (1s) where the kernel counts for vmad, "
+               "else the age of the last scan."),
         Metric("vmad_processes_read", "gauge", (), "processes",
                "Processes whose VMAs the last scan knows.",
                "The coverage, together with vmad_processes_unreadable."),

@@ -176,6 +176,7 @@ class VmadCollector(Collector):
         put("vmad_scan_duration_seconds", host.took_seconds)
         put("vmad_groups_folded", host.groups_folded)
         put("vmad_scan_last_success_timestamp_seconds", host.taken_at)
+        put("vmad_counts_last_success_timestamp_seconds", host.counted_at)
         put("vmad_processes_read", sum(one.walked_at is not None for one in host.processes))
         for reason in Unread:
             count = sum(one.why is reason for one in host.unreadable)
@@ -297,18 +298,25 @@ class Exposition:
         self._asked: dict[tuple[bool, bool], float] = {}  #: monotonic seconds, by format
         self._kept: dict[tuple[bool, bool], bytes] = {}
 
+    def follow(self, before: Exposition) -> None:
+        """Go on with the texts of the exposition before; what is asked for is rendered then."""
+        self._texts = before._texts
+        self._host_before = before._host_now or before._host_before
+        self._asked |= before._asked
+
     def prepare(self, before: Exposition) -> None:
         """Make ready what was asked for of the exposition before, so that a scrape waits for no
         rendering. What nobody has asked for in KEEP_READY seconds is left.
         """
-        self._texts, self._host_before = before._texts, before._host_now
+        self.follow(before)
         recently = time.monotonic() - KEEP_READY
-        for (openmetrics, compressed), when in tuple(before._asked.items()):
+        for (openmetrics, compressed), when in tuple(self._asked.items()):
             if when >= recently:
-                self._asked.setdefault((openmetrics, compressed), when)
                 host = self._host(openmetrics)
                 if compressed:
                     host.compressed()
+            else:
+                del self._asked[openmetrics, compressed]
 
     def render(self, openmetrics: bool = False, compressed: bool = False) -> bytes:
         """Text format 0.0.4, or OpenMetrics 1.0; gzip when ``compressed``."""

@@ -98,6 +98,8 @@ def group_object(group: GroupStats) -> dict[str, Any]:
         "high_water_at": group.high_water_at,
         "rate": group.rate,
         "seconds_to_limit": group.seconds_to_limit,
+        "worst_pid": None if group.worst is None else group.worst.id.pid,
+        "soonest_pid": None if group.soonest is None else group.soonest.id.pid,
         "vma_kernel_bytes": group.kernel_bytes,
     }
     return {
@@ -164,11 +166,17 @@ def scan_pieces(
     origin: LimitOrigin | None = None,
     cost: VmaCost | None = None,
     phases: Mapping[Phase, float] | None = None,
+    taken_at: float | None = None,
+    counted_at: float | None = None,
 ) -> Iterator[str]:
-    """The same as JSON, in pieces: 20,000 processes are 30 MB that nobody needs at once."""
+    """The same as JSON, in pieces: 20,000 processes are 30 MB that nobody needs at once.
+
+    ``taken_at`` is when the scan ended, ``counted_at`` when VMAs were counted (Unix seconds).
+    """
     head = json.dumps(
         _head(evidence, kernel, max_map_count, took_seconds, None, phases=phases)
         | _limit(origin, cost)
+        | _times(taken_at=taken_at, counted_at=counted_at)
     )
     yield f'{head[:-1]}, "processes": ['
     yield from _items(map(process_object, processes))
@@ -207,6 +215,11 @@ def _head(
         "kernel": kernel_object(kernel, judged_as),
         "max_map_count": max_map_count,
     }
+
+
+def _times(**times: float | None) -> dict[str, float]:
+    """Unix seconds; what is not known is absent."""
+    return {name: round(time, 3) for name, time in times.items() if time is not None}
 
 
 def _limit(origin: LimitOrigin | None, cost: VmaCost | None) -> dict[str, Any]:

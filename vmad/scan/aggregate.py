@@ -122,6 +122,11 @@ def group_of(name: str, members: Sequence[Member], vma_bytes: int | None) -> Gro
     counts = _known([process.map_count for process in singles])
     rates = _known([process.rate for process in singles])
     sizes = _known([process.size for process in singles])
+    soonest = min(
+        [process for process in singles if process.seconds_to_limit is not None],
+        key=lambda process: (process.seconds_to_limit or 0.0, -(process.map_count or 0)),
+        default=None,
+    )
     return GroupStats(
         name=name,
         processes=len(members),
@@ -130,14 +135,18 @@ def group_of(name: str, members: Sequence[Member], vma_bytes: int | None) -> Gro
         high_water=max(_known([process.high_water for process in singles]), default=None),
         ratio=max(_known([process.ratio for process in singles]), default=None),
         rate=sum(rates) if rates else None,
-        seconds_to_limit=min(
-            _known([process.seconds_to_limit for process in singles]), default=None
-        ),
+        seconds_to_limit=None if soonest is None else soonest.seconds_to_limit,
         kinds=sums.kinds if walked else None,
         pairs=sums.pairs if walked else None,
         recoverable=sums.recoverable if walked else None,
         size_sum=sum(sizes) if sizes else None,
         kernel_bytes=sum(counts) * vma_bytes if counts and vma_bytes is not None else None,
+        worst=max(
+            [process for process in singles if process.map_count is not None],
+            key=lambda process: process.map_count or 0,
+            default=None,
+        ),
+        soonest=soonest,
     )
 
 

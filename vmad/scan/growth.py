@@ -20,8 +20,10 @@ class Growth:
         return (self.after - self.before) / self.seconds
 
     def seconds_to(self, limit: int) -> float | None:
-        """Seconds until ``limit`` is reached at this rate; None when it does not grow."""
-        return max(limit - self.after, 0) / self.rate if self.rate > 0 else None
+        """Seconds until ``limit`` at this rate, 0 at it; None when it does not grow."""
+        if self.after >= limit:
+            return 0.0
+        return (limit - self.after) / self.rate if self.rate > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,11 @@ class Watched:
     """What a daemon says of one process; None where it does not know (yet).
 
     ``high_water`` is the highest map_count since it watches, ``rate`` VMAs per second over the
-    last minutes, ``group`` what it counts the process under.
+    last minutes, ``group`` what it counts the process under, ``seconds_to_limit`` as
+    :mod:`vmad.scan.forecast` has it.
     """
 
     high_water: int | None
     rate: float | None
     group: str | None
-
-    def seconds_to(self, limit: int, now: int) -> float | None:
-        """Seconds until ``limit`` is reached at this rate; None when it does not grow."""
-        return max(limit - now, 0) / self.rate if self.rate is not None and self.rate > 0 else None
+    seconds_to_limit: float | None = None

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vmad.scan.forecast import Moves, seconds_to_limit
 from vmad.scan.inheritance import ANCHORS, Inherited, inherit, leave
 from vmad.sources.source import Census
 
@@ -38,12 +39,15 @@ _COLUMNS = np.dtype(
     [
         ("high_water", "<i8"),  # -1 unknown
         ("rate", "<f8"),  # VMAs per second, NaN unknown
+        ("latest", "<f8"),  # the same of the last 20 seconds or less
+        ("watched", "<f8"),  # seconds over which the rate was measured
         ("walked_count", "<i8"),
         ("walked_seq", "<i8"),
         ("walked_size", "<i8"),
         ("shown_count", "<i8"),
         ("shown_high_water", "<i8"),
         ("shown_rate", "<f8"),
+        ("shown_left", "<f8"),
         ("told_count", "<i8"),  # -1 none
         ("told_at", "<f8"),
         ("anchor_count", "<i8", (ANCHORS,)),  # newest first, -1 none
@@ -58,7 +62,7 @@ for _name in ("high_water", "told_count", "anchor_count"):
     _BLANK[_name] = -1
 for _name in ("walked_count", "walked_seq", "walked_size", "shown_count"):
     _BLANK[_name] = NEVER
-for _name in ("rate", "shown_rate"):
+for _name in ("rate", "latest", "shown_rate", "shown_left"):
     _BLANK[_name] = np.nan
 _BLANK["told_at"] = -np.inf
 
@@ -66,13 +70,14 @@ _BLANK["told_at"] = -np.inf
 class Current(NamedTuple):
     """What is known without a walk; arrays have a number for each row of the census.
 
-    ``moved`` are the rows whose count, high-water mark or rate is not what it was last time.
+    ``moved`` are the rows whose count, high-water mark, rate or time is not what it was last time.
     """
 
     moved: list[int]
     counts: Integers  #: -1 unknown
     high_water: Integers  #: -1 unknown
     rates: Floats  #: VMAs per second, NaN unknown
+    left: Floats  #: seconds to the limit, NaN unknown
     sizes: Integers  #: bytes, negative unknown
     mm: npt.NDArray[np.uint64]
 
@@ -96,7 +101,7 @@ class History:
         self._inherited = inherited
         self._columns = np.empty(0, dtype=_COLUMNS)
         self._next_anchor = 0.0
-        self._counted = False  #: whether the census knows a count
+        self.counted = False  #: whether the census knows a count
         self._who = b""  #: the identities of the census
         self._told = b""  #: who was high and how high, when all were told
         self._tell_again = 0.0
@@ -114,19 +119,33 @@ class History:
         """Growth in VMAs per second over the last GROWTH_WINDOW seconds; NaN unknown, as over the
         first SHORTEST_WINDOW of a process.
         """
-        if self._rate_due is not None:
-            # worked out when somebody looks: scans do, the samples between them do not
-            assert self.census is not None
-            counts = self.census["map_count"]
-            self._columns["rate"] = _rate(self._columns, counts, self._rate_due)
-            self._rate_due = None
+        self._work_out_rates()
         return self._columns["rate"]
+
+    def _work_out_rates(self) -> None:
+        """When somebody looks: scans do, the samples between them mostly do not."""
+        if self._rate_due is None:
+            return
+        assert self.census is not None
+        columns, counts = self._columns, self.census["map_count"]
+        columns["rate"], columns["latest"], columns["watched"] = _rates(
+            columns, counts, self._rate_due
+        )
+        self._rate_due = None
+
+    def left(self, limit: int | None) -> Floats:
+        """Seconds to the limit, see vmad.scan.forecast."""
+        assert self.census is not None
+        self._work_out_rates()
+        columns = self._columns
+        moves = Moves(columns["rate"], columns["latest"], columns["watched"])
+        return seconds_to_limit(limit, self.census["map_count"], columns["high_water"], moves)
 
     def sample(self, census: Census, now: float) -> Change:
         """Take in a census made at ``now`` (monotonic seconds)."""
         if census is self.census and now < self._next_anchor:
             # nothing has moved: mostly so, and this runs every second
-            self._rate_due = now if self._counted else None
+            self._rate_due = now if self.counted else None
             return _NOBODY
         change = self._align(census)
         counts = census["map_count"]
@@ -137,8 +156,8 @@ class History:
         self._rate_due = None
         np.maximum(columns["high_water"], counts, out=columns["high_water"])
         known = counts >= 0
-        self._counted = bool(known.any())
-        if self._counted:
+        self.counted = bool(known.any())
+        if self.counted:
             if now >= self._next_anchor:
                 self._next_anchor = now + GROWTH_WINDOW / ANCHORS
                 first_seen = known
@@ -229,6 +248,16 @@ class History:
         )
         return result
 
+    def urgent(self, near: float, many: int) -> Booleans:
+        """Which processes had better be walked at once: those that have ``near`` VMAs or more and
+        changed since their last walk, and those that have ``many`` and were never walked.
+        """
+        assert self.census is not None
+        counts = self.census["map_count"]
+        result: Booleans = (counts >= near) & self.changed()
+        result |= (counts >= many) & (self._columns["walked_count"] == NEVER)
+        return result
+
     def walked(self, rows: Integers) -> None:
         """These rows were walked, as the census shows them."""
         assert self.census is not None
@@ -246,38 +275,31 @@ class History:
         for name in ("walked_count", "walked_seq", "walked_size"):
             self._columns[name][rows] = NEVER
 
-    def news(self) -> Integers:
-        """Rows whose count, high-water mark or rate is not what it was at the last call."""
+    def current(self, page_shift: int, limit: int | None) -> Current:
+        """As of the newest sample; later ones do not change it."""
         assert self.census is not None
-        columns = self._columns
-        now = (self.census["map_count"], self.high_water, self.rate)
-        names = ("shown_count", "shown_high_water", "shown_rate")
+        columns, left = self._columns, self.left(limit)
+        now = {
+            "shown_count": self.census["map_count"],
+            "shown_high_water": columns["high_water"],
+            "shown_rate": columns["rate"],
+            "shown_left": left,
+        }
         moved = np.zeros(len(columns), np.bool_)
-        for name, values in zip(names, now, strict=True):
+        for name, values in now.items():
             shown = columns[name]
             # NaN, the unknown rate, is not equal to itself
             moved |= (shown != values) & ~(np.isnan(shown) & np.isnan(values))
             shown[:] = values
-        return np.flatnonzero(moved)
-
-    def current(self, page_shift: int) -> Current:
-        """As of the newest sample; later ones do not change it."""
-        assert self.census is not None
         return Current(
-            self.news().tolist(),
+            np.flatnonzero(moved).tolist(),
             self.census["map_count"],
-            self.high_water,
-            self.rate,
+            columns["high_water"],
+            columns["rate"],
+            left,
             self.census["total_vm"] << page_shift,
             self.census["mm"],
         )
-
-
-def seconds_to(limit: int | None, count: int, rate: float) -> float:
-    """Seconds until ``limit`` at a growth of ``rate`` VMAs per second; NaN where it does not grow
-    or is not known to.
-    """
-    return max(limit - count, 0) / rate if limit is not None and rate > 0 else np.nan
 
 
 def _identities(census: Census) -> Integers:
@@ -293,15 +315,28 @@ def _make_room(columns: npt.NDArray[np.void], rows: Booleans) -> None:
         anchors[rows, 1:] = anchors[rows, :-1]
 
 
-def _rate(columns: npt.NDArray[np.void], counts: Integers, now: float) -> Floats:
-    """From the oldest anchor that is there to now; NaN without one or with too little between."""
+def _rates(
+    columns: npt.NDArray[np.void], counts: Integers, now: float
+) -> tuple[Floats, Floats, Floats]:
+    """From the oldest anchor that is there to now, and from the second newest; NaN without one or
+    with too little between. And the seconds of the first.
+    """
     have = columns["anchor_count"] >= 0
     oldest = have.sum(axis=1) - 1
+    rate, seconds = _since(columns, counts, oldest, now)
+    latest, _ = _since(columns, counts, np.minimum(oldest, 1), now)
+    return rate, latest, seconds
+
+
+def _since(
+    columns: npt.NDArray[np.void], counts: Integers, anchor: npt.NDArray[np.intp], now: float
+) -> tuple[Floats, Floats]:
+    """The rate since that anchor (-1: there is none), and the seconds since it, 0 without it."""
     rows = np.arange(len(columns))
-    usable = oldest >= 0
-    oldest[~usable] = 0
-    elapsed = now - columns["anchor_time"][rows, oldest]
-    usable &= (elapsed >= SHORTEST_WINDOW) & (counts >= 0)
+    there = anchor >= 0
+    at = np.where(there, anchor, 0)
+    elapsed = np.where(there, now - columns["anchor_time"][rows, at], 0.0)
+    usable = there & (elapsed >= SHORTEST_WINDOW) & (counts >= 0)
     result = np.full(len(columns), np.nan)
-    np.divide(counts - columns["anchor_count"][rows, oldest], elapsed, out=result, where=usable)
-    return result
+    np.divide(counts - columns["anchor_count"][rows, at], elapsed, out=result, where=usable)
+    return result, elapsed

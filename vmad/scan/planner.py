@@ -21,9 +21,13 @@ class Plan:
 SAMPLING_SHARE = 0.25
 #: seconds that lie between two scans at least, whoever is in a hurry
 BREATH = 1.0
+#: from this share of the limit on a process is walked as soon as the budget allows
+NEAR = 0.8
 #: intervals that lie between two scans, or two samples, at most, whatever they cost: a watcher
 #: that looks every hour has not seen the process that reached its limit within minutes
 STRETCH = 10
+#: intervals of debt with which a scan may still be brought forward
+BORROWED = STRETCH / 2
 
 
 class Ledger:
@@ -66,6 +70,26 @@ def hurried_scan_in(plan: Plan, owed: float) -> float:
     be cut short, the budget not.
     """
     return min(next_scan_in(plan, owed), max(BREATH, owed / plan.budget))
+
+
+def next_scan_at(plan: Plan, owed: float, usual: float, began: float) -> float:
+    """When everything that changed is due, where the last such scan began at ``usual`` and the last
+    of any kind at ``began``. Seconds of one clock.
+    """
+    paid = began + min(owed / plan.budget, STRETCH * plan.interval)
+    return max(usual + plan.interval, paid)
+
+
+def near_scan_at(plan: Plan, owed: float, usual: float, began: float) -> float:
+    """When those who are urgent may be walked alone, times as :func:`next_scan_at` has them.
+
+    The interval does not hold them, the budget does; but once between two scans of everybody they
+    are walked before the last scan is paid, which lengthens the pauses after it.
+    """
+    unpaid = owed / plan.budget
+    if began == usual and unpaid <= BORROWED * plan.interval:
+        return began + BREATH
+    return began + min(max(BREATH, unpaid), STRETCH * plan.interval)
 
 
 def next_sample_in(plan: Plan, cpu_seconds: float) -> float | None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Turns what a source sees into snapshots: walks what is due, judges it, keeps the rest.
 
-One scanner per machine. Samples and scans may come from two threads; the lock is held only while
-the columns of the history are touched, never while a source reads or groups are added up.
+One scanner per machine. Samples, scans and recounts may come from three threads. ``_lock`` is held
+only while the columns of the history are touched, never while a source reads or groups are added
+up; ``_judging`` while what was walked is judged or added up, never while a source reads.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -37,6 +39,8 @@ from vmad.sources.source import Census, Source
 LOOK_AGAIN_EVERY = 8
 #: results that are walked, then judged
 BATCH = 512
+#: seconds that a recount waits for a scan that is being added up
+RECOUNT_WAITS = 0.05
 
 High = list[tuple[ProcessId, str, int]]  #: processes of which groups are to be told, comm, count
 
@@ -69,6 +73,9 @@ class Scanner:
         self._clock = clock
         self._count_merges = merge_attempts
         self._lock = threading.Lock()
+        self._judging = threading.RLock()
+        self._last: HostSnapshot | None = None
+        self._counted_at: float | None = None  #: Unix seconds of the newest sample with counts
         self._history = History(inherited)
         self._scanned_at = clock()
         self._walked = WalkedProcesses(source.kernel, clock)
@@ -76,6 +83,7 @@ class Scanner:
         self._missed: tuple[Unreadable, ...] = ()
         self._ids: tuple[Census | None, list[Key]] = None, []
         self._limit: int | None = None
+        self._not_urgent: Census | None = None  #: in which nobody was
         self._most: tuple[Census | None, int | None] = None, None
         self._whole: Whole | None = None
         cost = source.vma_cost
@@ -100,12 +108,14 @@ class Scanner:
 
         For the thread that scans.
         """
-        with self._lock:
-            self.source = source
-            self._history = History()
-        self._walked.clear()
-        self._missed = ()
-        self._whole = None
+        with self._judging:
+            with self._lock:
+                self.source = source
+                self._history = History()
+                self._counted_at = None
+            self._walked.clear()
+            self._missed = ()
+            self._whole = self._last = None
 
     def leave(self) -> Inherited | None:
         """High-water marks and growth of every process, for the next scanner on this boot."""
@@ -128,6 +138,21 @@ class Scanner:
             self._history.raise_mark(*process, count)
         if count >= marked_from(self._limit):
             self._marks.tell([(process, comm, count)], self.source, cgroup)
+
+    def is_urgent(self, near: float) -> bool:
+        """Whether a process at ``near`` of the limit or more (a ratio) may look otherwise than at
+        its last walk, or one that has many VMAs was never walked. From any thread.
+        """
+        limit, most = self._limit, self.most
+        if not limit or most is None or most < min(near * limit, marked_from(limit)):
+            return False
+        with self._lock:
+            census = self._history.census
+            if census is None or census is self._not_urgent:
+                return False
+            urgent = bool(self._history.urgent(near * limit, marked_from(limit)).any())
+            self._not_urgent = None if urgent else census
+            return urgent
 
     @property
     def most(self) -> int | None:
@@ -154,6 +179,8 @@ class Scanner:
     def _sampled(self, census: Census, now: float) -> High:
         """Take in a census; returns of which processes groups are to be told. Holds the lock."""
         self._history.sample(census, now)
+        if self._history.counted:
+            self._counted_at = self._clock()
         rows = self._history.high(marked_from(self._limit), now)
         if not len(rows):
             return []
@@ -163,18 +190,37 @@ class Scanner:
             for pid, start, comm, count in seen
         ]
 
-    def scan(self, full: bool, execed: Collection[int] = ()) -> HostSnapshot:
+    def recount(self) -> HostSnapshot | None:
+        """The last scan with the counts, marks and growth of the newest sample; None where there
+        is nothing newer, or a scan is just being added up. From any thread.
+        """
+        if not self._judging.acquire(timeout=RECOUNT_WAITS):
+            return None
+        try:
+            last, counted_at = self._last, self._counted_at
+            if last is None or counted_at is None or counted_at == last.counted_at:
+                return None
+            whole, groups, limit = self._added_up(False, self._scanned_at)
+            self._last = self._told(last, whole, groups, limit)
+            return self._last
+        finally:
+            self._judging.release()
+
+    def scan(
+        self, full: bool, execed: Collection[int] = (), near: float | None = None
+    ) -> HostSnapshot:
         """Walk what is due (everything when ``full``) and add it all up.
 
-        ``execed``: pids that started another program since the last scan. Raises what the
-        source's census raises.
+        ``execed``: pids that started another program since the last scan. ``near``: only who is
+        urgent is due, see ``is_urgent``. Raises what the source's census raises.
         """
         began = time.monotonic()
         source, phases = self.source, self.phases
         name = source.evidence.value
         next_config, self._next_config = self._next_config, None
         if next_config is not None:
-            self._take_over(next_config)
+            with self._judging:
+                self._take_over(next_config)
         with phases.timed(name, Phase.CENSUS):
             census = source.census()
         with self._lock:
@@ -182,6 +228,8 @@ class Scanner:
             due = np.ones(len(census), bool) if full else self._history.changed()
             if execed and not full:
                 due |= np.isin(census["pid"], list(execed))
+            if near is not None and self._limit:
+                due = self._history.urgent(near * self._limit, marked_from(self._limit))
             rows = np.flatnonzero(due)
             self._history.walked(rows)
             ids = self._ids_of(census)
@@ -204,29 +252,66 @@ class Scanner:
                     self._history.not_walked(again)
             self.counts.scans += 1
             self.counts.full_scans += full
-            whole, groups, limit = self._added_up(full)
+            with self._judging:
+                at = self._clock()
+                recently = min(at, self._scanned_at)
+                if near is None:  # else the scan of all before it is what is told of
+                    self._scanned_at = at
+                whole, groups, limit = self._added_up(full, recently)
+                self._last = self._told(
+                    HostSnapshot(
+                        taken_at=self._scanned_at,
+                        took_seconds=0.0,
+                        full=full,
+                        evidence=source.evidence,
+                        kernel=source.kernel,
+                        hostname=self._hostname,
+                        max_map_count=limit,
+                        worst_ratio=None,
+                        processes=(),
+                        unreadable=(*self._walked.unreadable, *self._missed),
+                        groups=(),
+                        top=(),
+                        kinds=(),
+                        pairs={},
+                        recoverable={},
+                        walk=source.health().walk,
+                        thresholds=self._config.thresholds,
+                        merge_attempts=self._merge_attempts(),
+                    ),
+                    whole,
+                    groups,
+                    limit,
+                )
+        with self._judging:
+            self._last = replace(
+                self._last,
+                took_seconds=time.monotonic() - began,
+                phases=phases.seconds_of(name),
+            )
+            return self._last
+
+    def _told(
+        self,
+        of: HostSnapshot,
+        whole: Whole,
+        groups: tuple[GroupStats, ...],
+        limit: int | None,
+    ) -> HostSnapshot:
+        """The snapshot with what was added up now."""
         ratios = [group.ratio for group in groups if group.ratio is not None]
-        return HostSnapshot(
-            taken_at=self._scanned_at,
-            took_seconds=time.monotonic() - began,
-            full=full,
-            evidence=source.evidence,
-            kernel=source.kernel,
-            hostname=self._hostname,
+        return replace(
+            of,
             max_map_count=limit,
             worst_ratio=max(ratios, default=None),
             processes=whole.processes,
-            unreadable=(*self._walked.unreadable, *self._missed),
             groups=groups,
             top=whole.processes[: self._config.export.top],
             kinds=whole.sums.kinds,
             pairs=whole.sums.pairs,
             recoverable=whole.sums.recoverable,
-            walk=source.health().walk,
             groups_folded=whole.folded,
-            phases=phases.seconds_of(name),
-            thresholds=self._config.thresholds,
-            merge_attempts=self._merge_attempts(),
+            counted_at=self._counted_at,
         )
 
     def _walk(
@@ -246,7 +331,7 @@ class Scanner:
         while True:
             with self.phases.timed(name, Phase.WALK, more=True):
                 batch = list(islice(results, BATCH))
-            with self.phases.timed(name, Phase.JUDGE, more=more):
+            with self.phases.timed(name, Phase.JUDGE, more=more), self._judging:
                 for result in batch:
                     self._walked.take(result, look_again or result.id.pid in execed, self.counts)
             # a right that is missing stays so: that one is tried when something changes
@@ -259,13 +344,17 @@ class Scanner:
                 return again
             more = True
 
-    def _added_up(self, full: bool) -> tuple[Whole, tuple[GroupStats, ...], int | None]:
-        """All members added up, groups with their marks, and the limit."""
+    def _added_up(
+        self, full: bool, recently: float
+    ) -> tuple[Whole, tuple[GroupStats, ...], int | None]:
+        """All members added up, groups with their marks, and the limit. Marks from ``recently``
+        (Unix seconds) on count as of now, or those of the last RECENT seconds.
+        """
         limit = self.source.max_map_count
         with self._lock:
             census = self._history.census
             assert census is not None
-            now = self._history.current(self.source.kernel.page_shift)
+            now = self._history.current(self.source.kernel.page_shift, limit)
             self._limit = limit
         ids = self._ids_of(census)
         members = self._walked.members(ids, now, limit)
@@ -274,10 +363,8 @@ class Scanner:
         whole = self._whole
         if whole is None or not same_objects(whole.members, members) or whole.marked != marked:
             whole = self._whole = self._grouping.add_up(members, marked)
-        at = self._clock()
-        recently = min(at - RECENT, self._scanned_at)
-        self._scanned_at = at
-        return whole, self._marks.laid_over(whole, limit, recently), limit
+        since = min(self._clock() - RECENT, recently)
+        return whole, self._marks.laid_over(whole, limit, since), limit
 
     def _merge_attempts(self) -> MergeAttempts | None:
         """The patched kernel's counters, else what BPF counts on this machine."""

@@ -24,9 +24,9 @@ class JudgedProcess:
     """One process as a scan found it, judged by both rules.
 
     ``map_count`` is the newest sample; ``high_water`` the highest one seen since vmad watches the
-    process; ``rate`` VMAs per second over the last minutes; ``seconds_to_limit`` at that rate,
-    None when it does not grow. ``walked_at`` is the Unix time at which its pairs were walked,
-    first so.
+    process; ``rate`` VMAs per second over the last minutes; ``seconds_to_limit`` at that rate, 0 at
+    the limit, None where nothing is foretold (vmad.scan.forecast). ``walked_at`` is
+    the Unix time at which its pairs were walked, first so.
     """
 
     id: ProcessId
@@ -50,6 +50,8 @@ class GroupStats:
 
     Sums count an address space that several processes share once. ``ratio`` is that of the worst
     process, since sums hide the one that is about to die; ``seconds_to_limit`` the soonest one.
+    ``rate`` is of the sum; ``worst`` has most VMAs now, ``soonest`` is the one of whom
+    ``seconds_to_limit`` is told.
     ``kinds``/``pairs``/``recoverable`` are None when no member has been walked.
 
     A group outlives its processes while it has a mark: ``processes`` is 0 then. ``high_water`` is
@@ -75,6 +77,13 @@ class GroupStats:
     high_water_at: float | None = None
     #: that its VMAs take at least, bytes (vmad.rules.vma_cost)
     kernel_bytes: int | None = None
+    worst: JudgedProcess | None = None
+    soonest: JudgedProcess | None = None
+
+    @property
+    def spoken_of(self) -> JudgedProcess | None:
+        """The process that a row about the group speaks of: who is soonest, else the worst."""
+        return self.soonest or self.worst
 
 
 def _usual_thresholds() -> ThresholdsConfig:
@@ -111,3 +120,5 @@ class HostSnapshot:
     thresholds: ThresholdsConfig = field(default_factory=_usual_thresholds)
     #: by (outcome, reason), since boot or since BPF began to count; None where nobody counts
     merge_attempts: Mapping[tuple[str, str], int] | None = None
+    #: Unix time at which VMAs were counted last: counts, high-water marks and growth are of then
+    counted_at: float | None = None

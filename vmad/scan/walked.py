@@ -13,7 +13,7 @@ from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.rules.kernel_rules import Judged, KernelRules
 from vmad.scan.aggregate import Member
 from vmad.scan.groups import GroupRules
-from vmad.scan.history import Current, seconds_to
+from vmad.scan.history import Current
 from vmad.scan.judged_process import Counted, counted_process, walked_process
 from vmad.scan.statistics import ScanCounts
 from vmad.sources.identity import IdentityReader
@@ -50,6 +50,7 @@ class _Columns(NamedTuple):
     counts: Sequence[int]
     high_water: Sequence[int]
     rates: Sequence[float]
+    left: Sequence[float]
     sizes: Sequence[int]
     mm: Sequence[int]
 
@@ -63,11 +64,12 @@ class _Shown:
     unreadable: bool = False  #: whether some could not be read then
     _rows: dict[Key, int] | None = None
 
-    def row_of(self, process: Key) -> int:
-        """Where it stands."""
+    def rows_of(self, processes: Collection[Key]) -> list[int]:
+        """Where they stand; one may have gone since it was walked."""
         if self._rows is None:
             self._rows = {key: row for row, key in enumerate(self.ids or ())}
-        return self._rows[process]
+        rows = map(self._rows.get, processes)
+        return [row for row in rows if row is not None]
 
 
 class WalkedProcesses:
@@ -173,7 +175,7 @@ class WalkedProcesses:
         moved: Sequence[int] = now.moved if limit == self._limit else range(len(ids))
         shown, some = self._shown, bool(self._unreadable)
         if ids is shown.ids and limit == self._limit and not (some or shown.unreadable):
-            rows: Sequence[int] = sorted({*moved, *map(shown.row_of, self._renewed)})
+            rows: Sequence[int] = sorted({*moved, *shown.rows_of(self._renewed)})
         else:
             rows = range(len(ids))
             shown = self._shown = _Shown(ids, [None] * len(ids))
@@ -198,9 +200,9 @@ class WalkedProcesses:
             shown = walked.member.process.size
             if shown == size or (shown is None and size < 0):
                 return walked.member
-        count, rate, limit = int(columns.counts[row]), float(columns.rates[row]), self._limit
-        left = seconds_to(limit, count, rate)
-        now = Counted(count, int(columns.high_water[row]), rate, left, limit, size)
+        count, high_water = int(columns.counts[row]), int(columns.high_water[row])
+        rate, left = float(columns.rates[row]), float(columns.left[row])
+        now = Counted(count, high_water, rate, left, self._limit, size)
         if walked is not None:
             summary = walked.summary
             judged = walked_process(summary, walked.group, now, walked.judged, walked.walked_at)

@@ -6,11 +6,12 @@ Rendered on the server, complete without scripts, and nothing is loaded from els
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from time import time
 
 from vmad.export.quantities import duration, size
 from vmad.model.kinds import KIND_TEXT, Kind
+from vmad.scan.headline import AtLimit, at_limit, soonest
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess
 from vmad.scan.statistics import SelfStats
 from vmad.web.document import document
@@ -40,6 +41,8 @@ from vmad.web.page_pairs import pairs_section
 
 #: groups shown at once; the others are in a part that unfolds
 GROUPS_SHOWN = 20
+#: processes at the limit that the headline names
+AT_LIMIT_SHOWN = 3
 #: seconds between two looks while there is nothing to show
 REFRESH = 2
 
@@ -71,6 +74,7 @@ def render_page(
     host = snapshot
     main = join(
         (
+            _at_limit(at_limit(host, stats.machine.limit_failures, now), query),
             _summary(host, query),
             failures_section(stats.machine.limit_failures, query),
             _groups_section(host, query),
@@ -81,11 +85,11 @@ def render_page(
             health_section(host, stats, now),
         )
     )
-    body = Html(f"{_header(host)}<main>{main}</main>")
+    body = Html(f"{_header(host, now)}<main>{main}</main>")
     return document(f"vmad: {host.hostname}", body, query)
 
 
-def _header(host: HostSnapshot) -> Html:
+def _header(host: HostSnapshot, now: float) -> Html:
     patched = ", with the anon_vma series" if host.kernel.patched else ""
     seen = {"kernel": "exact, from the kernel by BPF", "procfs": "what /proc shows"}
     evidence = seen.get(host.evidence.value, host.evidence.value)
@@ -93,7 +97,48 @@ def _header(host: HostSnapshot) -> Html:
         evidence = "exact, from the guest's memory by QEMU"
     return Html(
         f"<header><h1>{text(host.hostname)}</h1><p>Linux {text(host.kernel.release)}{patched}"
-        f" · evidence: {text(evidence)} · scanned {moment(host.taken_at)}</p></header>"
+        f" · evidence: {text(evidence)}</p><p>{_ages(host, now)}</p></header>"
+    )
+
+
+def _ages(host: HostSnapshot, now: float) -> Html:
+    """How old the numbers are: counts and what was walked."""
+    scanned = Html(f"walked {moment(host.taken_at)}, {_ago(now - host.taken_at)}")
+    if host.counted_at is None or host.counted_at <= host.taken_at:
+        return scanned
+    return Html(f"counted {moment(host.counted_at)}, {_ago(now - host.counted_at)} · {scanned}")
+
+
+def _ago(seconds: float) -> Html:
+    return text("just now" if seconds < 1 else f"{duration(round(seconds))} ago")
+
+
+def _at_limit(those: Sequence[AtLimit], query: str) -> Html:
+    """The headline while somebody is at the limit; nothing else is as urgent."""
+    if not those:
+        return Html("")
+    failing = [one for one in those if one.failing]
+    named = join(
+        (
+            Html(
+                f'<a href="/explain/{one.process.id.pid}{query}">{name(one.process.comm)}</a> '
+                f"({one.process.id.pid}){', failing' if one.failing else ''}"
+            )
+            for one in those[:AT_LIMIT_SHOWN]
+        ),
+        "; ",
+    )
+    more = len(those) - AT_LIMIT_SHOWN
+    rest = f" and {more:,} more" if more > 0 else ""
+    told = (
+        "Its calls are refused while memory is free: mmap, munmap and mprotect with ENOMEM, new "
+        "threads with EAGAIN."
+        if failing
+        else "The next call that needs a VMA is refused. None was seen to fail in the last minute."
+    )
+    return Html(
+        f'<section class="now" role="alert"><h2>At the limit now: {named}{rest}</h2>'
+        f"<p>{told} A name leads to what keeps its VMAs apart and what to do.</p></section>"
     )
 
 
@@ -110,11 +155,7 @@ def _summary(host: HostSnapshot, query: str) -> Html:
     if worst is not None:
         link = process_link(worst.comm, worst.id.pid, query)
         who = Html(f"{link}: {number(worst.map_count)} of {limit}")
-    soonest = min(
-        (group for group in host.groups if group.seconds_to_limit is not None),
-        key=lambda group: group.seconds_to_limit or 0.0,
-        default=None,
-    )
+    first = soonest(host)
     recoverable = host.recoverable
     return join(
         (
@@ -127,9 +168,11 @@ def _summary(host: HostSnapshot, query: str) -> Html:
             ),
             _card("Limit per process", limit, Html("sysctl <code>vm.max_map_count</code>")),
             _card(
-                "First at the limit",
-                _time_left(soonest.seconds_to_limit if soonest else None, "nobody grows"),
-                name(soonest.name) if soonest else Html("no group grows now"),
+                "Next at the limit",
+                _time_left(first.seconds_to_limit if first else None, "nobody is on the way"),
+                process_link(first.comm, first.id.pid, query)
+                if first
+                else Html("nobody is on the way"),
             ),
             _card(
                 "VMAs on this host",
@@ -149,6 +192,8 @@ def _summary(host: HostSnapshot, query: str) -> Html:
 def _time_left(seconds: float | None, otherwise: str = "does not grow") -> Html:
     if seconds is None:
         return not_known(otherwise)
+    if seconds == 0:
+        return of_value(0, '<strong class="alarm">at the limit</strong>')
     shown = "more than a year" if seconds > 365 * 86400 else duration(seconds)
     return of_value(seconds, text(shown))
 
@@ -187,40 +232,47 @@ _GROUPS = Table(
 def _groups_section(host: HostSnapshot, query: str) -> Html:
     shown, rest = host.groups[:GROUPS_SHOWN], host.groups[GROUPS_SHOWN:]
     limit = host.max_map_count
-    # the nearest to the limit come first
-    worst = {process.group: process for process in reversed(host.processes)}
-    parts = [_group_table(shown, limit, worst, query)]
+    parts = [_group_table(shown, limit, query)]
     if rest:
         summary = f"{len(rest):,} more groups, none nearer than {share(rest[0].ratio)}"
-        table = _group_table(rest, limit, worst, query)
+        table = _group_table(rest, limit, query)
         parts.append(Html(f"<details><summary>{summary}</summary>{table}</details>"))
     return section(
         "Who",
         "The limit counts per process, so a group is as near as its worst process. "
         "The mark on a bar is the high-water: of processes that run since vmad watches, of others "
-        "for a time after their end.",
+        "for a time after their end. Growth and time are of the process named there, else of the "
+        "worst one.",
         *parts,
     )
 
 
-def _group_near(
-    group: GroupStats, limit: int | None, worst: JudgedProcess | None, query: str
-) -> Html:
+def _group_near(group: GroupStats, limit: int | None, query: str) -> Html:
     """As it is now: the group's own ratio is of the last minutes."""
     if group.processes == 0:
         return not_known("none of it runs now")
     count = group.map_count_max
     ratio = count / limit if count is not None and limit else None
     near = _near(count, ratio, group.high_water)
-    if count is None or worst is None or worst.map_count != count:
+    worst = group.worst
+    if worst is None:
         return near
     return Html(f"{near}<small>{process_link(worst.comm, worst.id.pid, query)}</small>")
+
+
+def _group_growth(group: GroupStats, query: str) -> Html:
+    """Of the process whose time to the limit is told beside it."""
+    of = group.spoken_of
+    if of is None:
+        return growth(group.rate)
+    if group.worst is None or of.id == group.worst.id:
+        return growth(of.rate)
+    return Html(f"{growth(of.rate)}<small>{process_link(of.comm, of.id.pid, query)}</small>")
 
 
 def _group_table(
     groups: Sequence[GroupStats],
     limit: int | None,
-    worst: Mapping[str, JudgedProcess],
     query: str,
 ) -> Html:
     if not groups:
@@ -228,9 +280,9 @@ def _group_table(
     return _GROUPS.html(
         (
             name(group.name),
-            _group_near(group, limit, worst.get(group.name), query),
+            _group_near(group, limit, query),
             number(group.high_water),
-            growth(group.rate),
+            _group_growth(group, query),
             _time_left(group.seconds_to_limit),
             number(group.processes),
             number(group.map_count_sum),

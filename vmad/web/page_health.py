@@ -28,7 +28,8 @@ def health_section(host: HostSnapshot | None, stats: SelfStats, now: float) -> H
     lines: list[tuple[str, Html]] = []
     if host is not None:
         lines += [
-            ("Age of this page's numbers", text(duration(max(now - host.taken_at, 0.0)))),
+            ("Age of counts and growth", _age(now, host.counted_at or host.taken_at)),
+            ("Age of what was walked", _age(now, host.taken_at)),
             ("Last scan took", _took(host, machine)),
             ("Processes read", text(_read(host))),
             ("Groups folded into other", text(f"{host.groups_folded:,}")),
@@ -60,6 +61,10 @@ def health_section(host: HostSnapshot | None, stats: SelfStats, now: float) -> H
         ]
     note = "Whether the numbers above can be relied on." if host else "What it has done so far."
     return section("vmad itself", note, facts(lines))
+
+
+def _age(now: float, then: float) -> Html:
+    return text(duration(max(now - then, 0.0)))
 
 
 def _took(host: HostSnapshot, machine: MachineStats) -> Html:

@@ -79,9 +79,7 @@ def _summary(view: ProcessView) -> Html:
     of_limit = None if mark is None or not limit else mark / limit
     near = Html(f"{number(now)} of {number(limit)} VMAs{bar(explanation.ratio, of_limit)}")
     rate = None if view.watched is None else view.watched.rate
-    left = None
-    if view.watched is not None and limit is not None and now is not None:
-        left = view.watched.seconds_to(limit, now)
+    left = None if view.watched is None else view.watched.seconds_to_limit
     stock, rebuild = (explanation.recoverable.get(rules) for rules in ("stock", "rebuild"))
     return join(
         (
@@ -105,6 +103,8 @@ def _summary(view: ProcessView) -> Html:
 def _left(seconds: float | None) -> Html:
     if seconds is None:
         return Html("no time to the limit can be told")
+    if seconds == 0:
+        return Html("at the limit now")
     return text(f"at the limit in {duration(seconds)}")
 
 

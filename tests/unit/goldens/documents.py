@@ -116,7 +116,8 @@ def scan(columns: int) -> str:
 def explanation(columns: int) -> str:
     """``vmad explain PID``, of a process that grows."""
     context = Context(
-        growth=Growth(2.0, 8_600, 8_641), watched=Watched(9_100, 3.5, "opensearch.service")
+        growth=Growth(2.0, 8_600, 8_641),
+        watched=Watched(9_100, 3.5, "opensearch.service", 16_230.0),
     )
     return picture(explain_text(explained(), Style(True, columns, True), context), columns)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.unit.scan.hosts import Imagined, census_of
-from vmad.scan.history import GROWTH_WINDOW, MOST_TOLD, TELL_AGAIN, History, seconds_to
+from vmad.scan.history import GROWTH_WINDOW, MOST_TOLD, TELL_AGAIN, History
 from vmad.scan.inheritance import ANCHORS
 
 
@@ -122,21 +122,81 @@ def test_unknown_counts_stay_unknown() -> None:
     sampled(history, 0, Imagined(7), counts=False)
 
     assert by_pid(history, history.high_water) == {7: -1}
-    assert np.isnan(seconds_to(65_530, -1, by_pid(history, history.rate)[7]))
+    assert np.isnan(history.left(65_530)).all()
+
+
+def left(history: History, limit: int | None) -> dict[int, float]:
+    return by_pid(history, history.left(limit))
 
 
 def test_seconds_to_the_limit() -> None:
     history = History()
-    for now, counts in ((0, (100, 100, 70_000)), (10, (200, 50, 70_100))):
+    for now, counts in ((0, (100, 150, 1_100)), (10, (200, 100, 1_200))):
         sampled(history, now, *(Imagined(pid, n) for pid, n in enumerate(counts, 1)))
-    rates = by_pid(history, history.rate)
-    newest = {1: 200, 2: 50, 3: 70_100}
-    seconds = {pid: seconds_to(1_200, newest[pid], rates[pid]) for pid in newest}
+    seconds = left(history, 1_200)
 
     assert seconds[1] == pytest.approx(100)  # 1,000 to go, 10 per second
     assert np.isnan(seconds[2])  # it shrinks
     assert seconds[3] == 0  # it is there
-    assert np.isnan(seconds_to(None, 200, rates[1]))
+    assert np.isnan(history.left(None)).all()
+
+
+def test_who_is_at_the_limit_stays_there_whatever_its_growth() -> None:
+    history = History()
+    for second in range(200):
+        sampled(history, second, Imagined(7, min(40_000 + 1_000 * second, 65_530)))
+
+    assert left(history, 65_530) == {7: 0}
+    assert by_pid(history, history.rate) == {7: 0}
+
+
+def test_who_frees_a_little_at_the_limit_is_still_at_it() -> None:
+    history = History()
+    sampled(history, 0, Imagined(7, 65_530))
+    sampled(history, 5, Imagined(7, 65_100))
+    assert left(history, 65_530) == {7: 0}
+
+    sampled(history, 10, Imagined(7, 64_000))
+    assert np.isnan(left(history, 65_530)[7])
+
+
+def test_nothing_is_foretold_of_a_program_that_loads_its_libraries() -> None:
+    """Python: 30 VMAs at the exec, 400 three seconds later, and no more."""
+    history = History()
+    told = []
+    for second in range(120):
+        sampled(history, second, Imagined(7, min(30 + 125 * second, 405)))
+        told.append(left(history, 65_530)[7])
+
+    assert np.isnan(told).all()
+
+
+def test_nothing_is_foretold_of_who_is_far_away_and_slow() -> None:
+    """A compiler at 0.1 % of the limit that grows by one VMA a second."""
+    history = History()
+    for second in range(60):
+        sampled(history, second, Imagined(7, 65 + second))
+
+    assert np.isnan(left(history, 65_530)[7])
+
+
+def test_who_is_far_away_and_fast_is_told_of_once_it_goes_on() -> None:
+    history = History()
+    told = {}
+    for second in range(32):
+        sampled(history, second, Imagined(7, 30 + 100 * second))
+        told[second] = left(history, 65_530)[7]
+
+    assert np.isnan([told[second] for second in range(30)]).all()
+    assert told[31] == pytest.approx((65_530 - 3_130) / 100)
+
+
+def test_who_is_beyond_half_of_the_limit_is_told_of_at_once() -> None:
+    history = History()
+    sampled(history, 0, Imagined(7, 30_000))
+    sampled(history, 2, Imagined(7, 50_000))
+
+    assert left(history, 65_530)[7] == pytest.approx(1.553)
 
 
 def test_only_what_was_walked_and_did_not_move_is_unchanged() -> None:

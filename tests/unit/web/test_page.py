@@ -13,9 +13,11 @@ import pytest
 
 from tests.unit.sample import (
     HOSTILE,
+    LIMIT,
     NOW,
     crowded_snapshot,
     empty_snapshot,
+    failure_tally,
     group_of,
     hostile_snapshot,
     process,
@@ -23,8 +25,9 @@ from tests.unit.sample import (
     self_stats,
     snapshot_of,
 )
+from vmad.model.process import ProcessId
 from vmad.rules.catalogue import reason
-from vmad.scan.snapshot import HostSnapshot
+from vmad.scan.snapshot import HostSnapshot, JudgedProcess
 from vmad.scan.statistics import SelfStats
 from vmad.web.document import page_headers
 from vmad.web.markup import growth
@@ -237,3 +240,56 @@ def test_reason_leads_to_what_to_change_where_most_pairs_have_it() -> None:
     assert "what to change in redis-server 2210, which has 21,504 pairs" in said
     links = [attributes["href"] for tag, attributes in reader.tags if tag == "a"]
     assert "/explain/2210#what-to-change" in links
+
+
+def spoken(reader: Reader) -> str:
+    return reader.text.replace("\u202f", " ")
+
+
+def full(pid: int, comm: str = "java") -> JudgedProcess:
+    return replace(process(pid, comm, f"{comm}.service", LIMIT + 1, rate=0.0), seconds_to_limit=0.0)
+
+
+def test_the_limit_that_is_reached_comes_before_any_forecast() -> None:
+    climbing = process(8, "redis", "redis.service", 50_000, rate=10.0)
+    stats = self_stats(limit_failures=failure_tally())
+
+    at = replace(full(1712), id=ProcessId(1712, 17120))
+
+    reader = page_of(snapshot_of([at, climbing]), stats)
+
+    said = spoken(reader)
+    assert "At the limit now: java (1712), failing" in said
+    assert said.index("At the limit now") < said.index("Next at the limit")
+    assert reader.row("java.service")[4] == "at the limit"
+    assert "redis 8" in said[said.index("Next at the limit") :]
+    assert ("section", {"class": "now", "role": "alert"}) in reader.tags
+
+
+def test_many_at_the_limit_are_counted() -> None:
+    reader = page_of(snapshot_of([full(pid) for pid in range(1, 6)]), self_stats())
+
+    assert "At the limit now: java (1); java (2); java (3) and 2 more" in spoken(reader)
+    assert "None was seen to fail" in reader.text
+
+
+def test_nobody_at_the_limit_is_no_headline() -> None:
+    assert "At the limit now" not in page_of(sample_snapshot()).text
+
+
+def test_the_age_of_counts_and_walks_is_in_sight_of_the_headline() -> None:
+    reader = page_of(sample_snapshot())
+
+    header = reader.text[: reader.text.index("Nearest to the limit")]
+    assert "counted 2026-09-21 14:13:21 UTC, 2 s ago" in header
+    assert "walked 2026-09-21 14:13:20 UTC, 4 s ago" in header
+
+
+def test_growth_and_time_of_a_group_are_of_the_same_process() -> None:
+    high = process(7, "keeper", "db.service", 60_000, rate=0.0)
+    fast = process(8, "worker", "db.service", 50_000, rate=10.0)
+
+    row = [cell.replace("\u202f", " ") for cell in page_of(snapshot_of([high, fast])).row("db")]
+
+    assert row[1] == "60,000 91.6 %keeper 7"
+    assert (row[3], row[4]) == ("+10 / sworker 8", "25 min 53 s")

@@ -32,7 +32,7 @@ def page_of(table: VmaTable, limit: int = 65530, **of_view: object) -> Reader:
 
 
 def test_page_says_how_near_how_fast_and_what_fails_first() -> None:
-    seen = Watched(59_990, 2.0, "redis.service")
+    seen = Watched(59_990, 2.0, "redis.service", 499.5)
     reader = page_of(table_of(alternating(59_000)), 60_000, watched=seen)
     said = reader.text.replace("\u202f", " ")
 
