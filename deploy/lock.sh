@@ -22,5 +22,5 @@ compile() { # LIST ARGUMENTS...
 	} >"build/lock/$list.txt"
 	mv "build/lock/$list.txt" requirements/
 }
-compile test --all-extras --upgrade
-compile run --constraint requirements/test.txt
+compile test --extra dev --extra bench --extra top --upgrade
+compile run --extra top --constraint requirements/test.txt

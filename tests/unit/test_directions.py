@@ -23,7 +23,7 @@ FLOORS = (
     {"blame"},
     {"export"},
     {"doctor", "probe", "web"},
-    {"selfcheck", "daemon"},
+    {"selfcheck", "daemon", "top"},
     {"lab"},
     {"cli"},
     {"operations"},

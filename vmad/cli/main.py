@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("vmad.cli.serve", "watch this host: metrics, a page and JSON over HTTP"),
     "scan": ("vmad.cli.scan", "who is near the limit, and what their VMAs are lost to"),
     "explain": ("vmad.cli.explain", "why one process has so many VMAs, and what to change"),
+    "top": ("vmad.cli.top", "a live view of who is nearest to the limit"),
     "map": ("vmad.cli.map", "the picture of an address space, as one file for a browser"),
     "blame": ("vmad.cli.blame", "which code made the VMAs of one process"),
     "capture": ("vmad.cli.capture", "record what the sources see, to be judged elsewhere"),

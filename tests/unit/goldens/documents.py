@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.unit.capture.recorded import capture
 from tests.unit.explain.tables import ACCESS, DIFFERENT, LATENT, MOVED, Area, alternating, table_of
 from tests.unit.goldens.terminal import picture
 from tests.unit.sample import NOW, failure_tally, sample_snapshot, self_stats
+from tests.unit.top.frames import SIZES, seen
 from vmad import __version__
 from vmad.export.explain_text import Context, explain_text
 from vmad.export.metrics import Exposition
@@ -127,6 +128,24 @@ def pairs(columns: int) -> str:
     return picture(pairs_text(explained(), Style(True, columns, True), 12), columns)
 
 
+def top(size: tuple[int, int], *keys: str) -> str:
+    """``vmad top``, after these keys."""
+    return seen(explained(), size, keys)
+
+
+def _after(size: tuple[int, int], keys: Sequence[str]) -> Callable[[], str]:
+    return lambda: top(size, *keys)
+
+
+#: screens of ``vmad top`` -> the keys that lead there
+SCREENS: dict[str, tuple[str, ...]] = {
+    "list": (),
+    "inside": ("down", "down", "enter"),
+    "filter": ("slash", *"worker-1"),
+    "help": ("question_mark",),
+}
+
+
 def _at(columns: int, of: Callable[[int], str]) -> Callable[[], str]:
     return lambda: of(columns)
 
@@ -139,5 +158,10 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
         f"{of.__name__}-{columns}.txt": _at(columns, of)
         for of in (scan, explanation, pairs)
         for columns in WIDTHS
+    },
+    **{
+        f"top-{name}-{columns}x{lines}.txt": _after((columns, lines), keys)
+        for name, keys in SCREENS.items()
+        for columns, lines in (SIZES if name in ("list", "inside") else SIZES[:1])
     },
 }

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.guest.conftest import Recorded
 from vmad.cli.main import main
+from vmad.top.watching import Watching
 
 
 @pytest.fixture
@@ -122,3 +123,17 @@ def test_what_cannot_be_meant_is_refused(
 def test_what_is_no_target_is_refused(target: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["scan", "--target", target])
+
+
+def test_the_live_view_shows_a_guest_and_looks_into_its_processes(known: Recorded) -> None:
+    source = known.open()
+    watching = Watching(source, "guest")
+
+    frame = watching.step()
+    found = watching.look_into(known.processes[0])
+
+    assert {row.id for row in frame.rows} >= set(known.processes)
+    assert frame.kernel == known.anchors.release
+    assert found.explanation is not None
+    assert found.explanation.table.id == known.processes[0]
+    source.close()

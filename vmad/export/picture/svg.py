@@ -6,15 +6,15 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 import numpy.typing as npt
 
 from vmad.export.picture.modes import Mode
-from vmad.export.picture.picture import Blocks, Scene
-from vmad.export.picture.regions import Region, dense_regions
+from vmad.export.picture.picture import Scene
+from vmad.export.picture.regions import dense_regions
+from vmad.export.picture.strips import Strip, amounts_between, strip_of
 from vmad.export.quantities import count, percent, size
 
 #: CSS pixels; images have twice as many
@@ -25,26 +25,11 @@ _LINES, _WIDEST = 60, 24.0
 _GROUND = np.array([255.0, 255.0, 255.0])
 _MARGIN = 20
 
-Places = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Strip:
-    """One region: where each VMA lies, in units of width."""
-
-    region: Region
-    left: Places
-    right: Places
-
-    @property
-    def units(self) -> float:
-        return float(self.right[-1])
-
 
 def svg_document(scene: Scene, title: str, note: str) -> str:
     """All of it as one drawing, ``WIDTH`` wide, in the first of its colourings."""
     blocks, mode = scene.blocks, scene.modes[0]
-    strips = [_strip(blocks, region) for region in dense_regions(blocks.rows)]
+    strips = [strip_of(blocks.rows, region) for region in dense_regions(blocks.rows)]
     scale = _fitting(strips)
     parts: list[str] = []
     y = 58
@@ -65,18 +50,7 @@ def svg_document(scene: Scene, title: str, note: str) -> str:
     )
 
 
-def _strip(blocks: Blocks, region: Region) -> _Strip:
-    rows = blocks.rows[region.first : region.stop]
-    pages = (rows["end"] - rows["start"]) / 4096
-    width = 1 + 0.5 * np.log2(np.maximum(pages, 1))
-    gaps = np.zeros(len(rows))
-    gaps[1:] = (rows["start"][1:] - rows["end"][:-1]) / 4096
-    between = np.where(gaps > 0, 0.5 + 0.15 * np.log2(np.maximum(gaps, 1)), 0)
-    right = np.cumsum(width + between)
-    return _Strip(region, right - width, right)
-
-
-def _fitting(strips: list[_Strip]) -> float:
+def _fitting(strips: list[Strip]) -> float:
     low, high = 1e-7, _WIDEST
     if sum(_lines(strip, high) for strip in strips) <= _LINES:
         return high
@@ -87,15 +61,15 @@ def _fitting(strips: list[_Strip]) -> float:
     return low
 
 
-def _own_scale(strip: _Strip, scale: float) -> float:
+def _own_scale(strip: Strip, scale: float) -> float:
     return max(scale, min(12.0, WIDTH / strip.units))
 
 
-def _lines(strip: _Strip, scale: float) -> int:
+def _lines(strip: Strip, scale: float) -> int:
     return max(1, int(np.ceil(strip.units * _own_scale(strip, scale) / WIDTH - 1e-6)))
 
 
-def _draw(parts: list[str], scene: Scene, strip: _Strip, scale: float, y: int) -> int:
+def _draw(parts: list[str], scene: Scene, strip: Strip, scale: float, y: int) -> int:
     region, rows = strip.region, scene.blocks.rows
     extent = int(rows["end"][region.stop - 1] - rows["start"][region.first])
     number = region.stop - region.first
@@ -121,7 +95,7 @@ def _draw(parts: list[str], scene: Scene, strip: _Strip, scale: float, y: int) -
     return y + int(height)
 
 
-def _image(scene: Scene, strip: _Strip, scale: float) -> npt.NDArray[np.uint8]:
+def _image(scene: Scene, strip: Strip, scale: float) -> npt.NDArray[np.uint8]:
     """height × width × 3: the mean colour of what each pixel holds."""
     blocks, mode = scene.blocks, scene.modes[0]
     region = slice(strip.region.first, strip.region.stop)
@@ -135,12 +109,11 @@ def _image(scene: Scene, strip: _Strip, scale: float) -> npt.NDArray[np.uint8]:
     lines = max(1, int(np.ceil(strip.units * scale / WIDTH - 1e-6)))
     width = WIDTH * _SHARPNESS
     edges = np.arange(lines * width + 1) / fine
-    knots = np.column_stack((strip.left, strip.right)).ravel()
     pixels = np.empty((lines * width, 3))
     wide = strip.right - strip.left
-    covered = _between(edges, knots, wide) * fine
+    covered = amounts_between(edges, strip, wide) * fine
     for channel in range(3):
-        pixels[:, channel] = _between(edges, knots, wide * colours[:, channel]) * fine
+        pixels[:, channel] = amounts_between(edges, strip, wide * colours[:, channel]) * fine
         pixels[:, channel] += _GROUND[channel] * (1 - np.minimum(covered, 1))
     strokes = wide * fine >= 4
     at = np.minimum((strip.left[strokes] * fine).astype(int), len(pixels) - 1)
@@ -149,13 +122,6 @@ def _image(scene: Scene, strip: _Strip, scale: float) -> npt.NDArray[np.uint8]:
     drawn = np.clip(pixels, 0, 255).astype(np.uint8).reshape(lines, 1, width, 3)
     picture[:, : (LINE - 1) * _SHARPNESS] = drawn
     return picture.reshape(lines * LINE * _SHARPNESS, width, 3)
-
-
-def _between(edges: Places, knots: Places, amounts: Places) -> Places:
-    """How much of what VMAs hold lies between two edges."""
-    sums = np.concatenate(([0.0], np.cumsum(amounts)))
-    at_knots = np.column_stack((sums[:-1], sums[1:])).ravel()
-    return np.diff(np.interp(edges, knots, at_knots))
 
 
 def _rgb(colour: str) -> list[float]:
