@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from vmad.operations.dashboards.frame import choice, dashboard
+from vmad.operations.dashboards.frame import dashboard, hosts
 from vmad.operations.dashboards.looks import (
     ANY_STEPS,
     DRILL,
@@ -26,7 +26,8 @@ from vmad.operations.dashboards.looks import (
 )
 from vmad.operations.dashboards.panels import HALF, Query, bars, graph, number, rows
 
-_JOB = '{job=~"$job"}'
+_WHERE = 'job=~"$job", instance=~"$instance"'
+_HOSTS = f"{{{_WHERE}}}"
 
 
 def _count(condition: str) -> str:
@@ -37,12 +38,12 @@ def fleet() -> Dashboard:
     """uid vmad-fleet."""
     about = "Every host that runs vmad: who is near vm.max_map_count, who will be, and why."
     ratio, soonest = (
-        f"instance:vmad_limit_ratio:max{_JOB}",
-        f"instance:vmad_seconds_to_limit:min{_JOB}",
+        f"instance:vmad_limit_ratio:max{_HOSTS}",
+        f"instance:vmad_seconds_to_limit:min{_HOSTS}",
     )
-    made = dashboard("vmad-fleet", "vmad / Fleet", about, since="now-24h").with_variable(
-        choice("job", "job", "instance:vmad_limit_ratio:max", several=True)
-    )
+    made = dashboard("vmad-fleet", "vmad / Fleet", about, since="now-24h")
+    for variable in hosts("instance:vmad_limit_ratio:max"):
+        made = made.with_variable(variable)
     numbers = (
         ("Hosts reporting", "Those whose last scan is known.", f"count({ratio})", ()),
         ("Above 80 %", "Hosts with a process above 80 % of its limit.", _count(f"{ratio} > 0.8"),
@@ -50,11 +51,11 @@ def fleet() -> Dashboard:
         ("Within a day", "Hosts on which a process reaches the limit within a day at the growth "
          "of its last minute.", _count(f"{soonest} < 86400"), ANY_STEPS),
         ("Burst above 90 %", "Hosts on which a process that still runs has been above 90 %.",
-         _count(f"instance:vmad_highwater_ratio:max{_JOB} > 0.9"), ANY_STEPS),
+         _count(f"instance:vmad_highwater_ratio:max{_HOSTS} > 0.9"), ANY_STEPS),
         ("Stale", "Hosts whose last scan is older than 5 minutes.",
-         _count(f"instance:vmad_scan_age_seconds:max{_JOB} > 300"), ANY_STEPS),
+         _count(f"instance:vmad_scan_age_seconds:max{_HOSTS} > 300"), ANY_STEPS),
         ("Half blind", "Hosts on which vmad cannot read a tenth of the processes.",
-         _count(f"instance:vmad_unreadable:ratio{_JOB} > 0.1"), ANY_STEPS),
+         _count(f"instance:vmad_unreadable:ratio{_HOSTS} > 0.1"), ANY_STEPS),
     )  # fmt: skip
     for title, text, expr, steps in numbers:
         made = made.with_panel(number(title, text, expr, VMAS, steps=steps))
@@ -64,7 +65,7 @@ def fleet() -> Dashboard:
             rows(
                 "Nearest to the limit",
                 "The groups whose worst process has used most of vm.max_map_count.",
-                {"ratio": f"topk(25, instance:vmad_limit_ratio:top3{_JOB})"},
+                {"ratio": f"topk(25, instance:vmad_limit_ratio:top3{_HOSTS})"},
                 {
                     "instance": INSTANCE,
                     "group": GROUP,
@@ -78,7 +79,7 @@ def fleet() -> Dashboard:
             rows(
                 "Alerts",
                 "Firing and pending. A click leads to the runbook.",
-                {"since": 'ALERTS{alertname=~"Vmad.+", job=~"$job"}'},
+                {"since": f'ALERTS{{alertname=~"Vmad.+", {_WHERE}}}'},
                 {
                     "alertname": Column("alert", link=DRILL.alert),
                     "alertstate": Column("state", width=90),
@@ -97,14 +98,14 @@ def fleet() -> Dashboard:
                 "A host for each row, the nearest to its limit first.",
                 {
                     "ratio": ratio,
-                    "highwater": f"instance:vmad_highwater_ratio:max{_JOB}",
+                    "highwater": f"instance:vmad_highwater_ratio:max{_HOSTS}",
                     "seconds": soonest,
-                    "limit": f"instance:vmad_memory_map_areas_limit:max{_JOB}",
-                    "areas": f"instance:vmad_areas:sum{_JOB}",
-                    "growth": f"instance:vmad_areas_growth_per_second:sum{_JOB}",
-                    "unreadable": f"instance:vmad_unreadable:ratio{_JOB}",
-                    "age": f"instance:vmad_scan_age_seconds:max{_JOB}",
-                    "cpu": f"instance:vmad_cpu:rate5m{_JOB}",
+                    "limit": f"instance:vmad_memory_map_areas_limit:max{_HOSTS}",
+                    "areas": f"instance:vmad_areas:sum{_HOSTS}",
+                    "growth": f"instance:vmad_areas_growth_per_second:sum{_HOSTS}",
+                    "unreadable": f"instance:vmad_unreadable:ratio{_HOSTS}",
+                    "age": f"instance:vmad_scan_age_seconds:max{_HOSTS}",
+                    "cpu": f"instance:vmad_cpu:rate5m{_HOSTS}",
                 },
                 {
                     "instance": INSTANCE,
@@ -149,7 +150,7 @@ def fleet() -> Dashboard:
                 "Reasons that cost most",
                 "Adjacent anonymous pairs that their kernels keep apart, by decisive reason; the "
                 "five largest reasons of each host. A click leads to the runbook.",
-                Query(f"sort_desc(sum by (reason) (instance:vmad_blocked_pairs:top5{_JOB}))",
+                Query(f"sort_desc(sum by (reason) (instance:vmad_blocked_pairs:top5{_HOSTS}))",
                       "{{reason}}"),
                 VMAS,
                 url=REASON_URL,
@@ -160,8 +161,9 @@ def fleet() -> Dashboard:
                 "VMAs that need not be",
                 "What would vanish if everything merged that may: under the rules of the running "
                 "kernels, and of the patched one.",
-                [Query(f"sum by (rules) (instance:vmad_recoverable_areas:sum{_JOB})", "{{rules}}"),
-                 Query(f"sum(instance:vmad_areas:sum{_JOB})", "all VMAs")],
+                [Query(f"sum by (rules) (instance:vmad_recoverable_areas:sum{_HOSTS})",
+                       "{{rules}}"),
+                 Query(f"sum(instance:vmad_areas:sum{_HOSTS})", "all VMAs")],
                 VMAS,
             )
         )

@@ -40,13 +40,13 @@ def dashboard(uid: str, title: str, about: str, *, since: str = "now-3h") -> Das
         .uid(uid)
         .description(about)
         .tags([TAG])
-        .editable()
+        .readonly()
         .timezone(TimeZoneBrowser)
         .time(since, "now")
         .refresh("30s")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(others)
-        .with_variable(DatasourceVariable("datasource").label("source").type("prometheus"))
+        .with_variable(DatasourceVariable("datasource").label("Data source").type("prometheus"))
         .with_variable(
             TextBoxVariable("runbook")
             .label("runbook")
@@ -57,15 +57,23 @@ def dashboard(uid: str, title: str, about: str, *, since: str = "now-3h") -> Das
     )
 
 
-def choice(name: str, label: str, metric: str, *, several: bool = False) -> QueryVariable:
+def choice(name: str, metric: str, *, several: bool = False) -> QueryVariable:
     """A variable whose values are those of the label ``name`` of a metric."""
     made = (
         QueryVariable(name)
-        .label(label)
+        .label(name)
         .datasource(SOURCE)
         .query({"query": f"label_values({metric}, {name})", "refId": name})
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
         .multi(several)
     )
-    return made.include_all(True).all_value(".*") if several else made
+    return made.include_all(True).all_value(".+") if several else made
+
+
+def hosts(metric: str) -> tuple[QueryVariable, QueryVariable]:
+    """The variables ``job`` and ``instance``: any number of hosts that have ``metric``."""
+    return (
+        choice("job", metric, several=True),
+        choice("instance", f'{metric}{{job=~"$job"}}', several=True),
+    )

@@ -39,9 +39,9 @@ def group() -> Dashboard:
     made = dashboard("vmad-group", "vmad / Group", about)
     for variable in (
         # a group whose processes have all ended has a mark, and no ratio any more
-        choice("job", "job", f"{_AREAS}_highwater", several=True),
-        choice("instance", "host", f'{_AREAS}_highwater{{job=~"$job"}}'),
-        choice("group", "group", f"{_AREAS}_highwater{{{WHERE}}}"),
+        choice("job", f"{_AREAS}_highwater", several=True),
+        choice("instance", f'{_AREAS}_highwater{{job=~"$job"}}'),
+        choice("group", f"{_AREAS}_highwater{{{WHERE}}}"),
     ):
         made = made.with_variable(variable)
     recoverable = f'vmad_group_recoverable_areas{{{WHERE}, group="$group", rules="%s"}}'

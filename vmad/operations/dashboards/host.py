@@ -32,9 +32,9 @@ def host() -> Dashboard:
     about = "The processes of one host against vm.max_map_count, and vmad itself there."
     made = (
         dashboard("vmad-host", "vmad / Host", about)
-        .with_variable(choice("job", "job", "vmad_memory_map_areas_limit", several=True))
+        .with_variable(choice("job", "vmad_memory_map_areas_limit", several=True))
         .with_variable(
-            choice("instance", "host", 'vmad_memory_map_areas_limit{job=~"$job"}')
+            choice("instance", 'vmad_memory_map_areas_limit{job=~"$job"}')
         )
         .with_panel(number("Of the limit", "The worst process of the last two minutes.",
                            f"vmad_host_worst_limit_ratio{_HOST}", RATIO, steps=RATIO_STEPS))

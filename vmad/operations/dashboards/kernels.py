@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from vmad.operations.dashboards.frame import choice, dashboard
+from vmad.operations.dashboards.frame import dashboard, hosts
 from vmad.operations.dashboards.looks import (
     GROUP,
     INSTANCE,
@@ -16,15 +16,15 @@ from vmad.operations.dashboards.looks import (
 )
 from vmad.operations.dashboards.panels import HALF, Query, graph, number, rows
 
-_JOB = 'job=~"$job"'
+_WHERE = 'job=~"$job", instance=~"$instance"'
 
 
 def _pairs(rules: str) -> str:
-    return f'sum by (reason) (vmad_host_pairs{{{_JOB}, rules="{rules}", verdict="blocked"}})'
+    return f'sum by (reason) (vmad_host_pairs{{{_WHERE}, rules="{rules}", verdict="blocked"}})'
 
 
 def _recoverable(rules: str) -> str:
-    return f'sum(instance:vmad_recoverable_areas:sum{{{_JOB}, rules="{rules}"}})'
+    return f'sum(instance:vmad_recoverable_areas:sum{{{_WHERE}, rules="{rules}"}})'
 
 
 def kernels() -> Dashboard:
@@ -33,17 +33,16 @@ def kernels() -> Dashboard:
         "What the patched kernel (VMAs merge although one was moved or each was faulted on its "
         "own) would gain on this fleet today, and how hosts with it compare to those without."
     )
-    total = f"sum(instance:vmad_areas:sum{{{_JOB}}})"
+    total = f"sum(instance:vmad_areas:sum{{{_WHERE}}})"
     by_kernel = (
         "sum by (release, patched) (%s * on (job, instance) group_left (release, patched) "
-        f"instance:vmad_kernel_info:max{{{_JOB}}})"
+        f"instance:vmad_kernel_info:max{{{_WHERE}}})"
     )
     made = dashboard("vmad-kernels", "vmad / Stock against patched", about, since="now-24h")
+    for variable in hosts("instance:vmad_kernel_info:max"):
+        made = made.with_variable(variable)
     made = (
-        made.with_variable(
-            choice("job", "job", "instance:vmad_kernel_info:max", several=True)
-        )
-        .with_panel(number("All VMAs", "Of all processes of all hosts.", total, VMAS))
+        made.with_panel(number("All VMAs", "Of all processes of all hosts.", total, VMAS))
         .with_panel(number("Latent", "VMAs that this kernel merges when they are next touched.",
                            _recoverable("stock"), VMAS))
         .with_panel(number("Patched", "VMAs that would vanish on the patched kernel.",
@@ -54,13 +53,13 @@ def kernels() -> Dashboard:
                            f"({_recoverable('relaxed')} - {_recoverable('stock')}) / {total}",
                            RATIO))
         .with_panel(number("Releases", "Different releases.",
-                           f"count(count by (release) (instance:vmad_kernel_info:max{{{_JOB}}}))",
+                           f"count(count by (release) (instance:vmad_kernel_info:max{{{_WHERE}}}))",
                            VMAS))
         .with_row(Row("What it would gain"))
     )  # fmt: skip
     gain = (
-        f'vmad_group_recoverable_areas{{{_JOB}, rules="relaxed"}} - ignoring (rules) '
-        f'vmad_group_recoverable_areas{{{_JOB}, rules="stock"}}'
+        f'vmad_group_recoverable_areas{{{_WHERE}, rules="relaxed"}} - ignoring (rules) '
+        f'vmad_group_recoverable_areas{{{_WHERE}, rules="stock"}}'
     )
     made = made.with_panel(
         rows("Groups that gain most", "VMAs that only the patched kernel merges.",
@@ -75,27 +74,27 @@ def kernels() -> Dashboard:
              sort="stock", span=HALF)
     ).with_panel(
         graph("Verdicts", "Every adjacent anonymous pair, as either kernel sees it.",
-              [Query(f"sum by (rules, verdict) (vmad_host_pairs{{{_JOB}}})",
+              [Query(f"sum by (rules, verdict) (vmad_host_pairs{{{_WHERE}}})",
                      "{{rules}}: {{verdict}}")], VMAS)
     ).with_panel(
         graph("VMAs that need not be", "Over time, under either rules.",
-              [Query(f"sum by (rules) (instance:vmad_recoverable_areas:sum{{{_JOB}}})",
+              [Query(f"sum by (rules) (instance:vmad_recoverable_areas:sum{{{_WHERE}}})",
                      "{{rules}}")], VMAS)
     )  # fmt: skip
-    areas = f"instance:vmad_areas:sum{{{_JOB}}}"
-    latent = f'instance:vmad_recoverable_areas:sum{{{_JOB}, rules="stock"}}'
+    areas = f"instance:vmad_areas:sum{{{_WHERE}}}"
+    latent = f'instance:vmad_recoverable_areas:sum{{{_WHERE}, rules="stock"}}'
     return (
         made.with_row(Row("What it did"))
         .with_panel(
             graph("VMAs per host, by kernel", "The mean of the hosts that run it.",
                   [Query(f"{by_kernel % areas} / sum by (release, patched) "
-                         f"(instance:vmad_kernel_info:max{{{_JOB}}})",
+                         f"(instance:vmad_kernel_info:max{{{_WHERE}}})",
                          "{{release}} patched={{patched}}")], VMAS)
         )
         .with_panel(
             rows("Kernels", "Hosts, their VMAs, and what each kernel leaves unmerged.",
                  {"hosts": "sum by (release, patched) "
-                           f"(instance:vmad_kernel_info:max{{{_JOB}}})",
+                           f"(instance:vmad_kernel_info:max{{{_WHERE}}})",
                   "areas": by_kernel % areas, "latent": by_kernel % latent},
                  {"release": Column("release"), "patched": Column("patched", width=90),
                   "hosts": Column("hosts", VMAS), "areas": Column("VMAs", VMAS),

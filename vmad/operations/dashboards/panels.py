@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from vmad.operations.dashboards.looks import Column, Steps, link, thresholds
+from vmad.operations.dashboards.looks import VMAS, Column, Steps, link, thresholds
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -169,6 +169,7 @@ def rows(
         .title(title)
         .description(about)
         .datasource(SOURCE)
+        .unit(VMAS)
         .show_header(True)
         .cell_height(common.TableCellHeight.SM)
         .sort_by([common_builders.TableSortByFieldState().display_name(sort).desc(descending)])
