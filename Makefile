@@ -75,7 +75,7 @@ lint: setup-test
 
 # files that code writes; tests hold the committed ones against it
 docs: setup-test
-	.venv/bin/python -m vmad.export.metric_catalogue > docs/metrics.md
+	.venv/bin/python -m vmad.export.metrics.document > docs/metrics.md
 	.venv/bin/python -m vmad.operations.reasons_page > docs/reasons.md
 	.venv/bin/python -m vmad.operations.runbook docs/runbook.md
 	.venv/bin/python -m vmad.operations.rule_files deploy/prometheus/rules

@@ -16,7 +16,7 @@ from tests.unit.sample import (
     sample_snapshot,
     self_stats,
 )
-from vmad.export.metrics import Exposition
+from vmad.export.metrics.exposition import Exposition
 from vmad.scan.snapshot import HostSnapshot
 
 

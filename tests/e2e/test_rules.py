@@ -27,7 +27,7 @@ from tests.e2e.victoria_metrics import TOOLS, VictoriaMetrics
 from tests.live.targets import Target
 from tests.unit.operations.expressions import PanelQuery, filled_in, panel_queries
 from tests.unit.sample import crowded_snapshot, self_stats
-from vmad.export.metrics import Exposition
+from vmad.export.metrics.exposition import Exposition
 from vmad.operations.recordings import FLEET, SERIES_PER_HOST
 from vmad.operations.rule_files import FILES, GROUPS
 from vmad.operations.rules import Alert, Recording

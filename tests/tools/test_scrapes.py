@@ -13,7 +13,7 @@ import yaml
 from tests.e2e.daemons import Daemon, wait_for
 from tests.e2e.prometheus_server import Prometheus, every_second
 from tests.e2e.victoria_metrics import TOOLS
-from vmad.export.metric_catalogue import BY_NAME
+from vmad.export.metrics.catalogue import BY_NAME
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "prometheus"
 PROMETHEUS_3 = TOOLS / "prometheus-3"

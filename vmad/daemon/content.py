@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from vmad.errors import CannotRead, ProcessGone
-from vmad.export.metrics import Exposition
+from vmad.export.metrics.exposition import Exposition
 from vmad.scan.bursts import bursts_of
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import SelfStats

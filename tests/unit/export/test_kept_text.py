@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from tests.unit.sample import crowded_snapshot, sample_snapshot, self_stats
 from vmad.export import kept_text
-from vmad.export.metrics import Exposition
+from vmad.export.metrics.exposition import Exposition
 from vmad.scan.snapshot import HostSnapshot
 
 

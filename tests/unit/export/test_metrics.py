@@ -25,8 +25,9 @@ from tests.unit.sample import (
     snapshot_of,
 )
 from vmad.config.schema import ThresholdsConfig
-from vmad.export.metric_catalogue import BY_NAME, CATALOGUE
-from vmad.export.metrics import Exposition, VmadCollector
+from vmad.export.metrics.catalogue import BY_NAME, CATALOGUE
+from vmad.export.metrics.collector import VmadCollector
+from vmad.export.metrics.exposition import Exposition
 from vmad.export.printable import utf8
 from vmad.model.process import Unread
 from vmad.model.stops import Stops
@@ -354,7 +355,7 @@ def test_a_format_that_nobody_asks_for_any_more_is_not_rendered(
 ) -> None:
     before = Exposition(self_stats(), sample_snapshot())
     before.render()
-    monkeypatch.setattr("vmad.export.metrics.KEEP_READY", -1.0)
+    monkeypatch.setattr("vmad.export.metrics.exposition.KEEP_READY", -1.0)
     after = Exposition(self_stats(), sample_snapshot())
     after.prepare(before)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.unit.sample import LIMIT, NOW, failure_tally, process, self_stats, snapshot_of
 from vmad.config.schema import ExportConfig
-from vmad.export.metrics import Exposition
+from vmad.export.metrics.exposition import Exposition
 from vmad.model.verdict import PairKey
 from vmad.rules.catalogue import CATALOGUE
 from vmad.scan.aggregate import Member

@@ -21,7 +21,7 @@ from tests.unit.sample import NOW, failure_tally, sample_snapshot, self_stats
 from tests.unit.top.frames import SIZES, seen
 from vmad import __version__
 from vmad.export.explain_text import Context, explain_text
-from vmad.export.metrics import Exposition
+from vmad.export.metrics.exposition import Exposition
 from vmad.export.pairs_text import pairs_text
 from vmad.export.scan_text import scan_text
 from vmad.export.style import Style

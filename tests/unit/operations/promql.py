@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from vmad.export.metric_catalogue import CATALOGUE
+from vmad.export.metrics.catalogue import CATALOGUE
 from vmad.operations.recordings import FLEET
 from vmad.operations.rules import Recording
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.unit.operations.expressions import dashboard, filled_in, panels
 from tests.unit.operations.promql import named
-from vmad.export.metric_catalogue import BY_NAME
+from vmad.export.metrics.catalogue import BY_NAME
 from vmad.operations.dashboards.files import FILES
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}

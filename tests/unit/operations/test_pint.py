@@ -14,7 +14,7 @@ import re
 import pytest
 
 from tests.unit.operations.promql import OF_A_SCRAPE, known_metrics, named
-from vmad.export.metric_catalogue import BY_NAME
+from vmad.export.metrics.catalogue import BY_NAME
 from vmad.operations.rule_files import GROUPS
 from vmad.operations.rules import Alert, Recording
 

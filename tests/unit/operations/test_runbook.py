@@ -10,7 +10,7 @@ import pytest
 
 from vmad.advice.catalogue import ADVICE
 from vmad.cli.main import COMMANDS
-from vmad.export.metric_catalogue import BY_NAME
+from vmad.export.metrics.catalogue import BY_NAME
 from vmad.model.kinds import KIND_NAMES
 from vmad.operations.rule_files import GROUPS
 from vmad.operations.rules import Alert

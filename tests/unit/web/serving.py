@@ -13,7 +13,7 @@ from itertools import chain
 
 from tests.unit.sample import NOW, sample_snapshot, self_stats
 from vmad.errors import CannotRead, ProcessGone
-from vmad.export.metrics import Exposition
+from vmad.export.metrics.exposition import Exposition
 from vmad.scan.snapshot import HostSnapshot
 from vmad.web.page import render_page
 from vmad.web.server import WebServer
