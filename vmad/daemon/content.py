@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from vmad.scan.bursts import bursts_of
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import SelfStats
 from vmad.sources.source import Source
+from vmad.timeline.timeline import Timeline
+from vmad.timeline.wanted import Wanted
 from vmad.web.viewer import Viewer
 
 if TYPE_CHECKING:
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 
 class DaemonContent:
     """The content of :mod:`vmad.web.router`. ``stats`` and ``source`` give the newest ones,
-    ``recount`` the last scan with newer counts, None where there are none.
+    ``recount`` the last scan with newer counts, None where there are none, ``timeline`` what was
+    before.
 
     ``name`` is that of a machine that is watched beside this one, None for this one; ``others``
     are the machines beside it by name.
@@ -37,7 +41,9 @@ class DaemonContent:
         name: str | None = None,
         others: Callable[[], Mapping[str, DaemonContent]] = dict,
         recount: Callable[[], HostSnapshot | None] = lambda: None,
+        timeline: Callable[[], Timeline | None] = lambda: None,
     ) -> None:
+        self._timeline = timeline
         self._stats = stats
         self._recount = recount
         self._source = source
@@ -157,6 +163,13 @@ class DaemonContent:
             return None
         bursts = bursts_of(snapshot.groups, snapshot.max_map_count)
         return json.dumps(bursts_document(bursts)).encode() + b"\n"
+
+    def history_json(self, wanted: Wanted) -> Iterator[str]:
+        """What was, in pieces, schema vmad.history/1."""
+        from vmad.export.history_json import history_pieces  # noqa: PLC0415
+
+        timeline = self._timeline()
+        return history_pieces(Timeline() if timeline is None else timeline, wanted, time.time())
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process, walked now, in pieces; schema vmad.explain/1."""

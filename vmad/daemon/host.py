@@ -36,6 +36,7 @@ from vmad.sources.deadline import DeadlineSource, Hung
 from vmad.sources.events import ProcessEvents
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.source import Source
+from vmad.timeline.timeline import Timeline
 
 log = logging.getLogger("vmad")
 
@@ -73,8 +74,9 @@ class Host(Machine):
         bursts: BurstWatching | None = None,
         proc: str = "/proc",
         others: Callable[[], Mapping[str, DaemonContent]] = dict,
+        timeline: Timeline | None = None,
     ) -> None:
-        super().__init__(config, proc=proc, others=others)
+        super().__init__(config, proc=proc, others=others, timeline=timeline)
         self.scanner = scanner
         self.counts, self.phases = scanner.counts, scanner.phases
         self._opened = opened
@@ -169,8 +171,10 @@ class Host(Machine):
             most, limit = self.scanner.most, read_max_map_count(self._proc)
             if self._failures is not None and self._failures.failures is not None:
                 self._failures.failures.take(most, limit)
+                self.timeline.put_failures(time.time(), self._failures.failures.news())
             if self._bursts is not None:
                 self._bursts.mark(self.scanner, limit)
+            self.remember()
             took = cpu_seconds() - spent
             self._sampling += took
             pause = next_sample_in(plan, took)

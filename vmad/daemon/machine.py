@@ -17,10 +17,12 @@ from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import DaemonStats, MachineStats, ScanCounts, SelfStats
 from vmad.sources.source import Source
+from vmad.timeline.timeline import Timeline
 
 
 class Machine:
-    """``name`` is what it is called beside the daemon's own, whose name is None.
+    """``name`` is what it is called beside the daemon's own, whose name is None; ``timeline`` is
+    what an earlier daemon remembered of it.
 
     A loop of one thread calls ``began``, ``scan`` and ``paid``; statistics are told to any thread.
     """
@@ -32,6 +34,7 @@ class Machine:
         *,
         proc: str = "/proc",
         others: Callable[[], Mapping[str, DaemonContent]] = dict,
+        timeline: Timeline | None = None,
     ) -> None:
         self.config = config
         self.name = name
@@ -40,9 +43,18 @@ class Machine:
         self.phases = PhaseCosts()
         self.effective_interval = config.scan.interval
         self.content = DaemonContent(
-            self.stats, lambda: self.source, proc, name=name, others=others, recount=self.recount
+            self.stats,
+            lambda: self.source,
+            proc,
+            name=name,
+            others=others,
+            recount=self.recount,
+            timeline=lambda: self.timeline,
         )
+        self.timeline = timeline or Timeline()
+        self._remembered: float | None = None  #: Unix seconds of what was remembered last
         self._started_at = time.time()
+        self.timeline.put_host(self._started_at, starts=1)
         self._ledger = Ledger()
         self._since_full: int | None = None
         self._began = time.monotonic()
@@ -147,6 +159,24 @@ class Machine:
         """Make it ready for those who ask."""
         with self.phases.timed(snapshot.evidence.value, Phase.RENDER):
             self.content.show(snapshot)
+        self._remember_scan(snapshot)
+
+    def remember(self) -> None:
+        """Keep the counts of the newest sample, or scan, and how the machine is read."""
+        counted = None if self.scanner is None else self.scanner.counted()
+        if counted is None or counted.at == self._remembered:
+            return
+        self._remembered = counted.at
+        keep, at = self.timeline, counted.at
+        keep.put_groups(at, counted.groups, counted.of_groups)
+        keep.put_processes(at, counted.processes, counted.of_processes)
+        pause = 100 * self.effective_interval / self.config.scan.interval
+        keep.put_host(at, count=counted.most, limit=counted.limit, pause_percent=pause)
+
+    def _remember_scan(self, snapshot: HostSnapshot) -> None:
+        took = round(1000 * snapshot.took_seconds)
+        self.timeline.put_host(snapshot.taken_at, areas=sum(snapshot.kinds), scan_ms=took)
+        self.remember()
 
     def forget(self, why: str) -> None:
         """It cannot be read: what is known of it is old, and it begins anew."""

@@ -33,6 +33,7 @@ from vmad.daemon.rights import give_up_after_start
 from vmad.daemon.signals import Signals
 from vmad.daemon.state import state_file
 from vmad.daemon.targets import Guests
+from vmad.daemon.timeline_file import timeline_file
 from vmad.errors import BadConfig
 from vmad.export.quantities import counted
 from vmad.model.identity import label_safe
@@ -79,6 +80,7 @@ class Service:
         self._options = options
         self._config = self._load()
         self._exit_status = 0
+        self._ending = False
         self._reload_success: bool | None = None
         self._reload_time: float | None = None
         self._notify = Notify()
@@ -86,6 +88,7 @@ class Service:
         self._opened = open_evidence(self._config, proc)
         self._state = state_file(proc)
         self._marks = marks_file()
+        self._timeline = timeline_file(proc)
         self._failures = FailureCounting(self._config, self._opened.source.kernel, proc)
         self._bursts = BurstWatching(self._config, proc)
         self._guests = Guests()
@@ -110,6 +113,7 @@ class Service:
             bursts=self._bursts,
             proc=proc,
             others=self._guests.contents,
+            timeline=self._timeline.read() if self._timeline is not None else None,
         )
         web = self._config.web
         self._server = WebServer(
@@ -158,6 +162,7 @@ class Service:
             self._guests.stop()
             self._events.stop()
             server.stop()
+            self._ending = True
             self._keep()
         return self._exit_status
 
@@ -254,6 +259,8 @@ class Service:
             left = self._host.scanner.leave()
             if left is not None:
                 self._state.write(left)
+        if everything and self._timeline is not None:
+            self._timeline.write(self._host.timeline, at_once=self._ending)
 
     def _on_lost_events(self) -> None:
         self._host.hurry()
@@ -281,7 +288,11 @@ class Service:
             event_source_why=news.why_down,
             config_reload_success=self._reload_success,
             config_reload_time=self._reload_time,
-            states={file.name: file.why_not for file in (self._state, self._marks) if file},
+            states={
+                file.name: file.why_not
+                for file in (self._state, self._marks, self._timeline)
+                if file
+            },
             targets=self._guests.problems(),
             web_cpu_seconds_total=self._server.cpu_seconds + self._host.showing_seconds,
             web_refused_total=self._server.refused,

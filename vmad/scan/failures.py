@@ -68,6 +68,7 @@ class LimitFailures:
         self._since = time.time()
         self._lock = threading.Lock()
         self._totals = Counter[tuple[str, str, str]]()
+        self._new = Counter[str]()  #: by group, since somebody asked
         self._last: dict[tuple[ProcessId, str, str], LimitFailure] = {}
         self._groups: frozenset[str] = frozenset()
         self.configure(config)
@@ -110,6 +111,7 @@ class LimitFailures:
             calls.map_count, calls.max_map_count,
         )  # fmt: skip
         self._totals[group, calls.call, calls.error] += calls.count
+        self._new[group] += calls.count
         before = self._last.pop((calls.process, calls.call, calls.error), None)
         so_far = 0 if before is None else before.count
         self._last[calls.process, calls.call, calls.error] = replace(
@@ -129,6 +131,12 @@ class LimitFailures:
         group = self._rules.name_of(identity)
         failed = {group for group, *_ in self._totals}
         return group if group in failed or len(failed) < self._most else OTHER
+
+    def news(self) -> dict[str, int]:
+        """Failures by group since this was asked last."""
+        with self._lock:
+            new, self._new = self._new, Counter()
+            return dict(new)
 
     def tally(self) -> FailureTally:
         """Everything up to now."""

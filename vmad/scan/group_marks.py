@@ -61,14 +61,16 @@ class GroupMarks:
         the unified hierarchy, if it is known.
         """
         named = [
-            (self._group_of(process, comm, source, cgroup), count) for process, comm, count in high
+            (self.group_of(process, comm, source, cgroup), count) for process, comm, count in high
         ]
         with self._lock:
             now = self._clock()
             for group, count in named:
                 self._marks.mark(group, count, now)
 
-    def _group_of(self, process: ProcessId, comm: str, source: Source, cgroup: bytes | None) -> str:
+    def group_of(
+        self, process: ProcessId, comm: str, source: Source, cgroup: bytes | None = None
+    ) -> str:
         """The name that a scan gave, or would give if there were one now.
 
         /proc names every hierarchy; of a process that is gone the unified one has to do.

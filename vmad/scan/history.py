@@ -80,6 +80,7 @@ class Current(NamedTuple):
     left: Floats  #: seconds to the limit, NaN unknown
     sizes: Integers  #: bytes, negative unknown
     mm: npt.NDArray[np.uint64]
+    comms: npt.NDArray[np.bytes_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +300,7 @@ class History:
             left,
             self.census["total_vm"] << page_shift,
             self.census["mm"],
+            self.census["comm"],
         )
 
 

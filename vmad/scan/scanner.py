@@ -20,10 +20,11 @@ from vmad.config.schema import Config
 from vmad.model.process import ProcessId, Unread, Unreadable
 from vmad.rules.marked import marked_from
 from vmad.scan.aggregate import same_objects
+from vmad.scan.counted import Belonging, Counted
 from vmad.scan.group_marks import GroupMarks
 from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
-from vmad.scan.history import History
+from vmad.scan.history import MOST_TOLD, History
 from vmad.scan.inheritance import Inherited
 from vmad.scan.marked_groups import RECENT
 from vmad.scan.marks import Mark
@@ -39,6 +40,8 @@ from vmad.sources.source import Census, Source
 LOOK_AGAIN_EVERY = 8
 #: results that are walked, then judged
 BATCH = 512
+#: processes whose counts are told each second, those with most VMAs
+FOLLOWED = 32
 #: seconds that a recount waits for a scan that is being added up
 RECOUNT_WAITS = 0.05
 
@@ -75,6 +78,7 @@ class Scanner:
         self._lock = threading.Lock()
         self._judging = threading.RLock()
         self._last: HostSnapshot | None = None
+        self._belonging: Belonging | None = None
         self._counted_at: float | None = None  #: Unix seconds of the newest sample with counts
         self._history = History(inherited)
         self._scanned_at = clock()
@@ -115,7 +119,7 @@ class Scanner:
                 self._counted_at = None
             self._walked.clear()
             self._missed = ()
-            self._whole = self._last = None
+            self._whole = self._last = self._belonging = None
 
     def leave(self) -> Inherited | None:
         """High-water marks and growth of every process, for the next scanner on this boot."""
@@ -190,6 +194,24 @@ class Scanner:
             for pid, start, comm, count in seen
         ]
 
+    def counted(self) -> Counted | None:
+        """The counts of the newest sample by group; None before the first scan. From any thread,
+        one at a time.
+        """
+        belonging = self._belonging
+        with self._lock:
+            census, at, limit = self._history.census, self._counted_at, self._limit
+        if belonging is None or census is None or at is None:
+            return None
+        strangers: dict[str, int] = {}
+        for row in belonging.strangers(census, marked_from(limit))[:MOST_TOLD].tolist():
+            pid, start, comm, count = census[["pid", "start_time", "comm", "map_count"]][row].item()
+            group = self._marks.group_of(
+                ProcessId(pid, start), comm.decode("utf-8", "surrogateescape"), self.source
+            )
+            strangers[group] = max(strangers.get(group, 0), count)
+        return belonging.counted(census, at, limit, strangers)
+
     def recount(self) -> HostSnapshot | None:
         """The last scan with the counts, marks and growth of the newest sample; None where there
         is nothing newer, or a scan is just being added up. From any thread.
@@ -257,7 +279,10 @@ class Scanner:
                 recently = min(at, self._scanned_at)
                 if near is None:  # else the scan of all before it is what is told of
                     self._scanned_at = at
+                before = self._whole
                 whole, groups, limit = self._added_up(full, recently)
+                if whole is not before or self._belonging is None:
+                    self._belonging = Belonging(whole, groups, FOLLOWED)
                 self._last = self._told(
                     HostSnapshot(
                         taken_at=self._scanned_at,

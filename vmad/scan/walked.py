@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.rules.kernel_rules import Judged, KernelRules
+from vmad.rules.marked import marked_from
 from vmad.scan.aggregate import Member
 from vmad.scan.groups import GroupRules
 from vmad.scan.history import Current
@@ -186,13 +190,15 @@ class WalkedProcesses:
             walked = self._walked.get(ids[row])
             if walked is not None:
                 walked.member = None
-        arrays: tuple[Any, ...] = now[1:]
+        arrays: tuple[Any, ...] = now[1:-1]
         columns = _Columns(*([each.tolist() for each in arrays] if len(rows) > FEW else arrays))
         for row in rows:
-            shown.members[row] = self._member(row, ids[row], columns)
+            shown.members[row] = self._member(row, ids[row], columns, now.comms)
         return tuple([member for member in shown.members if member is not None])
 
-    def _member(self, row: int, process: Key, columns: _Columns) -> Member | None:
+    def _member(
+        self, row: int, process: Key, columns: _Columns, comms: npt.NDArray[np.bytes_]
+    ) -> Member | None:
         """None: nothing is known of it yet."""
         walked, size = self._walked.get(process), int(columns.sizes[row])
         # a process whose size changed is walked, and so shown anew, in this scan or the next
@@ -201,8 +207,9 @@ class WalkedProcesses:
             if shown == size or (shown is None and size < 0):
                 return walked.member
         count, high_water = int(columns.counts[row]), int(columns.high_water[row])
+        limit = self._limit
         rate, left = float(columns.rates[row]), float(columns.left[row])
-        now = Counted(count, high_water, rate, left, self._limit, size)
+        now = Counted(count, high_water, rate, left, limit, size)
         if walked is not None:
             summary = walked.summary
             judged = walked_process(summary, walked.group, now, walked.judged, walked.walked_at)
@@ -213,5 +220,11 @@ class WalkedProcesses:
             # its mmap_lock is contended, say: how near it is to the limit is known
             group = self._name_of(unread.id, unread.comm)
             judged = counted_process(unread.id, unread.comm, group, now)
+            return Member(judged, int(columns.mm[row]))
+        if unread is None and count >= marked_from(limit):
+            # too new to have been walked, and large enough to be told of
+            comm = bytes(comms[row]).decode("utf-8", "surrogateescape")
+            new = ProcessId(*process)
+            judged = counted_process(new, comm, self._name_of(new, comm), now)
             return Member(judged, int(columns.mm[row]))
         return None

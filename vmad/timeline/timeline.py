@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vmad.timeline.rings import MISSING, MOST, RESOLUTIONS, Fold, Integers, Resolution, Series
+from vmad.timeline.rings import (
+    MISSING,
+    MOST,
+    RESOLUTIONS,
+    Fold,
+    Integers,
+    Resolution,
+    Rings,
+    Series,
+)
 from vmad.timeline.table import Table
 
 #: groups and processes that are remembered
@@ -97,6 +106,25 @@ class Timeline:
             for column, value in values.items():
                 number = MISSING if value is None else min(int(value), MOST)
                 self.host.put(column, HOST, np.array([number], np.int32), at)
+
+    def slots(self, span: float, until: float) -> Series:
+        """Those that are read of such a span, without a number."""
+        return Rings(1, Fold.LAST, self.resolutions).read(0, span, until)
+
+    def group_names(self) -> tuple[str, ...]:
+        """The groups that are remembered."""
+        with self.lock:
+            return self.groups.keys
+
+    def followed(self, span: float, until: float) -> list[tuple[Remembered, Series]]:
+        """The processes that are remembered, and the last ``span`` seconds of each."""
+        with self.lock:
+            found = []
+            for key in self.processes.keys:
+                series = self.processes.read(COUNT, key, span, until)
+                assert series is not None
+                found.append((key, series))
+            return found
 
     def of_group(self, name: str, span: float, until: float, column: str = COUNT) -> Series | None:
         """The last ``span`` seconds of a group up to ``until``; None: it is not remembered."""

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from vmad.errors import CannotRead, ProcessGone, TargetUnavailable, VmadError
+from vmad.timeline.wanted import LONGEST, USUAL, Wanted
 from vmad.web.document import page_headers
 from vmad.web.page_short import detour_page, no_process_page
 from vmad.web.request import Request
@@ -28,13 +29,14 @@ METRICS_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-
 
 HEALTHY, READY, METRICS, SCAN = "/-/healthy", "/-/ready", "/metrics", "/api/v1/scan"
 FAILURES, BURSTS = "/api/v1/failures", "/api/v1/bursts"
-DAEMON = "/api/v1/daemon"
+DAEMON, HISTORY = "/api/v1/daemon", "/api/v1/history"
 #: bodies from this many bytes on are worth compressing
 _COMPRESS_FROM = 2048
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _EXPLAIN = re.compile(r"/api/v1/explain/([1-9][0-9]{0,9})")
 _PROCESS = re.compile(r"/explain/([1-9][0-9]{0,9})")
 _MAP = re.compile(r"/api/v1/map/([1-9][0-9]{0,9})")
-_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES, BURSTS, DAEMON))
+_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES, BURSTS, DAEMON, HISTORY))
 #: bytes of a large answer that are made at a time
 _PIECE = 1 << 16
 
@@ -65,6 +67,9 @@ class Content(Protocol):
 
     def bursts_json(self) -> bytes | None:
         """Bursts that are over under the schema vmad.bursts/1; None before the first scan."""
+
+    def history_json(self, wanted: Wanted) -> Iterator[str]:
+        """What was under the schema vmad.history/1."""
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process under the schema vmad.explain/1; with its ``pairs`` for those who may see
@@ -122,7 +127,7 @@ def refuse(request: Request) -> Response | None:
 
 def is_large(request: Request) -> bool:
     """Whether the answer may be large and take long."""
-    return request.path == SCAN or _of_process(request.path)
+    return request.path in (SCAN, HISTORY) or _of_process(request.path)
 
 
 def _of_process(path: str) -> bool:
@@ -175,7 +180,22 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
             why_not = content.ready() or "the first scan is not complete yet"
             return error(path, 503, why_not, Retry_After="1")
         return _compressed(request, Response(200, JSON, bursts))
+    if path == HISTORY:
+        wanted = _wanted(request)
+        if isinstance(wanted, Response):
+            return wanted
+        return _streamed(request, content.history_json(wanted))
     return _process(request, content, viewer)
+
+
+def _wanted(request: Request) -> Wanted | Response:
+    """Which history: ``span`` (seconds), ``group`` and ``pid`` of the query."""
+    span, pid = request.asked("span"), request.asked("pid")
+    for name, value in (("span", span), ("pid", pid)):
+        if value is not None and not _NUMBER.fullmatch(value):
+            return error(request.path, 400, f"{name} is a number")
+    seconds = USUAL if span is None else min(int(span), LONGEST)
+    return Wanted(seconds, request.asked("group"), None if pid is None else int(pid))
 
 
 def metrics_response(openmetrics: bool, compressed: bool, body: bytes) -> Response:

@@ -15,6 +15,7 @@ from tests.unit.sample import NOW, sample_snapshot, self_stats
 from vmad.errors import CannotRead, ProcessGone
 from vmad.export.metrics.exposition import Exposition
 from vmad.scan.snapshot import HostSnapshot
+from vmad.timeline.wanted import Wanted
 from vmad.web.page import render_page
 from vmad.web.server import WebServer
 from vmad.web.viewer import Viewer
@@ -48,6 +49,9 @@ class SampleContent:
 
     def daemon_json(self) -> bytes:
         return b'{"schema": "vmad.daemon/1"}\n'
+
+    def history_json(self, wanted: Wanted) -> Iterator[str]:
+        return iter((f'{{"schema": "vmad.history/1", "span": {wanted.span}}}\n',))
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         self.explaining()

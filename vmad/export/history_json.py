@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+"""What was, as JSON: schema vmad.history/1. A slot without a number is null."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from vmad.export.printable import utf8
+from vmad.timeline.rings import MISSING, Series
+from vmad.timeline.timeline import COUNT, FAILURES, OF_HOST, Timeline
+from vmad.timeline.wanted import Wanted
+
+SCHEMA = "vmad.history/1"
+
+
+def numbers(series: Series | None) -> list[int | None]:
+    """(3, MISSING) -> [3, None]; nothing is remembered: []."""
+    if series is None:
+        return []
+    return [None if value == MISSING else value for value in series.values.tolist()]
+
+
+def history_pieces(timeline: Timeline, wanted: Wanted, now: float) -> Iterator[str]:
+    """The last ``wanted.span`` seconds up to ``now`` (Unix seconds), in pieces.
+
+    All series have the same slots: number n is of ``step`` seconds from ``start`` + n * ``step``.
+    """
+    span = wanted.span
+    whose = timeline.slots(span, now)
+    head: dict[str, Any] = {
+        "schema": SCHEMA,
+        "start": whose.start,
+        "step": whose.step,
+        "slots": len(whose.values),
+        "memory_bytes": timeline.nbytes,
+        "host": {name: numbers(timeline.of_host(name, span, now)) for name in OF_HOST},
+    }
+    yield f'{json.dumps(head)[:-1]}, "groups": ['
+    yield from _items(_groups(timeline, wanted, now))
+    yield '], "processes": ['
+    yield from _items(_processes(timeline, wanted, now))
+    yield "]}\n"
+
+
+def _groups(timeline: Timeline, wanted: Wanted, now: float) -> Iterator[dict[str, Any]]:
+    if wanted.pid is not None:
+        return
+    names: Sequence[str] = timeline.group_names() if wanted.group is None else (wanted.group,)
+    for name in names:
+        counts = timeline.of_group(name, wanted.span, now, COUNT)
+        failures = timeline.of_group(name, wanted.span, now, FAILURES)
+        if counts is None or failures is None:
+            continue
+        thing: dict[str, Any] = {"group": utf8(name), COUNT: numbers(counts)}
+        if len(failures.known):
+            thing[FAILURES] = numbers(failures)
+        if len(counts.known) or len(failures.known) or wanted.group is not None:
+            yield thing
+
+
+def _processes(timeline: Timeline, wanted: Wanted, now: float) -> Iterator[dict[str, Any]]:
+    for one, series in timeline.followed(wanted.span, now):
+        if wanted.pid not in (None, one.pid) or wanted.group not in (None, one.group):
+            continue
+        if len(series.known):
+            yield {
+                "pid": one.pid,
+                "start_time": one.start_time,
+                "comm": utf8(one.comm),
+                "group": utf8(one.group),
+                COUNT: numbers(series),
+            }
+
+
+def _items(things: Iterator[dict[str, Any]]) -> Iterator[str]:
+    between = ""
+    for thing in things:
+        yield between + json.dumps(thing)
+        between = ", "
