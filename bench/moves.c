@@ -4,9 +4,10 @@
  *
  *   moves time ROUNDS PIECES PAGES [huge]   each round: ns of a rebuild of the row (examples/rebuild),
  *                                           ns of memcpy of it into fresh memory, VMAs before and after
- *   moves join PIECES PAGES FIRST [huge] [forked]   rebuilds FIRST VMAs at a time, each joining those
- *                                           before, which a living child shares ("forked"): VMAs before
- *                                           and after, pages that are not as they were, in it as well
+ *   moves join PIECES PAGES FIRST [huge] [forked | late]   rebuilds FIRST VMAs at a time, each joining those
+ *                                           before, which a living child shares ("forked"), or as few as
+ *                                           a deadline that has passed allows ("late"): VMAs before and
+ *                                           after, pages that are not as they were, in a child as well
  *   moves serve PIECES PAGES [huge]         a row; each line on stdin makes it so again, and is answered
  *                                           with its VMAs
  */
@@ -86,15 +87,16 @@ static double nanoseconds(void)
 	return now.tv_sec * 1e9 + now.tv_nsec;
 }
 
-/* VMAs [from, to) of the row; `joins` what was rebuilt below them. Nanoseconds. */
-static double rebuild(size_t from, size_t to, int joins)
+/* VMAs [from, *to) of the row, *to: how far it came; `joins` what was rebuilt below them. Nanoseconds. */
+static double rebuild(size_t from, size_t *upto, int joins, int late)
 {
+	size_t to = *upto;
 	uint64_t *cuts = malloc(pieces * sizeof(*cuts));
 	struct plan plan = {
 		.run = (uint64_t)BASE + from * length, .end = (uint64_t)BASE + to * length, .page = page,
 		.seed = (uint64_t)BASE - 2 * page, .below = joins ? (uint64_t)BASE : 0,
 		.cuts = cuts, .n_cuts = to - from - 1, .prot = RW,
-		.pagemap = "/proc/self/pagemap", .zero_pages = ~0ULL,
+		.pagemap = "/proc/self/pagemap", .zero_pages = ~0ULL, .parts = late, .deadline = late,
 	};
 	double began;
 	size_t i;
@@ -109,6 +111,7 @@ static double rebuild(size_t from, size_t to, int joins)
 		exit(1);
 	}
 	began = nanoseconds() - began;
+	*upto = (plan.end - (uint64_t)BASE) / length;
 	free(cuts);
 	return began;
 }
@@ -146,7 +149,7 @@ static size_t wrong(void)
 	return count;
 }
 
-static void join(size_t first, int forked)
+static void join(size_t first, int forked, int late)
 {
 	size_t from, to, wrong_in_child = 0;
 	int ends[2], status;
@@ -169,7 +172,7 @@ static void join(size_t first, int forked)
 		}
 		if (child)
 			fill(from, to); /* these pages are ours again, those before are not */
-		rebuild(from, to, from > 0);
+		rebuild(from, &to, from > 0, late);
 	}
 	if (child) {
 		close(ends[1]);
@@ -204,7 +207,8 @@ int main(int argc, char **argv)
 		pieces = atoi(argv[2]);
 		length = atoi(argv[3]) * page;
 		huge = argc > 5 && !strcmp(argv[5], "huge");
-		join(atoi(argv[4]), argc > 5 && !strcmp(argv[argc - 1], "forked"));
+		join(atoi(argv[4]), argc > 5 && !strcmp(argv[argc - 1], "forked"),
+		     argc > 5 && !strcmp(argv[argc - 1], "late"));
 		return 0;
 	}
 	pieces = atoi(argv[3]);
@@ -213,10 +217,11 @@ int main(int argc, char **argv)
 	for (rounds = atoi(argv[2]); rounds > 0; rounds--) {
 		unsigned before;
 		double moved, copied;
+		size_t all = pieces;
 
 		make();
 		before = vmas();
-		moved = rebuild(0, pieces, 0);
+		moved = rebuild(0, &all, 0, 0);
 		copied = copy();
 		printf("%.0f %.0f %u %u\n", moved, copied, before, vmas());
 	}

@@ -30,10 +30,14 @@ struct plan {
 	const char *pagemap; /* "/proc/self/pagemap" */
 	uint32_t n_cuts, prot, map_flags, n_advice;
 	uint32_t advice[8]; /* of madvise, for the fresh area */
-	uint32_t lock, spare; /* 0: not locked, 1: mlock, 2: mlock2(MLOCK_ONFAULT) */
+	uint32_t lock; /* 0: not locked, 1: mlock, 2: mlock2(MLOCK_ONFAULT) */
+	/* 0: all or nothing. 1: what comes before a refused page, or was moved when the deadline passed, is
+	 * rebuilt, and `end` says afterwards how far; two VMAs at least, or one that joins that below */
+	uint32_t parts;
+	uint64_t deadline; /* ns of CLOCK_MONOTONIC, 0: none */
 	/* pages that may stop being the zero page, a frame for each; afterwards those still left */
 	uint64_t zero_pages;
-	/* what came of it: errno or 0, where, the page that was refused, bytes moved */
+	/* what came of it: errno or 0, where, the page that was refused, bytes that have a new place */
 	int32_t error;
 	uint32_t step;
 	uint64_t at, moved;
@@ -43,6 +47,8 @@ enum plan_step { PLAN_SEED = 2, PLAN_REGISTER, PLAN_ZERO, PLAN_MOVE, PLAN_COMMIT
 
 enum {
 	PLAN_PATIENCE = 1000,      /* tries of a move that meets a page somebody holds for a moment */
+	PLAN_YIELDS = 16,          /* of these, before it sleeps */
+	PLAN_PAUSE = 20000,        /* ns */
 	PLAN_ENTRIES = 128,        /* of pagemap, at once */
 	PLAN_HUGE = 2 << 20,       /* a huge page stays whole if it is congruent in both places */
 };
@@ -54,6 +60,25 @@ static long plan_fail(struct plan *plan, enum plan_step step, long error)
 	plan->step = step;
 	plan->error = (int)-error;
 	return error;
+}
+
+static int plan_late(const struct plan *plan)
+{
+	struct { int64_t seconds, nanoseconds; } now;
+
+	return plan->deadline && call(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &now, 0) >= 0 &&
+	       now.seconds * 1000000000ULL + now.nanoseconds >= plan->deadline;
+}
+
+/* Lets others run who hold what we wait for. Yielding alone does not, for a thread of real-time. */
+static void plan_pause(int tries)
+{
+	const struct { int64_t seconds, nanoseconds; } pause = {0, PLAN_PAUSE};
+
+	if (tries < PLAN_YIELDS)
+		call(__NR_sched_yield, 0, 0, 0);
+	else
+		call(__NR_nanosleep, &pause, 0, 0);
 }
 
 /* A write that changes nothing, whoever else writes: the page becomes this process's own. */
@@ -200,7 +225,9 @@ static long plan_own_zero_pages(struct plan *plan, long pagemap, uint64_t from, 
 
 /*
  * The page at `at` was refused. After a fork whose child is gone, nobody shares it, but only a write
- * tells the kernel so; it and those behind it are written to. Returns whether another try is worth it.
+ * tells the kernel so; it and those behind it are made as if written to. By a call, since a guard region
+ * looks like a page that is swapped out, and a write there would end in SIGSEGV. Returns whether another
+ * try is worth it.
  */
 static int plan_own_pages(struct plan *plan, long pagemap, uint64_t at, uint64_t end)
 {
@@ -217,7 +244,7 @@ static int plan_own_pages(struct plan *plan, long pagemap, uint64_t at, uint64_t
 		return 0; /* a living process maps it too */
 	for (i = 0; i < got / 8; i++)
 		if (entries[i] & (PAGEMAP_ALONE | PAGEMAP_SWAPPED))
-			plan_touch(at + i * plan->page);
+			call(__NR_madvise, at + i * plan->page, plan->page, CALL_MADV_POPULATE_WRITE);
 	return 1;
 }
 
@@ -238,10 +265,12 @@ static uint64_t plan_move(struct plan *plan, long uffd, long pagemap, uint64_t t
 			break;
 		*error = result >= 0 || move.move > 0 ? -CALL_EAGAIN : result;
 		if (*error == -CALL_EAGAIN || *error == -CALL_EINTR) {
-			if (move.move <= 0 && patience-- <= 0)
+			if (move.move > 0)
+				continue;
+			if (patience-- <= 0 ||
+			    (pagemap >= 0 && patience < PLAN_PATIENCE - PLAN_YIELDS && plan_late(plan)))
 				break;
-			if (move.move <= 0)
-				call(__NR_sched_yield, 0, 0, 0);
+			plan_pause(PLAN_PATIENCE - patience);
 			continue;
 		}
 		/* 6.18 counts a page that it has moved at its second try (after EAGAIN) as not moved, and then
@@ -277,7 +306,7 @@ static void plan_home(struct plan *plan, long uffd, uint64_t to, uint64_t from, 
 		plan_unregister(uffd, from, left);
 		if (call6(__NR_mremap, from, left, left, CALL_MREMAP_MAYMOVE | CALL_MREMAP_FIXED, to, 0) >= 0)
 			return;
-		call(__NR_sched_yield, 0, 0, 0);
+		plan_pause(i);
 	}
 }
 
@@ -327,15 +356,16 @@ static int plan_continue(struct plan *plan, long uffd, long pagemap, uint64_t *f
 	return error >= 0;
 }
 
-/* What went to the fresh area below `upto` goes home, each part into its own VMA. */
-static void plan_undo(struct plan *plan, long uffd, uint64_t fresh, uint64_t upto)
+/* What went from [from, upto) to the fresh area goes home, each part into its own VMA. */
+static void plan_undo(struct plan *plan, long uffd, uint64_t fresh, uint64_t from, uint64_t upto)
 {
 	uint64_t start = plan->run, end;
 	uint32_t i;
 
 	for (i = 0; start < upto; i++, start = end) {
 		end = i < plan->n_cuts && plan->cuts[i] < upto ? plan->cuts[i] : upto;
-		plan_home(plan, uffd, start, fresh + (start - plan->run), end - start);
+		if (start >= from)
+			plan_home(plan, uffd, start, fresh + (start - plan->run), end - start);
 	}
 }
 
@@ -363,18 +393,50 @@ static long plan_commit(struct plan *plan, long uffd, uint64_t fresh)
 			call(__NR_munmap, fresh, length, 0);
 			return 0;
 		}
-		call(__NR_sched_yield, 0, 0, 0);
+		plan_pause(i);
 	}
 	return plan_fail(plan, PLAN_COMMIT, error);
 }
 
-/* Returns 0, or the negative errno that plan->error has; then nothing has changed. */
+/*
+ * What is moved, VMA after VMA: returns where that ends, the run's beginning if nothing is to come of it.
+ * `enough`: VMAs that are worth it.
+ */
+static uint64_t plan_move_all(struct plan *plan, long uffd, long pagemap, uint64_t fresh, uint32_t enough)
+{
+	uint64_t start, end, left;
+	long error = 0;
+	uint32_t i;
+
+	for (i = 0, start = plan->run; start < plan->end; i++, start = end) {
+		if (plan->parts && i >= enough && plan_late(plan))
+			break;
+		end = i < plan->n_cuts ? plan->cuts[i] : plan->end;
+		left = plan_move(plan, uffd, pagemap, fresh + (start - plan->run), start, end - start, &error);
+		if (left) {
+			plan->at = end - left;
+			plan_fail(plan, PLAN_MOVE, error);
+			plan_undo(plan, uffd, fresh, start, plan->at);
+			if (plan->parts && i >= enough)
+				break;
+			plan_undo(plan, uffd, fresh, plan->run, start);
+			return plan->run;
+		}
+	}
+	return start;
+}
+
+/*
+ * Returns 0, or the negative errno that plan->error has. Nothing has changed then, unless plan->moved
+ * says that a part before the page plan->at was rebuilt.
+ */
 static long plan_run(struct plan *plan)
 {
 	struct uffd_api api = {UFFD_API_VERSION, UFFD_HAS_MOVE, 0};
-	uint64_t length = plan->end - plan->run, start, end, left, fresh = 0;
+	const uint64_t length = plan->end - plan->run, whole = plan->end;
+	uint64_t fresh = 0;
 	long uffd, pagemap, error;
-	uint32_t i;
+	int joins;
 
 	plan->error = plan->step = 0;
 	plan->at = plan->moved = 0;
@@ -391,7 +453,8 @@ static long plan_run(struct plan *plan)
 		plan_fail(plan, PLAN_REGISTER, error);
 		goto close_pagemap;
 	}
-	if ((!plan->below || !plan_continue(plan, uffd, pagemap, &fresh)) && plan_fresh(plan, &fresh) < 0)
+	joins = plan->below && plan_continue(plan, uffd, pagemap, &fresh);
+	if (!joins && plan_fresh(plan, &fresh) < 0)
 		goto close_pagemap;
 	error = plan_register(uffd, fresh, length);
 	if (error >= 0)
@@ -402,25 +465,23 @@ static long plan_run(struct plan *plan)
 	}
 	if (plan_own_zero_pages(plan, pagemap, plan->run, plan->end) < 0)
 		goto unregister;
-	for (i = 0, start = plan->run; start < plan->end; i++, start = end) {
-		end = i < plan->n_cuts ? plan->cuts[i] : plan->end;
-		left = plan_move(plan, uffd, pagemap, fresh + (start - plan->run), start, end - start,
-				 &error);
-		if (left) {
-			plan->at = end - left;
-			plan_fail(plan, PLAN_MOVE, error);
-			plan_undo(plan, uffd, fresh, plan->at);
-			goto unregister;
-		}
-		plan->moved += end - start;
-	}
-	if (plan_commit(plan, uffd, fresh) >= 0) {
+	plan->end = plan_move_all(plan, uffd, pagemap, fresh, joins ? 1 : 2);
+	if (plan->end == plan->run)
+		goto unregister;
+	/* what has no pages is given back first, so that the one call below is still all that counts */
+	if (plan->end < whole)
+		error = call(__NR_munmap, fresh + (plan->end - plan->run), whole - plan->end, 0);
+	if (error < 0)
+		plan_fail(plan, PLAN_COMMIT, error);
+	else if (plan_commit(plan, uffd, fresh) >= 0) {
+		plan->moved = plan->end - plan->run;
 		if (plan->lock == 1)
-			call(__NR_mlock, plan->run, length, 0);
+			call(__NR_mlock, plan->run, plan->moved, 0);
 		goto close_pagemap;
 	}
-	plan_undo(plan, uffd, fresh, plan->end);
+	plan_undo(plan, uffd, fresh, plan->run, plan->end);
 unregister:
+	plan->end = whole;
 	plan_unregister(uffd, plan->run, length);
 unmap_fresh:
 	call(__NR_munmap, fresh, length, 0);

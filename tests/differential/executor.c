@@ -55,9 +55,13 @@ enum op_kind {
 	OP_PKEY,      /* pkey_mprotect; arg: prot */
 	OP_MLOCKALL,  /* arg: flags of mlockall, 0: munlockall */
 	OP_SWITCH,    /* arg: vm.anon_vma_merge of a patched kernel, for the whole machine */
-	/* arg: prot | lock << 8 | VMAs of a first piece << 16; extra: flags of mmap; to: a bit per advice */
+	/* arg: prot | lock << 8 | PARTS, LATE | VMAs of a first piece << 16; extra: flags of mmap; to: a bit
+	 * per advice */
 	OP_REBUILD,
 };
+
+/* of a rebuild: a refused page does not undo those before it; the deadline has passed already */
+enum { PARTS = 1 << 12, LATE = 1 << 13 };
 
 enum fork_kind { FORK_LIVING, FORK_DEAD, FORK_FOLLOW, FORK_FOLLOW_ORPHAN };
 
@@ -238,51 +242,61 @@ static uint32_t areas_of(uint64_t from, uint64_t to, uint64_t *starts, uint64_t 
 }
 
 /*
- * `below`: where the VMA begins that ends at `from` and is to go on as what is rebuilt, or 0. Returns 0,
- * or the error of what else failed than pages that somebody shares.
+ * VMAs [*from, to), as many at a time as a plan takes. *from: how far that came; short of `to` a VMA is
+ * left that is alone. *below: where the VMA begins that ends there and can go on, or 0. Returns 0, or the
+ * error of what else failed than pages that somebody shares.
  */
-static long rebuild_piece(const struct op *op, uint64_t from, uint64_t to, uint64_t below)
+static long rebuild_from(const struct op *op, uint64_t *from, uint64_t to, uint64_t *below)
 {
 	uint64_t starts[MAX_AREAS], seed = 0;
-	uint32_t count = areas_of(from, to, starts, &seed), i;
-	struct plan plan = {
-		.run = from, .end = to, .page = page_size, .seed = seed, .below = below, .cuts = starts + 1,
-		.n_cuts = count - 1, .prot = op->arg & 255, .map_flags = op->extra,
-		.lock = op->arg >> 8 & 255, .zero_pages = ~0ULL, .pagemap = "/proc/self/pagemap",
-	};
+	uint32_t count, i;
 
-	if (count < 2 && !below)
-		return 0;
-	for (i = 0; i < 64; i++)
-		if (op->to >> i & 1)
-			plan.advice[plan.n_advice++] = i;
-	if (plan_run(&plan) >= 0)
-		return 0;
-	if ((plan.error != EBUSY && plan.error != EFAULT) || plan.step != PLAN_MOVE) {
-		errno = plan.error;
-		return -1;
+	for (; *from < to; seed = 0) {
+		struct plan plan = {
+			.run = *from, .end = to, .page = page_size, .below = *below, .cuts = starts + 1,
+			.prot = op->arg & 255, .map_flags = op->extra, .lock = op->arg >> 8 & 3,
+			.parts = !!(op->arg & PARTS), .deadline = !!(op->arg & LATE),
+			.zero_pages = ~0ULL, .pagemap = "/proc/self/pagemap",
+		};
+
+		count = areas_of(*from, to, starts, &seed);
+		if (count < 2 && !*below)
+			return 0;
+		plan.seed = seed;
+		plan.n_cuts = count - 1;
+		for (i = 0; i < 64; i++)
+			if (op->to >> i & 1)
+				plan.advice[plan.n_advice++] = i;
+		if (plan_run(&plan) >= 0) {
+			if (!*below && !plan.lock)
+				*below = *from;
+			*from = plan.end;
+			continue;
+		}
+		if ((plan.error != EBUSY && plan.error != EFAULT) || plan.step != PLAN_MOVE) {
+			errno = plan.error;
+			return -1;
+		}
+		for (i = 1; i < count && starts[i] <= plan.at; i++)
+			;
+		if (!plan.moved && starts[i - 1] > *from && rebuild_from(op, from, starts[i - 1], below) < 0)
+			return -1;
+		left_out += plan.error == EBUSY ? 1 : GUARDED; /* a guard region (6.13) does not move */
+		*from = i < count ? starts[i] : to;
+		*below = 0;
 	}
-	left_out += plan.error == EBUSY ? 1 : GUARDED; /* a guard region (6.13) does not move */
-	for (i = 1; i < count && starts[i] <= plan.at; i++)
-		;
-	if (starts[i - 1] > from && rebuild_piece(op, from, starts[i - 1], below) < 0)
-		return -1;
-	return i < count ? rebuild_piece(op, starts[i], to, 0) : 0;
+	return 0;
 }
 
 /* At once, or in two pieces, the second of which joins the first. */
 static long rebuild(const struct op *op)
 {
-	uint64_t starts[MAX_AREAS], from = op->addr, to = from + op->len;
-	uint32_t count = areas_of(from, to, starts, NULL), first = op->arg >> 16, before = left_out;
+	uint64_t starts[MAX_AREAS], from = op->addr, to = from + op->len, below = 0;
+	uint32_t count = areas_of(from, to, starts, NULL), first = op->arg >> 16;
 
-	if (first < 2 || first >= count)
-		return rebuild_piece(op, from, to, 0);
-	if (rebuild_piece(op, from, starts[first], 0) < 0)
+	if (first >= 2 && first < count && rebuild_from(op, &from, starts[first], &below) < 0)
 		return -1;
-	if (left_out != before) /* what stands below has not been rebuilt */
-		return rebuild_piece(op, starts[first], to, 0);
-	return rebuild_piece(op, starts[first], to, op->arg >> 8 & 255 ? 0 : from);
+	return rebuild_from(op, &from, to, &below);
 }
 
 /* What stands in the arena; looking at it changes nothing. */

@@ -39,16 +39,18 @@ def program_of(seed: int, number: int) -> Program:
 
 
 def ask_all(trial: RebuildTrial, seed: int, numbers: range) -> tuple[Counter[str], list[str]]:
-    """Sums over programs, and what disagreed."""
+    """Sums over programs, and what disagreed or was not rebuilt, as text."""
     sums: Counter[str] = Counter(programs=len(numbers))
-    wrong = []
+    told = []
     for number in numbers:
         try:
             answer = trial.ask(program_of(seed, number))
-        except NotRebuilt:
+        except NotRebuilt as error:
             sums["not rebuilt"] += 1
+            told.append(f"seed {seed} program {number} was not rebuilt: {error}")
         except RebuildDisagrees as error:
-            wrong.append(f"seed {seed} program {number}: {error}")
+            sums["disagreements"] += 1
+            told.append(f"seed {seed} program {number}: {error}")
         else:
             if answer is not None:
                 sums["pairs"] += answer.rebuild
@@ -56,7 +58,7 @@ def ask_all(trial: RebuildTrial, seed: int, numbers: range) -> tuple[Counter[str
                 sums["vanished"] += answer.vanished
                 sums["shared"] += answer.shared
                 sums["guarded"] += answer.guarded
-    return sums, wrong
+    return sums, told
 
 
 @cache
@@ -124,10 +126,9 @@ def main() -> int:
         # in order, so that one number says which are done; a few at a time, as it is endless
         while sums["pairs"] < arguments.pairs:
             some = list(itertools.islice(work, 4 * arguments.workers))
-            for chunk, counted, wrong in pool.imap(run_chunk, some):
+            for chunk, counted, told in pool.imap(run_chunk, some):
                 sums.update(counted)
-                sums["disagreements"] += len(wrong)
-                for text in wrong:
+                for text in told:
                     print(text, flush=True)
                 state.update(chunks=chunk + 1, sums=sums, seconds=time.monotonic() - began)
                 fresh = arguments.state.with_suffix(".new")

@@ -24,6 +24,9 @@ from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.runs import recoverable
 from vmad.sources.source import Source
 
+#: of executor.c
+_PARTS, _LATE = 1 << 12, 1 << 13
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -37,12 +40,16 @@ class Run:
 
     @property
     def op(self) -> Op:
-        """What makes the executor rebuild it, every other one in two pieces (but locked ones)."""
+        """What makes the executor rebuild it: at once, or (but locked ones) in two pieces, or in
+        as many as a deadline that has passed makes of it; undoing all for a refused page, or not.
+        """
         advice = sum(1 << number for number in self.carried.advice)
-        size = self.end - self.start
-        how = self.carried.protection | self.carried.lock << 8
-        if self.start // PAGE % 2 and not self.carried.lock:
+        size, place = self.end - self.start, self.start // PAGE
+        how = self.carried.protection | self.carried.lock << 8 | (_PARTS if self.vmas % 2 else 0)
+        if place % 3 == 1 and not self.carried.lock:
             how |= (self.vmas // 2) << 16
+        if place % 3 == 2 and not self.carried.lock:
+            how |= _PARTS | _LATE
         return Op(Kind.REBUILD, how, self.start, size, advice, self.carried.mapping)
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,7 @@ PROGRAMS = 1200
 #: what mmap takes for memory that a run is made of
 PLAIN = 3 | 0x32 << 8
 LIVING, DEAD = 0, 1
+MADV_GUARD_INSTALL = 102
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +37,14 @@ def trial() -> Iterator[RebuildTrial]:
 
 def test_neither_rules_promise_more_than_a_rebuild_reaches(trial: RebuildTrial) -> None:
     """And the rebuild rules promise it to the VMA, where every page may be moved."""
-    sums, wrong = ask_all(trial, SEED, range(PROGRAMS))
+    sums, told = ask_all(trial, SEED, range(PROGRAMS))
     print(dict(sums))
 
-    assert wrong == []
+    assert sums["disagreements"] == 0, told
     assert sums["pairs"] > PROGRAMS / 2
     assert 0 < sums["relaxed"] <= sums["vanished"] <= sums["pairs"]
     assert sums["shared"] > 0
-    assert sums["not rebuilt"] < PROGRAMS / 20
+    assert sums["not rebuilt"] < PROGRAMS / 200, told
 
 
 #: three pieces, the middle one last: it joins one of the others, and those two stay apart
@@ -69,6 +71,16 @@ def test_a_child_that_lives_keeps_them_apart(trial: RebuildTrial) -> None:
 def test_a_child_that_has_ended_does_not(trial: RebuildTrial) -> None:
     answer = trial.ask((*APART, op(Kind.FORK, arg=DEAD)))
     assert answer == Rebuilt(relaxed=1, rebuild=1, vanished=1, shared=0, guarded=0)
+
+
+def test_a_guard_region_beside_pages_of_an_ended_child_ends_nobody(trial: RebuildTrial) -> None:
+    """pagemap shows it as swapped out: a write to have such a page back would be SIGSEGV."""
+    guard = op(Kind.MADVISE, 9, 1, MADV_GUARD_INSTALL)
+    answer = trial.ask((*APART, guard, op(Kind.FORK, arg=DEAD)))
+    known = os.uname().release.split(".")[:2]
+    guards = tuple(map(int, known)) >= (6, 13)
+    left = Rebuilt(relaxed=1, rebuild=1, vanished=0, shared=0, guarded=1)
+    assert answer == (left if guards else Rebuilt(1, 1, 1, 0, 0))
 
 
 def test_bytes_that_change_are_noticed(trial: RebuildTrial) -> None:

@@ -61,7 +61,8 @@ AARCH64 = Architecture(
     calls=SystemCalls(
         exit=93, kcmp=272, madvise=233, map_shadow_stack=453, mbind=235, mlock2=284, mmap=222,
         mprotect=226, mseal=462, munmap=215, perf_event_open=241, pkey_alloc=289,
-        pkey_mprotect=288, rt_sigreturn=139, set_mempolicy=237, userfaultfd=282,
+        pkey_mprotect=288, rt_sigreturn=139, sched_setscheduler=119, set_mempolicy=237,
+        userfaultfd=282,
     ),
     call_prefix="__arm64_sys_",
     high_flags=high_flags,

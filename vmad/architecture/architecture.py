@@ -27,6 +27,7 @@ class SystemCalls:
     pkey_alloc: int
     pkey_mprotect: int
     rt_sigreturn: int
+    sched_setscheduler: int
     set_mempolicy: int
     userfaultfd: int
 

@@ -40,7 +40,8 @@ X86_64 = Architecture(
     calls=SystemCalls(
         exit=60, kcmp=312, madvise=28, map_shadow_stack=453, mbind=237, mlock2=325, mmap=9,
         mprotect=10, mseal=462, munmap=11, perf_event_open=298, pkey_alloc=330,
-        pkey_mprotect=329, rt_sigreturn=15, set_mempolicy=238, userfaultfd=323,
+        pkey_mprotect=329, rt_sigreturn=15, sched_setscheduler=144, set_mempolicy=238,
+        userfaultfd=323,
     ),
     call_prefix="__x64_sys_",
     high_flags=high_flags,

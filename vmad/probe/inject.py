@@ -28,6 +28,7 @@ from ptrace.error import PtraceError
 from vmad.probe.calls import call, get_registers, set_registers
 from vmad.probe.frames import FRAME_SIZE, RED_ZONE, SYS_MADVISE, Call, Chain, build_chain, signed
 from vmad.probe.gadget import Gadgets, read_memory, write_memory
+from vmad.probe.promptness import make_first, ordinary_policy
 from vmad.probe.refusals import LeftChanged, Refused, TargetGone
 from vmad.probe.toggle import Toggle
 from vmad.probe.tracing import (
@@ -68,6 +69,8 @@ class Borrowed:
         self._mask = ctypes.c_uint64()
         self._working = user_regs_struct()
         self._late_stop = False
+        self._hurried = False
+        self._policy: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -75,14 +78,20 @@ class Borrowed:
     def __exit__(self, *_: object) -> None:
         self.restore()
 
-    def prepare(self, back: Call) -> None:
-        """Lay the frames, of which the first makes the call ``back`` if we die. Raises Refused."""
+    def prepare(self, back: Call, hurry: bool = False) -> None:
+        """Lay the frames, of which the first makes the call ``back`` if we die. Raises Refused.
+
+        With ``hurry`` the thread runs before those that share its processor, where we may give it
+        that right, until it is restored.
+        """
         if self._seccomp:
             suspend_seccomp(self.tid)
         call(_GETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
+        self._policy = ordinary_policy(self.tid) if hurry else None
         chain = build_chain(
-            self._registers, self._mask.value, _xstate(self.tid), self._gadgets, back
-        )
+            self._registers, self._mask.value, _xstate(self.tid), self._gadgets, back,
+            policy=self._policy,
+        )  # fmt: skip
         self._was_there = read_memory(self.tid, chain.address, len(chain.content))
         write_memory(self.tid, chain.address, chain.content)
         self._chain = chain
@@ -120,6 +129,9 @@ class Borrowed:
         set_registers(self.tid, self._working)
         held_back = ctypes.c_uint64(_ALL_SIGNALS)
         call(_SETSIGMASK, self.tid, 8, ctypes.addressof(held_back))
+        if self._policy is not None and not self._hurried:
+            # only now: its registers lead to the frame that takes it back
+            self._hurried = make_first(self.tid)
 
     def _to_system_call_stop(self) -> None:
         while True:
@@ -159,6 +171,8 @@ class Borrowed:
             while (status := self._wait()) >> 16 != PTRACE_EVENT_STOP:
                 self._note(status)
                 call(PTRACE_CONT, self.tid)
+            if self._hurried and self._policy is not None:
+                os.sched_setscheduler(self.tid, self._policy, os.sched_param(0))
             call(_SETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
             set_registers(self.tid, self._registers)
             write_memory(self.tid, chain.address, self._was_there)

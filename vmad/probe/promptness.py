@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from vmad.probe.target import Target, uninterruptible
 
 #: seconds to wait, without having stopped anything, for threads in uninterruptible sleeps
 _WAIT_FOR_SLEEPERS = 0.5
+_SELINUX = "/sys/fs/selinux/enforce"
 
 
 def come_first() -> None:
@@ -22,6 +24,31 @@ def come_first() -> None:
     """
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+
+
+def ordinary_policy(tid: int) -> int | None:
+    """The scheduling policy of a thread that may be made to run first for a moment.
+
+    None for one that has a right of its own already, and one that could be punished for it
+    (RLIMIT_RTTIME) or forbidden by a security module to go back by itself.
+    """
+    try:
+        policy = os.sched_getscheduler(tid)
+        limited = resource.prlimit(tid, resource.RLIMIT_RTTIME)[0] != resource.RLIM_INFINITY
+    except OSError:
+        return None
+    if policy not in (os.SCHED_OTHER, os.SCHED_BATCH) or limited or os.path.exists(_SELINUX):
+        return None
+    return policy
+
+
+def make_first(tid: int) -> bool:
+    """Have a thread run before whatever shares its processor; whether that was allowed."""
+    try:
+        os.sched_setscheduler(tid, os.SCHED_FIFO, os.sched_param(1))
+    except OSError:
+        return False
+    return True
 
 
 def move_near(pid: int) -> None:

@@ -10,37 +10,36 @@ import mmap
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from vmad.export.quantities import size
 from vmad.model.flags import GUARD, SOFTDIRTY
 from vmad.model.kernel import KernelInfo, running_kernel
-from vmad.model.process import Evidence, ProcessId
-from vmad.model.table import VMA_ROW, VmaTable
-from vmad.model.verdict import Verdict
-from vmad.probe.cost import PER_STOP, PER_VMA, PLANNED, move_seconds
+from vmad.model.process import ProcessId
+from vmad.probe.cost import ENDS, PER_PIECE, PLANNED, Pace, moving_time
 from vmad.probe.gadget import find_gadgets
 from vmad.probe.inject import choose_thread
+from vmad.probe.pieces import LeftOut, Piece, Pieces, Range, give_back
 from vmad.probe.promptness import await_sleepers, come_first, move_near
 from vmad.probe.refusals import DidNotStop, Refused, TargetGone
 from vmad.probe.sharing import others_in
 from vmad.probe.target import Target, examine, may_not_trace
 from vmad.probe.tracing import Threads
-from vmad.probe.visit import AREA, MAX_CUTS, Outcome, RunPlan, Step, Visit, payload
+from vmad.probe.visit import AREA, Outcome, RunPlan, Step, Visit, payload
 from vmad.rules.rebuild import RebuildRules
-from vmad.rules.rebuild_runs import Run, movable, rebuild_runs
-from vmad.sources.bpf.layout import MAX_ROWS
-from vmad.sources.bpf.window import KernelWindow, WindowRow
+from vmad.rules.rebuild_runs import Run
+from vmad.sources.bpf.window import KernelWindow
 
 #: the seed's distance below the run, in bytes, is charged for a moment
 _NEAR = 16 << 30
 #: pages that were only read and may take memory afterwards, in all
 _ZERO_PAGES = (64 << 20) // mmap.PAGESIZE
 _REST = 2.0
-_LATE_AT_MOST = 10
+#: stops in a row without any success before the pieces are chosen in the stop, and before all ends
+_FORESEEN_AT_MOST, _LATE_AT_MOST = 3, 30
+#: share of what is left of such a stop for the moving itself
+_IN_STOP = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,15 @@ class RebuildStop:
     threads: int
     map_count: int
     rebuilt: list[Rebuilt]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """What is to be done in a stop, what was, and what is to be tried again."""
+
+    pieces: deque[Piece | LeftOut]
+    done: list[Rebuilt]
+    back: list[Range]
 
 
 class RebuildSession:
@@ -103,185 +111,148 @@ class RebuildSession:
             raise TargetGone(f"process {pid} is gone") from error
         self._process = ProcessId(pid, self.target.start_time)
         self._window = KernelWindow(kernel, self._process)
-        self._holes: list[tuple[int, int]] = []
+        self._pace = Pace()
+        self._pieces = Pieces(self._process, self._window, self._rules, self._pace, max_stop)
+        self._holes: list[Range] = []
         self._zero_pages = _ZERO_PAGES
         self._ignored = SOFTDIRTY | GUARD
         come_first()
 
     def rebuild(
-        self, runs: Sequence[tuple[int, int]], cancelled: Callable[[], bool]
+        self, runs: Sequence[Range], cancelled: Callable[[], bool]
     ) -> Iterator[RebuildStop]:
         """Rebuild runs [start, end); the target runs between two stops."""
         waiting = deque(runs)
         late = 0
         while waiting and not cancelled():
             self._read_holes()
-            try:
-                stop = self._stop(waiting)
-            except DidNotStop:
-                late += 1
-                if late > _LATE_AT_MOST:
-                    raise
-                time.sleep(min(0.02 * 2**late, 1.0))
+            left = _bytes(waiting)
+            pieces = None
+            if late < _FORESEEN_AT_MOST:
+                pieces = self._pieces.take(waiting, moving_time(self._max_stop))
+            if pieces == []:
                 continue
-            late = 0
+            stop = self._stop(waiting, pieces, late >= _LATE_AT_MOST)
             yield stop
-            if waiting:
-                time.sleep(stop.seconds * _REST)
+            if not waiting:
+                return
+            late = late + 1 if _bytes(waiting) == left else 0
+            if late > _LATE_AT_MOST:
+                raise Refused(
+                    f"process {self.target.pid} changes what is to be rebuilt all the time, or "
+                    "leaves no time for it in a stop",
+                    "try again later, or allow a longer stop",
+                )
+            time.sleep(min(0.02 * 2**late, 0.5) if late else stop.seconds * _REST)
 
-    def _stop(self, waiting: deque[tuple[int, int]]) -> RebuildStop:
+    def _stop(
+        self, waiting: deque[Range], foreseen: list[Piece | LeftOut] | None, last_try: bool
+    ) -> RebuildStop:
+        """One stop: pieces that were foreseen, or else what is seen then. The rest goes back."""
         if not self.target.still_the_same():
             raise TargetGone(f"process {self.target.pid} is gone")
         await_sleepers(self.target)
         move_near(self.target.pid)
         threads = Threads(self.target)
-        done: list[Rebuilt] = []
+        stop = _Stop(deque(foreseen or ()), [], [])
+        count = 0
         gc.disable()
         try:
             threads.seize()
-            with threads.all_stopped(self._max_stop) as deadline:
+            with threads.all_stopped(self._max_stop * PLANNED) as deadline:
                 if not self._gadgets.still_there(self.target.pid):
                     raise TargetGone(f"process {self.target.pid} runs another program now")
                 count = len(threads.stopped)
-                own = sorted(
+                self._pieces.own = sorted(
                     address
                     for each in threads.stopped.values()
                     for address in (each.registers.rsp, each.registers.fs_base)
                 )
+                ends = threads.began + self._max_stop * ENDS
                 visit = Visit(choose_thread(threads), self._gadgets, deadline, False)
                 try:
                     visit.enter(self._area(), self._code)
-                    left = self._max_stop * PLANNED - PER_STOP
-                    while waiting and (not done or left > PER_STOP):
-                        left -= self._one(visit, waiting, left, own, done)
+                    if foreseen is None:
+                        left = ends - time.perf_counter()
+                        stop.pieces.extend(self._pieces.take(waiting, left * _IN_STOP) or ())
+                    # one in any case: it looks at the clock itself
+                    while stop.pieces and (not stop.done or time.perf_counter() < ends - PER_PIECE):
+                        self._one(visit, ends, stop)
                 finally:
                     visit.leave()
+        except DidNotStop:
+            if last_try:
+                raise
         finally:
             gc.enable()
+            give_back(waiting, [*stop.back, *(each.range for each in stop.pieces)])
         _, map_count = self._window.look(0, 1)
-        return RebuildStop(threads.took, count, map_count, done)
+        return RebuildStop(threads.took, count, map_count, stop.done)
 
-    def _one(
-        self,
-        visit: Visit,
-        waiting: deque[tuple[int, int]],
-        budget: float,
-        own: list[int],
-        done: list[Rebuilt],
-    ) -> float:
-        """Take a part of the first run; returns the seconds that it may have taken."""
-        start, end = waiting.popleft()
-        run = self._part(start, end, budget, own, done)
-        if run is None:
-            return 0.0
-        if run.end < end:
-            waiting.appendleft((run.end, end))
-        if run.vmas < 2:
-            return PER_VMA
-        flags = self._window.look(run.start, 1)[0][0].flags
-        outcome = visit.rebuild(self._plan(run, own))
+    def _one(self, visit: Visit, ends: float, stop: _Stop) -> None:
+        """The next piece, until ``ends`` (time.perf_counter())."""
+        piece = stop.pieces.popleft()
+        if isinstance(piece, LeftOut):
+            stop.done.append(Rebuilt(piece.start, piece.end, 1, "left out", piece.why))
+            return
+        run = piece.run
+        if not self._pieces.holds(piece):
+            stop.back.append(piece.range)
+            return
+        below = self._pieces.below(run)
+        if run.vmas == 1 and not below:
+            return
+        began = time.perf_counter()
+        plan = RunPlan(
+            run.start, run.end, run.starts[1:], run.carried, self._seed(run), below,
+            self._zero_pages,
+        )  # fmt: skip
+        outcome = visit.rebuild(plan, int(ends * 1e9))
+        took = time.perf_counter() - began
         self._zero_pages = outcome.zero_pages
-        if not outcome.error:
-            done.append(self._note_done(run, flags, outcome.moved))
-        elif outcome.step is Step.MOVE and outcome.error in (errno.EBUSY, errno.EFAULT):
+        stop.back.extend(self._rest(run, outcome, stop.done))
+        if outcome.moved:
+            vmas = bisect.bisect_left(run.starts, outcome.end)
+            part = Rebuilt(run.start, outcome.end, vmas, "rebuilt", moved=outcome.moved)
+            stop.done.append(self._checked(part, piece.flags))
+            self._pace.note(vmas, outcome.moved, took)
+
+    def _rest(self, run: Run, outcome: Outcome, done: list[Rebuilt]) -> list[Range]:
+        """What of a run is to be tried again. Raises Refused where no run of the process can be."""
+        start = outcome.end if outcome.moved else run.start
+        if not outcome.error or (outcome.step is Step.MOVE and outcome.error == errno.EAGAIN):
+            return [(start, run.end)] if start < run.end else []
+        if outcome.step is Step.MOVE and outcome.error in (errno.EBUSY, errno.EFAULT):
             index = max(bisect.bisect_right(run.starts, outcome.at) - 1, 0)
             below, above = run.starts[index], (*run.starts, run.end)[index + 1]
-            held = "has guard regions, which do not move"
+            why = "has guard regions, which do not move"
             if outcome.error == errno.EBUSY:
-                held = "has a page that is shared with a child, pinned, or merged by KSM"
-            done.append(Rebuilt(below, above, 1, "left out", held))
-            waiting.extendleft([(above, run.end)] if run.end > above else [])
-            waiting.extendleft([(run.start, below)] if below > run.start else [])
-        elif outcome.step is Step.ZERO and outcome.error == errno.EBUSY:
+                why = "has a page that is shared with a child, pinned, or merged by KSM"
+            done.append(Rebuilt(below, above, 1, "left out", why))
+            return [each for each in ((start, below), (above, run.end)) if each[0] < each[1]]
+        if outcome.step is Step.ZERO and outcome.error == errno.EBUSY:
             why = "has many pages that were only read, which would take memory then"
             done.append(Rebuilt(run.start, run.end, run.vmas, "left out", why))
-        else:
-            raise self._refusal(outcome, run)
-        return move_seconds(run.vmas, run.end - run.start)
+            return []
+        raise self._refusal(outcome, run)
 
-    def _part(
-        self, start: int, end: int, budget: float, own: list[int], done: list[Rebuilt]
-    ) -> Run | None:
-        """The first VMAs of [start, end) that are a run now, as many as fit into ``budget``.
-
-        One VMA alone is to be passed over; None: nothing is left that a rebuild would join.
-        """
-        found = rebuild_runs(self._look(start, end, budget), self._rules)
-        if not found.runs:
-            return None
-        run = found.runs[0]
-        needed = _holds(run.start, run.end, own)
-        if needed:
-            # what a thread needs on its way back from a stop stays in its place
-            index = bisect.bisect_right(run.starts, needed) - 1
-            if index >= 2:
-                return _head(run, index)
-            why = "holds a thread's stack or its thread-local storage"
-            done.append(Rebuilt(run.starts[index], _end(run, index + 1), 1, "left out", why))
-            return Run(run.start, _end(run, index + 1), (run.start,), run.carried)
-        vmas = run.vmas
-        while vmas > 2 and move_seconds(vmas, _end(run, vmas) - run.start) > budget:
-            vmas -= max(1, vmas // 8)
-        if run.vmas - vmas == 1:  # one VMA alone would be no run the next time
-            vmas += -1 if vmas > 2 else 1
-        if move_seconds(vmas, _end(run, vmas) - run.start) > self._max_stop:
-            why = "is too large to be moved within one stop"
-            done.append(Rebuilt(run.start, _end(run, 1), 1, "left out", why))
-            vmas = 1
-        return _head(run, vmas)
-
-    def _look(self, start: int, end: int, budget: float) -> VmaTable:
-        """The VMAs of [start, end), as they are now, until they fill the budget."""
-        rows: list[WindowRow] = []
-        while len(rows) < MAX_CUTS:
-            # from the last one on again: the first row of a look is not held against its neighbour
-            more, _ = self._window.look(rows[-1].start if rows else start, MAX_ROWS)
-            more = [row for row in more[bool(rows) :] if row.start < end]
-            rows += more
-            if not more or move_seconds(len(rows), rows[-1].end - start) > budget:
-                break
-        table = np.zeros(len(rows), VMA_ROW)
-        for name in ("start", "end", "flags", "facts", "file", "kind", "pair"):
-            table[name] = [getattr(row, name) for row in rows]
-        return VmaTable(self._process, self.target.comm, Evidence.KERNEL, None, table)
-
-    def _plan(self, run: Run, own: list[int]) -> RunPlan:
-        page = mmap.PAGESIZE
-        seed = 0
+    def _seed(self, run: Run) -> int:
+        """A free page below the run, with free ones around it, or 0."""
         for low, high in reversed(self._holes):
-            if high <= run.start and high - low >= 3 * page:
-                seed = high - 2 * page if run.start - high < _NEAR else 0
-                break
-        cuts = run.starts[1:]
-        below = self._below(run, own)
-        return RunPlan(run.start, run.end, cuts, run.carried, seed, below, self._zero_pages)
+            if high <= run.start and high - low >= 3 * mmap.PAGESIZE:
+                return high - 2 * mmap.PAGESIZE if run.start - high < _NEAR else 0
+        return 0
 
-    def _below(self, run: Run, own: list[int]) -> int:
-        """Where the VMA begins that the run, once rebuilt, can be a part of; 0: there is none.
-
-        Mostly that is what an earlier stop has left of the same run.
-        """
-        page = mmap.PAGESIZE
-        rows, _ = self._window.look(run.start - page, 2)
-        if len(rows) < 2 or rows[0].end != run.start or not rows[1].pair or run.carried.lock:
-            return 0
-        vma, joins = rows[0], self._rules.judge(rows[1].facts).verdict is Verdict.MERGEABLE
-        natural = vma.anon_vma and vma.pgoff == vma.start // page
-        needed = _holds(vma.start, vma.end, own)
-        if not (joins and natural and movable(vma.flags, vma.kind, bool(vma.file))) or needed:
-            return 0
-        return vma.start if vma.end - vma.start > page else 0
-
-    def _note_done(self, run: Run, flags: int, moved: int) -> Rebuilt:
+    def _checked(self, part: Rebuilt, flags: int) -> Rebuilt:
         """Look at what stands there now."""
-        rows, _ = self._window.look(run.start, 1)
-        if not rows or rows[0].start > run.start or rows[0].end < run.end:
+        rows, _ = self._window.look(part.start, 1)
+        if not rows or rows[0].start > part.start or rows[0].end < part.end:
             why = "it is not one VMA afterwards"
         elif (rows[0].flags ^ flags) & ~self._ignored:
             why = f"its flags were {flags:#x} and are {rows[0].flags:#x}"
         else:
-            return Rebuilt(run.start, run.end, run.vmas, "rebuilt", moved=moved)
-        return Rebuilt(run.start, run.end, run.vmas, "changed", why, moved)
+            return part
+        return replace(part, outcome="changed", why=why)
 
     def _read_holes(self) -> None:
         """Free address ranges of the target, ascending."""
@@ -333,16 +304,5 @@ class RebuildSession:
 _USER_END = 1 << 47
 
 
-def _end(run: Run, vmas: int) -> int:
-    """Where the first ``vmas`` VMAs of a run end."""
-    return run.end if vmas >= run.vmas else run.starts[vmas]
-
-
-def _holds(start: int, end: int, addresses: list[int]) -> int:
-    """The lowest of ascending addresses that lies in [start, end), or 0."""
-    first = bisect.bisect_left(addresses, start)
-    return addresses[first] if first < len(addresses) and addresses[first] < end else 0
-
-
-def _head(run: Run, vmas: int) -> Run:
-    return Run(run.start, _end(run, vmas), run.starts[:vmas], run.carried)
+def _bytes(ranges: Iterable[Range]) -> int:
+    return sum(end - start for start, end in ranges)

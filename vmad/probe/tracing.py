@@ -33,8 +33,9 @@ PTRACE_O_TRACESYSGOOD = 1
 _WALL = 0x4000_0000
 _EPERM, _EINTR, _ESRCH = 1, 4, 3
 _ERESTARTNOHAND = -514
-#: seconds between two rings of an alarm, and rings that end a wait
-_RING_EVERY, _RINGS = 0.004, 4
+#: seconds between two rings of an alarm, but at most that share of the time, and rings that end a
+#: wait
+_RING_EVERY, _RING_SHARE, _RINGS = 0.004, 0.1, 4
 #: seconds to wait for threads that did not stop in time, the others running again: in all, and
 #: until the next look whether those that are left are in an uninterruptible sleep
 _LATE, _LATE_ROUND = 30.0, 0.5
@@ -71,7 +72,8 @@ class Deadline:
         self._rings = 0
         self._old = signal.signal(signal.SIGALRM, self._ring)
         # again and again: one that rings just before waitpid() begins to sleep is lost
-        signal.setitimer(signal.ITIMER_REAL, seconds, _RING_EVERY)
+        every = min(_RING_EVERY, seconds * _RING_SHARE)
+        signal.setitimer(signal.ITIMER_REAL, seconds, every)
 
     def _ring(self, *_: object) -> None:
         if self._waiting and time.monotonic() >= self._ends:
@@ -171,6 +173,7 @@ class Threads:
         deadline = Deadline(seconds)
         self.stopped.clear()
         self.began = time.perf_counter()
+        self.took = 0.0
         try:
             try:
                 self._stop_all(deadline)
@@ -178,6 +181,7 @@ class Threads:
                 late = min(self._seized - self.stopped.keys(), default=self.target.pid)
                 asleep = self._status(late, "State:") == "D"
                 self._let_go()
+                self.took = time.perf_counter() - self.began
                 self._collect_late()
                 why = "is in an uninterruptible sleep" if asleep else "was not given a processor"
                 raise DidNotStop(
@@ -188,7 +192,7 @@ class Threads:
             yield deadline
         finally:
             self._let_go()
-            self.took = time.perf_counter() - self.began
+            self.took = self.took or time.perf_counter() - self.began
             deadline.close()
 
     def _stop_all(self, deadline: Deadline) -> None:

@@ -39,9 +39,10 @@ _FOR_EVER = 60.0
 MAX_CUTS = 4096
 _ADVICE = 8
 #: struct visit of payload/rebuild.c: the plan, the stack pointer to leave with, done
-_PLAN = struct.Struct("<7Q4I8I2IQiI2Q")
+_PLAN = struct.Struct("<7Q4I8I2I2QiI2Q")
 _TAIL = struct.Struct("<Q2I")
 _ANSWER = struct.Struct("<QiI2Q")
+_END = struct.Struct("<8xQ")
 _ANSWER_AT, _DONE_AT = _PLAN.size - _ANSWER.size, _PLAN.size + 8
 _PAGEMAP = b"/proc/self/pagemap\0"
 _STACK = 16 << 10
@@ -90,13 +91,15 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``error``: errno or 0; ``at``: the page that was not moved; ``moved``: bytes; ``zero_pages``:
-    what is left of them.
+    """[start of the run, ``end``) is rebuilt if ``moved``, which are bytes, is not 0.
+
+    ``error``: errno or 0; ``at``: the page that was not moved; ``zero_pages``: what is left.
     """
 
     error: int
     step: Step
     at: int
+    end: int
     moved: int
     zero_pages: int
 
@@ -120,7 +123,7 @@ class Visit(Borrowed):
 
     def enter(self, area: int, code: bytes) -> None:
         """Make the area at a free address. Raises Refused; nothing has changed then."""
-        self.prepare((_MUNMAP, area, AREA, 0))
+        self.prepare((_MUNMAP, area, AREA, 0), hurry=True)
         assert self._chain is not None
         got = self.make(_MMAP, area, AREA, _READ_WRITE, _PRIVATE_ANONYMOUS_NEW, -1, 0)
         if got != area:
@@ -140,15 +143,19 @@ class Visit(Borrowed):
                 "a security module, or prctl(PR_SET_MDWE), forbids it",
             )
 
-    def rebuild(self, plan: RunPlan) -> Outcome:
-        """Have one run rebuilt. Raises LeftChanged when the code does not come back."""
+    def rebuild(self, plan: RunPlan, deadline: int) -> Outcome:
+        """Have a run rebuilt, or as much of it as is moved by ``deadline``, ns of CLOCK_MONOTONIC.
+
+        Raises LeftChanged when the code does not come back.
+        """
         assert self._chain is not None
         data = self._area + _CODE
         advice = plan.carried.advice + (0,) * (_ADVICE - len(plan.carried.advice))
         content = _PLAN.pack(
             plan.start, plan.end, mmap.PAGESIZE, plan.seed, plan.below, data + _CUTS_AT,
             data + _PATH_AT, len(plan.cuts), plan.carried.protection, plan.carried.mapping,
-            len(plan.carried.advice), *advice, plan.carried.lock, 0, plan.zero_pages, 0, 0, 0, 0,
+            len(plan.carried.advice), *advice, plan.carried.lock, 1, deadline, plan.zero_pages,
+            0, 0, 0, 0,
         ) + _TAIL.pack(self._chain.address, 0, 0) + _PAGEMAP  # fmt: skip
         content += bytes(_CUTS_AT - len(content)) + struct.pack(f"<{len(plan.cuts)}Q", *plan.cuts)
         write_memory(self.tid, data, content)
@@ -165,9 +172,10 @@ class Visit(Borrowed):
             # we were not given a processor for a second, and it has gone its way
             self._chain = None
             raise Refused("the borrowed thread did not wait long enough", "try again")
-        answer = read_memory(self.tid, data + _ANSWER_AT, _ANSWER.size)
-        zero_pages, error, step, at, moved = _ANSWER.unpack(answer)
-        return Outcome(error, Step(step) if error else Step.DONE, at, moved, zero_pages)
+        answer = read_memory(self.tid, data, _PLAN.size)
+        (end,) = _END.unpack_from(answer)
+        zero_pages, error, step, at, moved = _ANSWER.unpack_from(answer, _ANSWER_AT)
+        return Outcome(error, Step(step) if error else Step.DONE, at, end, moved, zero_pages)
 
     def _await_done(self, flag: int) -> None:
         ends = time.monotonic() + _FOR_EVER

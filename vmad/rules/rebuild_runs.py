@@ -30,7 +30,7 @@ class Run:
 
     @property
     def vmas(self) -> int:
-        """Number of VMAs in it, two or more."""
+        """Number of VMAs in it: two or more, or one that is to join what was rebuilt below."""
         return len(self.starts)
 
 
@@ -74,7 +74,7 @@ def rebuild_runs(table: VmaTable, rules: RebuildRules) -> RebuildRuns:
     ):
         key = (flags, kind, bool(file))
         if key not in remembered:
-            remembered[key] = _carried(*key)
+            remembered[key] = how_carried(*key)
         answer = remembered[key]
         why = answer if isinstance(answer, str) else refused
         if joins_below and why:
@@ -101,10 +101,11 @@ _COLUMNS = ("start", "end", "flags", "kind", "file")
 
 def movable(flags: int, kind: int, file: bool) -> bool:
     """Whether a VMA can be a part of a run."""
-    return isinstance(_carried(flags, kind, file), Carried)
+    return isinstance(how_carried(flags, kind, file), Carried)
 
 
-def _carried(flags: int, kind: int, file: bool) -> Carried | str:
+def how_carried(flags: int, kind: int, file: bool) -> Carried | str:
+    """What a fresh area needs to be like a VMA; or why it is no part of a run."""
     if file:
         return "is a private mapping of a file (/dev/zero)"
     if kind not in _KINDS:

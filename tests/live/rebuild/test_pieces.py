@@ -24,8 +24,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "how", ["16 8 4", "16 8 1", "50 16 7", "8 1024 2 huge", "16 8 4 forked", "8 1024 2 huge forked"]
-)
+    "how",
+    [
+        "16 8 4", "16 8 1", "50 16 7", "8 1024 2 huge", "16 8 4 forked", "8 1024 2 huge forked",
+        "17 8 17 late", "8 1024 8 huge late",
+    ],
+)  # fmt: skip
 def test_each_piece_joins_those_before(program: Path, how: str) -> None:
     """So many VMAs, of so many pages, so many at a time: before, afterwards, wrong pages."""
     said = subprocess.run(

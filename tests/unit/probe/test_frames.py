@@ -54,6 +54,18 @@ def test_the_second_frame_is_the_thread_as_it_was() -> None:
     assert restored(chain(thread).content, 1) == {name: getattr(thread, name) for name in ORDER}
 
 
+def test_a_frame_between_them_gives_back_the_scheduling_policy() -> None:
+    thread, back = registers(), (SYS_MADVISE, 0x5000, 0x3000, 0)
+    laid = build_chain(thread, 0, bytes(2696), Places(), back, policy=3)
+    second = restored(laid.content, 1)
+    parameter = second["rdx"] - laid.address
+
+    assert (second["rax"], second["rdi"], second["rsi"]) == (144, 0, 3)
+    assert laid.content[parameter : parameter + 4] == bytes(4)
+    assert (second["rip"], second["rsp"]) == (Places.call, laid.address + 2 * FRAME_SIZE)
+    assert restored(laid.content, 2) == {name: getattr(thread, name) for name in ORDER}
+
+
 @pytest.mark.parametrize("result", [-512, -513, -514, -516])
 def test_an_interrupted_system_call_is_begun_again(result: int) -> None:
     second = restored(chain(registers(rax=result + (1 << 64), orig_rax=230)).content, 1)

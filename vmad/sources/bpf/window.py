@@ -42,6 +42,11 @@ class WindowRow(NamedTuple):
     pair: int
 
 
+def rows_of(raw: bytes | memoryview) -> list[WindowRow]:
+    """Rows of :meth:`KernelWindow.raw`."""
+    return [WindowRow(*row) for row in _ROW.iter_unpack(raw)]
+
+
 class _Window(ctypes.Structure):
     _fields_ = (
         ("start_boottime", ctypes.c_uint64),
@@ -91,13 +96,16 @@ class KernelWindow:
         tuples: for a handful of rows NumPy costs more than it saves. Raises ProcessGone,
         CannotRead (mmap_lock contended, or the VMAs changed meanwhile, many times).
         """
+        return rows_of(self.raw(address, limit)), self._window.map_count
+
+    def raw(self, address: int, limit: int) -> memoryview:
+        """The same rows as they are, until the next look: to see whether anything has changed."""
         window = self._window
         window.from_, window.limit = address, limit
         for _ in range(_TRIES):
             self._program.run()
             if window.status == Status.OK:
-                rows = self._rows[: self._control.rows * VMA_ROW.itemsize]
-                return [WindowRow(*row) for row in _ROW.iter_unpack(rows)], window.map_count
+                return self._rows[: self._control.rows * VMA_ROW.itemsize]
             if window.status != Status.BUSY:
                 raise ProcessGone(f"process {self._pid} is gone")
         raise CannotRead(f"process {self._pid}: its VMAs changed at every look", "try again")
