@@ -52,6 +52,7 @@ _SIGNATURES: Final[dict[str, tuple[object, tuple[object, ...]]]] = {
     "dwfl_end": (None, (c_void_p,)),
     "dwfl_report_begin": (None, (c_void_p,)),
     "dwfl_report_end": (c_int, (c_void_p, c_void_p, c_void_p)),
+    "dwfl_report_elf": (c_void_p, (c_void_p, c_char_p, c_char_p, c_int, c_uint64, c_bool)),
     "dwfl_linux_proc_maps_report": (c_int, (c_void_p, c_void_p)),
     "dwfl_attach_state": (
         c_bool,
@@ -82,8 +83,6 @@ _SIGNATURES: Final[dict[str, tuple[object, tuple[object, ...]]]] = {
         c_char_p,
         (c_void_p, c_void_p, POINTER(c_int), POINTER(c_int), c_void_p, c_void_p),
     ),
-    "dwfl_errno": (c_int, ()),
-    "dwfl_errmsg": (c_char_p, (c_int,)),
 }
 
 

@@ -16,6 +16,11 @@ class Mapping:
     executable: bool
     path: str | None
 
+    @property
+    def is_no_file(self) -> bool:
+        """Whether no file is mapped there."""
+        return self.path is None or not self.path.startswith("/")
+
 
 def mappings_of(text: str) -> list[Mapping]:
     """/proc/PID/maps, proc_pid_maps(5), in lines."""

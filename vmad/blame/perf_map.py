@@ -8,7 +8,8 @@ hexadecimal.
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,19 +23,29 @@ class PerfMap:
     def __init__(self, pid: int) -> None:
         self._path = Path(f"/proc/{pid}/root/tmp/perf-{_own_pid(pid)}.map")
         self._size = -1
+        self.readings = 0  #: how often it had grown
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._names: list[str] = []
 
     def name_at(self, address: int) -> str | None:
         """The function that has code there; None where none is known."""
-        self._read_news()
+        self.read_news()
         place = bisect_right(self._starts, address) - 1
         if place >= 0 and address < self._ends[place]:
             return self._names[place]
         return None
 
-    def _read_news(self) -> None:
+    def functions(self, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+        """Start, end and name of those that lie there, ascending; none overlaps the next."""
+        for place in range(bisect_left(self._starts, start), bisect_left(self._starts, end)):
+            following = self._starts[place + 1] if place + 1 < len(self._starts) else end
+            last = min(self._ends[place], following, end)
+            if last > self._starts[place]:
+                yield self._starts[place], last, self._names[place]
+
+    def read_news(self) -> None:
+        """Read it again where it has grown."""
         try:
             fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
         except OSError:
@@ -56,6 +67,7 @@ class PerfMap:
         self._starts = sorted(latest)
         self._ends = [latest[start][0] for start in self._starts]
         self._names = [latest[start][1] for start in self._starts]
+        self.readings += 1
 
 
 def _own_pid(pid: int) -> int:

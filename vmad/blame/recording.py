@@ -7,20 +7,20 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from vmad.blame.attribution import attribute, grows_until
-from vmad.blame.blamed import Blamed, Maker, made_by
+from vmad.blame.attribution import Attribution, attribute, grows_until
+from vmad.blame.blamed import Blamed, made_by
 from vmad.blame.demangle import demangled
 from vmad.blame.last_moment import LastMoment
 from vmad.blame.stack import Ending, Stack
 from vmad.blame.unwind import Unwinder
-from vmad.errors import CannotRead, ProcessGone
+from vmad.errors import CannotRead, ProcessGone, StillChanging
 from vmad.model.kinds import Kind
 from vmad.model.process import ProcessId
 from vmad.model.table import VmaTable
@@ -38,6 +38,11 @@ _MORE: Final = 1.05
 _MUCH: Final = 1.25
 #: seconds of unwinding after which the ring is emptied: 500 stacks fit
 _EMPTY: Final = 0.02
+#: copies that wait to be unwound at most (64 MiB); what comes faster stays in the ring until that
+#: is full, and BPF counts what had no room
+_WAITING: Final = 1024
+#: so many are unwound at the end in any case, of more only those that made what is there
+_UNWOUND_LAST: Final = 128
 #: what the kernel makes itself, at execve above all
 _BY_KERNEL: Final = (Kind.STACK, Kind.SPECIAL, Kind.HEAP, Kind.FILE)
 
@@ -57,7 +62,8 @@ class _Look:
 class Recording:
     """The recording of one process by an attached ``recorder``, which has begun with it.
 
-    A child's ``last_moment`` is waited for, and its VMAs are read there.
+    A child's ``last_moment`` is waited for, and its VMAs are read there. ``otherwise`` opens a
+    source that serves where those of ``source`` change during every reading.
     """
 
     def __init__(
@@ -66,7 +72,10 @@ class Recording:
         source: Source,
         process: ProcessId,
         last_moment: LastMoment | None = None,
+        otherwise: Callable[[], Source] | None = None,
     ) -> None:
+        self._open_otherwise = otherwise
+        self._otherwise: Source | None = None
         self._last_moment = last_moment
         self._recorder = recorder
         self._source = source
@@ -78,6 +87,7 @@ class Recording:
         self._stale: set[int] = set()
         self._stacks: dict[int, Stack] = {}
         self._events: list[ProcessEvent] = []
+        self._waiting: deque[StackCopy | ProcessEvent] = deque()
         self._last: _Look | None = None
         self._most: _Look | None = None
         self._next_look = self._began
@@ -92,7 +102,8 @@ class Recording:
             gone = os.pidfd_open(self._process.pid)
         try:
             while not self._is_over(seconds, gone) and not stop():
-                self._take(self._recorder.poll(_PAUSE))
+                self._take(0 if self._waiting else _PAUSE)
+                self._unwind_until(time.monotonic() + _PAUSE)
                 told(f"vmad: recording {self._process.pid}: {self._recorder.calls:,} calls")
                 if time.monotonic() >= self._next_look:
                     self._look()
@@ -102,6 +113,8 @@ class Recording:
                 os.close(gone)
             for unwinder in self._unwinders.values():
                 unwinder.close()
+            if self._otherwise is not None:
+                self._otherwise.close()
 
     def _is_over(self, seconds: float | None, gone: int | None) -> bool:
         if gone is None or select.select([gone], [], [], 0)[0]:
@@ -114,7 +127,7 @@ class Recording:
         """Read the VMAs, for the case that there is no later time, or fewer; returns how many."""
         began = time.monotonic()
         try:
-            table = self._source.table(self._process)
+            table = self._table()
         except (ProcessGone, CannotRead):
             table = None
         if table is not None and len(table.rows):
@@ -126,15 +139,25 @@ class Recording:
         self._next_look = ended + max(_PAUSE, (ended - began) / _SHARE)
         return len(table.rows) if table is not None and len(table.rows) else None
 
+    def _table(self) -> VmaTable:
+        """By the other source from when on the first one has been given up. Raises ProcessGone,
+        CannotRead."""
+        if self._otherwise is None:
+            try:
+                return self._source.table(self._process)
+            except StillChanging:
+                if self._open_otherwise is None:
+                    raise
+                self._otherwise = self._open_otherwise()
+        return self._otherwise.table(self._process)
+
     def _result(self, before: int | None, gone: int | None) -> Blamed:
         self._recorder.keep_all()
         alive = gone is not None and not select.select([gone], [], [], 0)[0]
         fresh = self._look() is not None if alive else False
-        self._take(self._recorder.poll(0))  # unwound with the files that it still has
-        if self._last_moment is not None:
-            self._last_moment.let_go()
         self._recorder.stop()
         ended = time.monotonic()
+        self._take(0, everything=True)
         if self._last is None:
             raise ProcessGone(
                 f"process {self._process.pid} ended before its VMAs could be read",
@@ -144,7 +167,14 @@ class Recording:
         over = not alive or (self._last_moment is not None and self._last_moment.reached.is_set())
         if over and self._most is not None and len(self._most.table.rows) > _MUCH * at_end:
             shown, fresh = self._most, False
+        attribution = self._attributed(shown, current=fresh)
+        # unwound with the files that it still has
+        self._unwind_last(set(np.unique(attribution.stack).tolist()))
+        if self._last_moment is not None:
+            self._last_moment.let_go()
         stacks = demangled(self._stacks)
+        source = self._otherwise or self._source
+        explanation = explain(shown.table, source.kernel, source.max_map_count)
         return Blamed(
             self._process.pid,
             shown.table.comm,
@@ -153,24 +183,21 @@ class Recording:
             len(shown.table.rows),
             self._recorder.calls,
             self._recorder.way,
-            self._makers(shown, stacks, current=fresh),
+            made_by(explanation, attribution, stacks),
             self._recorder.losses(),
             len({stack for stack in stacks.values() if stack.frames}),
             None if fresh else max(ended - shown.at, 0.0),
             at_end,
         )
 
-    def _makers(
-        self, shown: _Look, stacks: Mapping[int, Stack], *, current: bool
-    ) -> tuple[Maker, ...]:
-        table, source = shown.table, self._source
-        events, recorded = self._events, shown.recorded
+    def _attributed(self, shown: _Look, *, current: bool) -> Attribution:
+        table, events, recorded = shown.table, self._events, shown.recorded
         if recorded is None:
             recorded = self._recorder.recorded()
         else:
             events = [event for event in events if event.sequence <= shown.sequence]
         by_kernel = np.isin(table.rows["kind"], _BY_KERNEL)
-        attribution = attribute(
+        return attribute(
             table.rows["start"],
             by_kernel,
             self._tgid,
@@ -179,33 +206,46 @@ class Recording:
             growing=grows_until(table.rows),
             current=current,
         )
-        explanation = explain(table, source.kernel, source.max_map_count)
-        return made_by(explanation, attribution, stacks)
 
-    def _take(self, events: list[StackCopy | ProcessEvent]) -> None:
+    def _take(self, seconds: float, *, everything: bool = False) -> None:
+        """Take over what happened, waiting so long for the first, as far as there is room."""
+        if not everything and len(self._waiting) >= _WAITING:
+            return
+        for event in self._recorder.poll(seconds):
+            self._waiting.append(event)
+            if isinstance(event, ProcessEvent) and event.kind is not EventKind.CODE:
+                self._events.append(event)
+
+    def _unwind_until(self, when: float) -> None:
         """In their order; the ring is emptied meanwhile, since unwinding takes its time."""
-        waiting = deque(events)
         emptied = time.monotonic()
-        while waiting:
-            event = waiting.popleft()
-            if time.monotonic() - emptied > _EMPTY:
-                waiting += self._recorder.poll(0)
+        while self._waiting and emptied < when:
+            self._follow(self._waiting.popleft())
+            now = time.monotonic()
+            if now - emptied > _EMPTY:
+                self._take(0)
                 emptied = time.monotonic()
-            if isinstance(event, StackCopy):
-                self._stacks[event.key] = self._unwound(event)
-                continue
-            self._events.append(event)
-            if event.kind is EventKind.CODE:
-                self._events.pop()  # told for the unwinder alone
-                self._stale.add(event.tgid)
-            elif event.kind is EventKind.FORK:
-                self._pids[event.tgid] = int(event.values[0])
-            elif event.kind is EventKind.EXEC:
-                unwinder = self._unwinders.pop(event.tgid, None)
-                if unwinder is not None:
-                    unwinder.close()
-                with suppress(ProcessGone):
-                    self._unwinder(event.tgid)
+
+    def _unwind_last(self, wanted: set[int]) -> None:
+        many = len(self._waiting) > _UNWOUND_LAST
+        while self._waiting:
+            event = self._waiting.popleft()
+            if not many or isinstance(event, ProcessEvent) or event.key in wanted:
+                self._follow(event)
+
+    def _follow(self, event: StackCopy | ProcessEvent) -> None:
+        if isinstance(event, StackCopy):
+            self._stacks[event.key] = self._unwound(event)
+        elif event.kind is EventKind.CODE:
+            self._stale.add(event.tgid)
+        elif event.kind is EventKind.FORK:
+            self._pids[event.tgid] = int(event.values[0])
+        elif event.kind is EventKind.EXEC:
+            unwinder = self._unwinders.pop(event.tgid, None)
+            if unwinder is not None:
+                unwinder.close()
+            with suppress(ProcessGone):
+                self._unwinder(event.tgid)
 
     def _unwound(self, copy: StackCopy) -> Stack:
         try:

@@ -20,18 +20,19 @@ from vmad.blame.libdw import (
     ThreadCallbacks,
     load_libdw,
 )
+from vmad.blame.made_code import BEGINNING, fixed_frame, tables
 from vmad.blame.mapped_files import Mapping, mappings_of, open_mapped
 from vmad.blame.perf_map import PerfMap
 from vmad.blame.stack import Ending, Frame, Stack, begins_a_thread
-from vmad.errors import ProcessGone, VmadError
+from vmad.errors import ProcessGone
 
 #: frames of one stack; deeper recursion is cut
 MOST_FRAMES: Final = 512
 #: DWARF_CB_OK, DWARF_CB_ABORT
 _GO_ON, _STOP = 0, 1
 _WORD: Final = 8
-#: a mapping that may be a file: not "[heap]", and no address space is without these
-_FILE_BEGINS: Final = "/"
+#: names of modules that hold tables of ours
+_MADE: Final = "[made at run time] "
 
 
 class Unwinder:
@@ -50,6 +51,10 @@ class Unwinder:
         self._files: list[str] = []
         self._perf_map = PerfMap(pid)
         self._frames: dict[int, Frame] = {}
+        #: code made at run time: name, start, ELF file with its unwind tables
+        self._made: list[tuple[bytes, int, bytes]] = []
+        self._tables_of: tuple[int, tuple[int, ...]] = (0, ())
+        self._tables_help = os.uname().machine == "x86_64"  # elsewhere frame pointers are kept
         self._attached = False
         self._memory, self._start, self._past = b"", 0, False
         self._registers: tuple[int, ...] = ()
@@ -72,6 +77,7 @@ class Unwinder:
         os.environ.pop("DEBUGINFOD_URLS", None)
         self._dwfl = self._libdw.dwfl_begin(byref(self._callbacks))
         self.refresh()
+        self._attach()  # while it is there
 
     @property
     def mappings(self) -> list[Mapping]:
@@ -91,7 +97,11 @@ class Unwinder:
             raise ProcessGone(f"process {self._pid} is gone")
         mappings = mappings_of(text)
         self._mappings = {mapping.start: mapping for mapping in mappings}
-        files = [line for line in text.splitlines() if _FILE_BEGINS in line]
+        code = {one.path for one in mappings if one.executable and not one.is_no_file}
+        # a data base or a JVM maps thousands of files that nothing is called in
+        files = [
+            line for line, one in zip(text.splitlines(), mappings, strict=True) if one.path in code
+        ]
         if files == self._files:
             # what is new is code made at run time
             self._frames = {
@@ -99,24 +109,76 @@ class Unwinder:
             }
             return
         self._files = files
-        data = "\n".join(files).encode("utf-8", "surrogateescape") + b"\n"
+        self._report()
+
+    def _report(self) -> None:
+        """Tell libdw what is mapped."""
+        data = "\n".join(self._files).encode("utf-8", "surrogateescape") + b"\n"
         stream = self._libc.fmemopen(data, len(data), b"r")
         self._libdw.dwfl_report_begin(self._dwfl)
         self._libdw.dwfl_linux_proc_maps_report(self._dwfl, stream)
+        for name, start, elf in self._made:
+            fd = os.memfd_create("vmad-code", os.MFD_CLOEXEC)
+            os.write(fd, elf)
+            # libdw closes it when it takes it
+            if not self._libdw.dwfl_report_elf(self._dwfl, name, name, fd, start, True):
+                os.close(fd)
         self._libdw.dwfl_report_end(self._dwfl, None, None)
         self._libc.fclose(stream)
         self._frames.clear()
 
+    def _made_code_is_new(self) -> bool:
+        """Write unwind tables for code made at run time, where more of it is known now."""
+        self._perf_map.read_news()
+        made = [one for one in self._mappings.values() if one.executable and one.is_no_file]
+        known = (self._perf_map.readings, tuple(one.start for one in made))
+        if not self._perf_map.readings or known == self._tables_of:
+            return False
+        self._tables_of = known
+        self._made = []
+        try:
+            memory = os.open(f"/proc/{self._pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            for mapping in made:
+                self._make_tables(memory, mapping)
+        finally:
+            os.close(memory)
+        if self._made:
+            self._report()
+        return bool(self._made)
+
+    def _make_tables(self, memory: int, mapping: Mapping) -> None:
+        frames = []
+        for start, end, name in self._perf_map.functions(mapping.start, mapping.end):
+            try:
+                code = os.pread(memory, min(BEGINNING, end - start), start)
+            except OSError:
+                continue
+            frame = fixed_frame(name, code)
+            if frame is not None:
+                frames.append((start, end, frame))
+        if frames:
+            # libdw keeps what it has of a module of the same name
+            module = f"{_MADE}{self._tables_of[0]} {mapping.start:x}".encode()
+            elf = tables(mapping.start, mapping.end, frames)
+            self._made.append((module, mapping.start, elf))
+
     def unwind(self, registers: tuple[int, ...], start: int, memory: bytes) -> Stack:
         """A stack from its registers (DWARF's order) and its topmost bytes, from ``start`` on."""
-        if not self._attached:
-            self._attached = self._libdw.dwfl_attach_state(
-                self._dwfl, None, self._pid, byref(self._thread_callbacks), None
-            )
-            if not self._attached:
-                raise VmadError(f"blame: libdw: {self._why()}")
-        self._memory, self._start, self._past = memory, start, False
+        if not self._attach():
+            return Stack((), Ending.LOST)  # none of its files could be opened: it is gone
         self._registers = registers
+        self._memory, self._start = memory, start
+        stack = self._walked()
+        through_made_code = any(frame.module is None for frame in stack.frames)
+        if through_made_code and self._tables_help and self._made_code_is_new():
+            stack = self._walked()
+        return stack
+
+    def _walked(self) -> Stack:
+        self._past = False
         places: list[int] = []
 
         def frame(state: int, _: int | None) -> int:
@@ -133,9 +195,13 @@ class Unwinder:
             return Stack(frames, Ending.COMPLETE)
         return Stack(frames, Ending.CUT if self._past else Ending.LOST)
 
-    def _why(self) -> str:
-        text = self._libdw.dwfl_errmsg(-1)
-        return text.decode() if text else "unknown error"
+    def _attach(self) -> bool:
+        """Needs one of its files, to see what processor it is for."""
+        if not self._attached:
+            self._attached = self._libdw.dwfl_attach_state(
+                self._dwfl, None, self._pid, byref(self._thread_callbacks), None
+            )
+        return self._attached
 
     def _named(self, place: int) -> Frame:
         known = self._frames.get(place)
@@ -151,6 +217,8 @@ class Unwinder:
         path = self._libdw.dwfl_module_info(
             module, None, byref(start), byref(end), None, None, None, None
         )
+        if path and path.startswith(_MADE.encode()):
+            return Frame(self._perf_map.name_at(place), None, place)
         name = self._libdw.dwfl_module_addrname(module, place)
         return Frame(
             name.decode("utf-8", "backslashreplace") if name else None,

@@ -20,6 +20,8 @@ from vmad.export.blame_files import FORMATS, format_of, read_recording, write_fi
 from vmad.export.blame_json import blame_json
 from vmad.export.blame_text import FRAMES, blame_text
 from vmad.sources.bpf.blame import BOUNDARIES, Recorder
+from vmad.sources.choose import open_source
+from vmad.sources.source import Source
 
 DEFAULT_SECONDS = 10.0
 
@@ -95,14 +97,20 @@ def _blamed(arguments: argparse.Namespace) -> Blamed:
         with Recorder(boundaries=max(BOUNDARIES, 2 * limit), follow=arguments.follow) as recorder:
             if by_pid:
                 process = source.find(_pid(words[0]))
-                recording = Recording(recorder, source, process)
+                recording = Recording(recorder, source, process, otherwise=_by_procfs)
                 lasts = arguments.seconds or DEFAULT_SECONDS
                 return _recorded(recording, process.pid, lasts)
             with Started(words) as started:
                 process = source.find(started.pid)
-                recording = Recording(recorder, source, process, started.last_moment)
+                recording = Recording(
+                    recorder, source, process, started.last_moment, otherwise=_by_procfs
+                )
                 started.go_on()
                 return _recorded(recording, process.pid, arguments.seconds)
+
+
+def _by_procfs() -> Source:
+    return open_source("procfs", None)
 
 
 def _pid(word: str) -> int:

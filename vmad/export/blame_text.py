@@ -152,13 +152,21 @@ def _notes(blamed: Blamed, style: Style) -> list[str]:
         )
     if blamed.told and blamed.complete < blamed.told:
         share = percent(blamed.complete / blamed.told)
-        cut = _vmas(m for m in blamed.makers if m.stack.ending is Ending.CUT and m.stack.frames)
+        unfinished = [maker for maker in blamed.makers if maker.stack.frames]
+        cut = _vmas(m for m in unfinished if m.stack.ending is Ending.CUT)
+        nameless = _vmas(m for m in unfinished if not m.stack.complete and _ends_unnamed(m))
         text = f"The stacks of {share} of the VMAs reach the beginning of their thread"
         notes.append(
             f"{text}; {counted(cut, 'VMA')} need more than the 64 KiB copied."
             if cut
             else f"{text}; the others end in code without unwind tables."
         )
+        if nameless:
+            notes.append(
+                f"Those of {counted(nameless, 'VMA')} end in code made at run time, which vmad "
+                "knows by a perf map: node --perf-basic-prof, python3 -X perf, jcmd PID "
+                "Compiler.perfmap."
+            )
     for number, what in (
         (losses.boundaries, "boundaries had no room"),
         (losses.stacks, "stacks had no room"),
@@ -168,6 +176,12 @@ def _notes(blamed: Blamed, style: Style) -> list[str]:
         if number:
             notes.append(f"Lost: {count(number)} {what}.")
     return ["", *_paragraphs(notes, style)] if notes else []
+
+
+def _ends_unnamed(maker: Maker) -> bool:
+    """Whether the stack was lost in code of no file and no name."""
+    last = maker.stack.frames[-1]
+    return last.module is None and last.function is None
 
 
 def _paragraphs(notes: Iterable[str], style: Style) -> list[str]:

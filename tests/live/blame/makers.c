@@ -6,6 +6,7 @@
  *   child    the same in a child, whose parent made an area of 40 before
  *   exec     itself, again, as guards
  *   passing  as guards, and lets go of them before it ends
+ *   made     as guards, called through code made at run time that a perf map names
  *   threads  three other threads map without pause meanwhile
  *
  * With "wait" behind it, it works on a line of stdin and ends on the next.
@@ -65,6 +66,57 @@ static void *map_without_pause(void *unused)
 	return NULL;
 }
 
+static char map_name[64];
+
+static void remove_map(void)
+{
+	unlink(map_name);
+}
+
+/*
+ * Code as run-time compilers make it, without unwind tables and with rbp used for something else:
+ * a trampoline of CPython's kind, called by a method of HotSpot's kind.
+ */
+static void call_through_made_code(void (*function)(void))
+{
+#if defined(__x86_64__)
+	static const unsigned char trampoline[] = {
+		0x48, 0x83, 0xec, 0x08, /* sub rsp, 8 */
+		0xff, 0xd1, /* call rcx */
+		0x48, 0x83, 0xc4, 0x08, /* add rsp, 8 */
+		0xc3, /* ret */
+	};
+	static const unsigned char method[] = {
+		0x89, 0x84, 0x24, 0x00, 0xc0, 0xfe, 0xff, /* mov [rsp - 0x14000], eax */
+		0x55, /* push rbp */
+		0x48, 0x81, 0xec, 0x20, 0x01, 0x00, 0x00, /* sub rsp, 0x120 */
+		0x31, 0xed, /* xor ebp, ebp */
+		0x48, 0x89, 0xf9, /* mov rcx, rdi */
+		0xff, 0xd6, /* call rsi */
+		0x48, 0x81, 0xc4, 0x20, 0x01, 0x00, 0x00, /* add rsp, 0x120 */
+		0x5d, /* pop rbp */
+		0xc3, /* ret */
+	};
+	char *code = mmap(NULL, page, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	FILE *map;
+
+	if (code == MAP_FAILED)
+		exit(1);
+	memcpy(code, trampoline, sizeof(trampoline));
+	memcpy(code + 64, method, sizeof(method));
+	snprintf(map_name, sizeof(map_name), "/tmp/perf-%d.map", getpid());
+	map = fopen(map_name, "w");
+	if (!map || atexit(remove_map))
+		exit(1);
+	fprintf(map, "%lx %zx py::trampoline\n", (long)code, sizeof(trampoline));
+	fprintf(map, "%lx %zx int Some.method(int)\n", (long)code + 64, sizeof(method));
+	fclose(map);
+	((void (*)(void (*)(void), void *))(code + 64))(function, code);
+#else
+	function();
+#endif
+}
+
 static void wait_for_line(void)
 {
 	char c = 0;
@@ -90,6 +142,8 @@ int main(int argc, char **argv)
 	wait_for_line();
 	if (!strcmp(way, "guards")) {
 		in_the_child();
+	} else if (!strcmp(way, "made")) {
+		call_through_made_code(in_the_child);
 	} else if (!strcmp(way, "passing")) {
 		in_the_child();
 		/* for whoever looks meanwhile */

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from vmad.sources.bpf.source import BpfSource
 pytestmark = pytest.mark.bpf
 
 SOURCE = Path(__file__).with_name("makers.c")
+#: what makers.c calls its code that is made at run time
+MADE = ("py::trampoline", "int Some.method(int)")
 #: seconds after which what ought to happen has not
 PATIENCE = 120.0
 VMAD = (sys.executable, "-m", "vmad.cli.main", "blame")
@@ -130,6 +133,18 @@ def test_beside_threads_that_never_stop_every_wrong_one_would_be_marked(
     vmas = by_function(blamed, "in_the_child")["in_the_child"]
     assert blamed.losses.busy > 0
     assert vmas + blamed.doubtful >= 1_990
+
+
+def test_stacks_go_through_code_made_at_run_time(source: BpfSource, makers: Path) -> None:
+    blamed = recorded(source, makers, "made")
+
+    (most, *_) = blamed.makers
+    names = [frame.function for frame in most.stack.frames]
+    assert names.count("cut_guards") == 1
+    assert names.count("main") == 1
+    if os.uname().machine == "x86_64":
+        within = names[names.index("cut_guards") : names.index("main")]
+        assert [name for name in within if name in MADE] == list(MADE)
 
 
 def test_a_command_is_recorded_from_its_first_call(makers: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@
 
 enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_RINGBUF = 27 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum { BPF_RB_AVAIL_DATA = 0 };
 
 #define MAP_FIXED 0x10
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -50,6 +51,7 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 #define PEEK 4096 /* bytes of a stack that its key is made of */
 #define COPY 65536 /* bytes of a stack that are copied at most */
 #define PIECE 4096
+#define RING (1 << 25)
 #define CODE_WORDS (1 << 14) /* 64 pages each: addresses modulo 4 GiB */
 
 /* Set before loading. */
@@ -161,7 +163,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 25);
+	__uint(max_entries, RING);
 } events SEC(".maps");
 
 enum event_kind { EVENT_STACK, EVENT_EXEC, EVENT_FORK, EVENT_MOVE, EVENT_CODE };
@@ -567,9 +569,13 @@ static __always_inline void keep_registers(u64 *to, struct pt_regs *regs)
 /* Copy a stack for the reader to unwind; 0 where there is no room now. */
 static __always_inline int copy_stack(u32 tgid, u64 key, struct pt_regs *regs)
 {
-	struct stack_event *copy = bpf_ringbuf_reserve(&events, sizeof(*copy), 0);
 	u64 from = stack_pointer(regs), copied = 0;
+	struct stack_event *copy;
 
+	/* there is always room for what is no stack */
+	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > RING - RING / 8)
+		return 0;
+	copy = bpf_ringbuf_reserve(&events, sizeof(*copy), 0);
 	if (!copy)
 		return 0;
 	copy->event.kind = EVENT_STACK;
