@@ -19,6 +19,7 @@ from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VMA_ROW
 from vmad.rules.runs import HARD_FACTS
 from vmad.sources.bpf import bursts, caller, census, failures, layout, merge_attempts, source
+from vmad.sources.bpf.calls import CALLS
 from vmad.sources.bpf.census import BELONGING, BELONGINGS, KERNEL_CENSUS_ROW, READING
 from vmad.sources.bpf.layout import ENTRY, HEADER, WANTED, Control, Status, Steady
 
@@ -143,11 +144,11 @@ def test_results_and_limits_of_counting_merge_attempts() -> None:
 
 def test_calls_and_structures_of_counting_failures() -> None:
     expected: dict[str, str | int] = {
-        f"CALL_{call.upper()}": place for place, call in enumerate(failures.CALLS)
+        f"CALL_{call.upper()}": place for place, call in enumerate(CALLS)
     }
-    expected |= {"CALLS": len(failures.CALLS), "FORMS": len(failures.FORMS)}
+    expected |= {"CALLS": len(CALLS), "FORMS": len(failures.FORMS)}
     expected |= {"ROWS": failures.ROWS}
-    assert list(failures.FORMS)[: len(failures.CALLS)] == list(failures.CALLS)
+    assert list(failures.FORMS)[: len(CALLS)] == list(CALLS)
     for name, dtype in {
         "settings": caller.SETTINGS,
         "control": failures.CONTROL,

@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from vmad.sources.bpf.blame import BOUNDARY, CALLS, EventKind, ProcessEvent, Recorded
+from vmad.sources.bpf.blame import BOUNDARY, EventKind, ProcessEvent, Recorded
+from vmad.sources.bpf.calls import CALLS
 
 #: of how many ancestors boundaries are inherited
 _GENERATIONS: Final = 64

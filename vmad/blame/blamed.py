@@ -12,7 +12,8 @@ from vmad.blame.attribution import Attribution, Origin
 from vmad.blame.stack import NO_STACK, Stack
 from vmad.model.kinds import Kind
 from vmad.scan.explain import Explanation
-from vmad.sources.bpf.blame import CALLS, Losses
+from vmad.sources.bpf.blame import Losses
+from vmad.sources.bpf.calls import CALLS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ What yields it is a source (``sources/``) or, for ``probe``, a program of its ow
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal, get_args
 
 
 class Evidence(StrEnum):
@@ -44,4 +45,5 @@ class Evidence(StrEnum):
 
 
 #: what a person may ask for: the best that works, or one that sources yield
-CHOICES = ("auto", Evidence.KERNEL.value, Evidence.PROCFS.value)
+EvidenceChoice = Literal["auto", "kernel", "procfs"]
+CHOICES: tuple[EvidenceChoice, ...] = get_args(EvidenceChoice)

@@ -37,7 +37,7 @@ class Shape(StrEnum):
 
 
 #: decisive reason (or its beginning) of a run of equal steps -> what the run is
-_BY_REASON: tuple[tuple[str, Shape], ...] = (
+BY_REASON: tuple[tuple[str, Shape], ...] = (
     ("latent", Shape.LATENT),
     ("vm_pgoff", Shape.MOVED),
     ("anon_vma_name", Shape.NAMED),
@@ -47,6 +47,10 @@ _BY_REASON: tuple[tuple[str, Shape], ...] = (
     ("vm_flags:access", Shape.ACCESS),
     ("vm_flags:", Shape.FLAGGED),
     ("mempolicy", Shape.POLICY),
+    ("vm_userfaultfd_ctx", Shape.OTHER),
+    ("vm_file", Shape.OTHER),
+    ("vm_ops_close", Shape.OTHER),
+    ("VM_SPECIAL", Shape.OTHER),
 )
 
 
@@ -79,7 +83,7 @@ def _by_reason(steps: tuple[Step, ...]) -> Shape:
     if not any(step.adjacent for step in steps):
         return Shape.GAPS
     reasons = {step.reason for step in steps if step.reason is not None}
-    for start, shape in _BY_REASON:
+    for start, shape in BY_REASON:
         if reasons and all(
             not reason.endswith("_unknown") and reason.startswith(start) for reason in reasons
         ):

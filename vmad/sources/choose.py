@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
 
 from vmad.errors import EvidenceUnavailable, VmadError
+from vmad.model.evidence import EvidenceChoice
 from vmad.model.kernel import running_kernel
 from vmad.sources.source import Source
-
-EvidenceChoice = Literal["auto", "kernel", "procfs"]
 
 
 def open_source(evidence: EvidenceChoice, capture: str | None, proc: str = "/proc") -> Source:

@@ -10,11 +10,11 @@ from vmad.blame.attribution import CARRIED, GROWN, Attribution, Origin, attribut
 from vmad.sources.bpf.blame import (
     BOUNDARY,
     BOUNDARY_KEY,
-    CALLS,
     EventKind,
     ProcessEvent,
     Recorded,
 )
+from vmad.sources.bpf.calls import CALLS
 
 PARENT, CHILD = 10, 11
 MMAP, MREMAP = CALLS.index("mmap"), CALLS.index("mremap")

@@ -46,7 +46,7 @@ ALONE: dict[Kind, Colours] = {
     Kind.SPECIAL: Colours("#d8d6d2", "#3d3b38"),
 }
 
-_REASONS: dict[str, Colours] = {
+REASONS: dict[str, Colours] = {
     "vm_flags:access": Colours("#e08a00", "#d9932c"),
     "anon_vma_differs": Colours("#c2185b", "#d8507f"),
     "vm_pgoff": Colours("#6a3fc4", "#a486f4"),
@@ -59,6 +59,8 @@ _REASONS: dict[str, Colours] = {
     "mempolicy": Colours("#00838f", "#38c3d1"),
     "vm_file": Colours("#5d6f1b", "#b3c65a"),
     "VM_SPECIAL": Colours("#5a5f66", "#a3a9b1"),
+    "vm_ops_close": Colours("#2a7fb8", "#62b4e8"),
+    "vm_userfaultfd_ctx": Colours("#2a7fb8", "#62b4e8"),
 }
 #: other flags, one after the other
 _FLAGS = (
@@ -80,4 +82,4 @@ def of_reason(name: str) -> Colours:
     """Of pairs that this decides; what is not known is grey."""
     if name.endswith("_unknown"):
         return UNKNOWN
-    return _REASONS.get(name) or _FLAGS[sum(name.encode()) % len(_FLAGS)]
+    return REASONS.get(name) or _FLAGS[sum(name.encode()) % len(_FLAGS)]

@@ -23,10 +23,11 @@ import pytest
 
 from vmad.errors import EvidenceUnavailable
 from vmad.lab.matrix.order import Slice, StepResult
+from vmad.model.evidence import EvidenceChoice
 from vmad.model.kernel import running_kernel
 from vmad.model.verdict import PairKey
 from vmad.scan.once import HostScan, scan_once
-from vmad.sources.choose import EvidenceChoice, open_source
+from vmad.sources.choose import open_source
 
 #: the walks of the kernel evidence, and the first release that must have each
 WALKS = {"open-coded": (6, 10), "task_vma": (5, 15)}

@@ -22,14 +22,10 @@ from vmad.architecture.known import running
 from vmad.errors import EvidenceUnavailable, ProcessGone
 from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.caller import watchable
+from vmad.sources.bpf.calls import CALLS
 
 HERE = Path(__file__).parent
 
-#: enum call of calls.bpf.h, in its order
-CALLS: Final = (
-    "mmap", "munmap", "mprotect", "pkey_mprotect", "mremap", "brk", "madvise", "mlock", "mlock2",
-    "munlock", "mbind", "set_mempolicy_home_node", "mseal", "shmat", "io_setup", "prctl",
-)  # fmt: skip
 #: how calls are recorded -> object; the one that costs other processes nothing first
 WAYS: Final = {"fexit": "blame_fexit.bpf.o", "sys_enter": "blame_raw.bpf.o"}
 SINCE: Final = "5.17"  #: bpf_find_vma(), 7c7e3d31e785

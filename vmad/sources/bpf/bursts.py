@@ -18,16 +18,12 @@ from vmad.errors import EvidenceUnavailable
 from vmad.sources.bpf.attachment import NEAR, Attachment
 from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.caller import CALLER, Caller, caller_of, functions, settings, watchable
+from vmad.sources.bpf.calls import CALLS
 from vmad.sources.bpf.libbpf import loaded_programs
 from vmad.sources.time_namespace import booted_at
 
 HERE = Path(__file__).parent
 
-#: those that can make VMAs, as bursts_fexit.bpf.c has them
-CALLS: Final = (
-    "mmap", "munmap", "mprotect", "pkey_mprotect", "mremap", "brk", "madvise", "mlock", "mlock2",
-    "munlock", "mbind", "set_mempolicy_home_node", "mseal", "shmat", "io_setup", "prctl",
-)  # fmt: skip
 #: how VMAs are watched -> object; the exact one first
 WAYS: Final = {"lock": "bursts_lock.bpf.o", "fexit": "bursts_fexit.bpf.o"}
 ROWS: Final = 1024

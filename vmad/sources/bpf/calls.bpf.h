@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The system calls that can make, cut or join VMAs. failures.py and blame.py have the same order. */
+/* The system calls that can make, cut or join VMAs. calls.py has the same order. */
 #ifndef VMAD_CALLS_BPF_H
 #define VMAD_CALLS_BPF_H
 

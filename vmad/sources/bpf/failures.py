@@ -21,16 +21,12 @@ from vmad.rules.at_limit import limit_era_of
 from vmad.sources.bpf.attachment import Attachment
 from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.caller import CALLER, caller_of, settings, watchable
+from vmad.sources.bpf.calls import CALLS
 from vmad.sources.bpf.libbpf import loaded_programs
 from vmad.sources.time_namespace import booted_at
 
 HERE = Path(__file__).parent
 
-#: enum call of calls.bpf.h, in its order
-CALLS: Final = (
-    "mmap", "munmap", "mprotect", "pkey_mprotect", "mremap", "brk", "madvise", "mlock", "mlock2",
-    "munlock", "mbind", "set_mempolicy_home_node", "mseal", "shmat", "io_setup", "prctl",
-)  # fmt: skip
 #: thresholds, in the order of its forms -> rows of vmad/rules/at_limit.py, the lowest counts
 FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     "mmap": ("mmap",),
