@@ -70,7 +70,7 @@ test-machines: setup-test
 lint: setup-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy vmad tests bench
+	.venv/bin/mypy
 	.venv/bin/vulture
 
 # files that code writes; tests hold the committed ones against it

@@ -20,7 +20,8 @@ from typing import Final
 import numpy as np
 
 from vmad.blame.attribution import CARRIED, GROWN, NO_MAKER, Origin, attribute, grows_until
-from vmad.sources.bpf.blame import CALLS, WAYS, ProcessEvent, Recorder
+from vmad.sources.bpf.blame import WAYS, ProcessEvent, Recorder
+from vmad.sources.bpf.calls import CALLS
 from vmad.sources.choose import open_source
 from vmad.sources.source import Source
 

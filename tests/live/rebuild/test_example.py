@@ -111,11 +111,9 @@ def test_a_thread_that_writes_all_the_while_loses_no_write(program: Path) -> Non
     assert said(program, "others") == "counted right, lost 0, 0 wrong bytes"
 
 
+@pytest.mark.root
+@pytest.mark.userfaultfd_by_right
 def test_without_the_right_to_a_userfaultfd_nothing_changes(program: Path) -> None:
-    with open("/proc/sys/vm/unprivileged_userfaultfd", encoding="ascii") as file:
-        allowed = file.read().strip() == "1"
-    if os.getuid() or allowed:
-        pytest.skip("needs root, and vm.unprivileged_userfaultfd=0")
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to other users
         os.chmod(folder, 0o755)
         answer = said(Path(shutil.copy(program, folder)), "plain", user=65534, group=65534)

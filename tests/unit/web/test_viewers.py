@@ -21,7 +21,6 @@ from vmad.web.viewer import ANYBODY, Viewer, peer_of
 
 #: a user and a group that nobody has
 UID, GID = 54321, 54321
-ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="takes root to be other users")
 
 _WAIT = "import sys; print('up', flush=True); sys.stdin.read()"
 _UNDUMPABLE = "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); " + _WAIT
@@ -66,7 +65,7 @@ def ask(path: Path, request: bytes, prefix: list[str]) -> Reply:
     )
 
 
-@ROOT
+@pytest.mark.root
 @pytest.mark.parametrize(
     ("program", "prefix"),
     [
@@ -98,7 +97,7 @@ def test_nobody_may_see_a_process_that_is_gone() -> None:
     assert not Viewer(uid=os.getuid(), gid=os.getgid()).may_read_maps(pid)
 
 
-@ROOT
+@pytest.mark.root
 def test_ids_that_stand_for_anybody_are_nobodys() -> None:
     """In a user namespace every id from outside looks like the overflow id."""
     overflow = int(Path("/proc/sys/kernel/overflowuid").read_text())
@@ -115,7 +114,7 @@ def test_network_says_nothing_of_who_asks() -> None:
             assert peer_of(served) == ANYBODY
 
 
-@ROOT
+@pytest.mark.root
 def test_socket_is_open_to_everybody_and_knows_who_they_are(tmp_path: Path) -> None:
     for directory in (tmp_path, *tmp_path.parents):
         if directory.stat().st_mode & 0o005 != 0o005:
@@ -136,7 +135,7 @@ def test_socket_is_open_to_everybody_and_knows_who_they_are(tmp_path: Path) -> N
     assert not path.exists()
 
 
-@ROOT
+@pytest.mark.root
 def test_root_of_this_host_needs_no_password_and_others_do(tmp_path: Path) -> None:
     from tests.unit.web.test_web_config import basic, hashed  # noqa: PLC0415
 
