@@ -113,12 +113,12 @@ def mismatch(situation: Situation, record: Advice, pattern: PatternCount) -> str
         return "it is for another pattern"
     if record.reasons and not set(record.reasons) & set(pattern.reasons):
         return f"no pair has the reason {record.reasons[0]}"
-    runs = [each for each in situation.programs if each.program in record.programs]
+    runs = [program for program in situation.programs if program.program in record.programs]
     if record.programs and not runs:
         return f"{record.whom} was not recognised"
-    if runs and not any(_in_range(each, record) for each in runs):
+    if runs and not any(_in_range(run, record) for run in runs):
         return f"{runs[0]} is outside of the versions that it is for"
-    against = [each for each in situation.programs if each.program in record.without]
+    against = [program for program in situation.programs if program.program in record.without]
     if against:
         return f"{against[0]} does this itself"
     return next(_failing(situation, record, pattern), None)
@@ -145,7 +145,7 @@ def _in_range(program: Recognised, record: Advice) -> bool:
 def _why(situation: Situation, record: Advice, pattern: PatternCount) -> str:
     share = pattern.vmas / max(situation.vmas, pattern.vmas)
     text = f"{pattern.vmas:,} VMAs ({share:.0%}) are of that pattern"
-    runs = [each for each in situation.programs if each.program in record.programs]
+    runs = [program for program in situation.programs if program.program in record.programs]
     if runs:
         text += f", and it runs {runs[0]}"
         unknown = runs[0].version is None and (record.since or record.until)

@@ -146,7 +146,7 @@ def _common(before: CaptureSource, after: CaptureSource, pid: int | None) -> Pro
         which = "no process is" if pid is None else f"process {pid} is not"
         raise UsageError(f"{which} in both captures", "capture the same process twice")
     if len(common) > 1:
-        pids = ", ".join(str(one.pid) for one in common[:5])
+        pids = ", ".join(str(process.pid) for process in common[:5])
         raise UsageError("both captures have several processes", f"give a PID: {pids}, …")
     return common[0]
 

@@ -50,13 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
             sources.append(source)
         checked = list(check_all(sources))
     names = [source.evidence.value for source in sources]
-    wrong = [each for each in checked if each.wrong]
-    asked = [each for each in checked if each.merged is not None]
+    wrong = [result for result in checked if result.wrong]
+    asked = [result for result in checked if result.merged is not None]
     took = time.monotonic() - began
     if arguments.format == "json":
         print(json.dumps(_document(kernel.release, names, checked, took)))
         return 1 if wrong else 0
-    width = max(len(each.name) for each in checked)
+    width = max(len(result.name) for result in checked)
     print(
         f"{'condition':{width}}  {'kernel does':11}  "
         + "  ".join(f"{n:28}" for n in names).rstrip()
@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{'':{width}}  DISAGREES: {text}")
     shown = {
         judgement.reasons[0]
-        for each in checked
-        for judgement in each.judgements.values()
+        for result in checked
+        for judgement in result.judgements.values()
         if judgement.verdict is Verdict.BLOCKED
     }
     style = style_of(sys.stdout)
@@ -105,16 +105,16 @@ def _document(
         "took_seconds": round(took, 3),
         "conditions": [
             {
-                "name": each.name,
-                "merged": each.merged,
-                "note": each.note,
-                "disagreements": each.wrong,
+                "name": result.name,
+                "merged": result.merged,
+                "note": result.note,
+                "disagreements": result.wrong,
                 **{
                     name: {"verdict": judgement.verdict.value, "reasons": list(judgement.reasons)}
-                    for name, judgement in each.judgements.items()
+                    for name, judgement in result.judgements.items()
                 },
             }
-            for each in checked
+            for result in checked
         ],
-        "disagreements": sum(bool(each.wrong) for each in checked),
+        "disagreements": sum(bool(result.wrong) for result in checked),
     }

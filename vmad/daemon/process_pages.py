@@ -106,7 +106,7 @@ class ProcessPages:
                 limits.cost,
                 limits.origin,
                 other_bounds(read_other_use(process.pid)),
-                tuple(one for one in failures if one.process == process) or None,
+                tuple(failure for failure in failures if failure.process == process) or None,
             )
         seen = None if snapshot is None else _seen(snapshot, explanation)
         return ProcessView(

@@ -33,7 +33,7 @@ def examine(step: Callable[[str], None] = lambda what: None, proc: str = "/proc"
         step(f"kernel evidence, {name}")
         finding, missed = walk_finding(name, proc)
         walks.append(finding)
-        hidden |= {one.id.pid: one for one in missed}
+        hidden |= {unread.id.pid: unread for unread in missed}
     step("census")
     findings = [*walks, census_finding(proc)]
     step("merge attempts")

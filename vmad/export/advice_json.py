@@ -30,7 +30,7 @@ def advice_object(explanation: Explanation) -> dict[str, Any]:
         ],
         "programs": [_program(program) for program in explanation.programs],
         "advice": [_chosen(chosen) for chosen in selection.best],
-        "advice_not_chosen": {each.advice.name: each.why for each in selection.others},
+        "advice_not_chosen": {other.advice.name: other.why for other in selection.others},
         "like": _like(explanation.like),
     }
 

@@ -56,7 +56,7 @@ def _recognised(programs: tuple[Recognised, ...], traits: Traits | None) -> str:
     if not programs:
         text = "No program, runtime or allocator was recognised: advice is for any"
     else:
-        text = "Recognised: " + ", ".join(str(each) for each in programs)
+        text = "Recognised: " + ", ".join(str(program) for program in programs)
     if traits is not None and traits.unreachable:
         text += "; its files cannot be reached, so that versions may be missing"
     return printable(f"{text}.")
@@ -64,7 +64,7 @@ def _recognised(programs: tuple[Recognised, ...], traits: Traits | None) -> str:
 
 def _others(others: tuple[NotChosen, ...], style: Style) -> Iterator[str]:
     yield style.bold("Not chosen")
-    order = {why: place for place, why in enumerate(dict.fromkeys(each.why for each in others))}
+    order = {why: place for place, why in enumerate(dict.fromkeys(other.why for other in others))}
     for why, group in groupby(
         sorted(others, key=lambda each: (each.why != "others come first", order[each.why])),
         key=lambda each: each.why,

@@ -23,20 +23,22 @@ def doctor_text(report: Report, style: Style) -> Iterator[str]:
     yield style.dim("(cost in CPU time: here just now, elsewhere as documented)")
     rows = [
         (
-            _mark(one),
-            one.name,
-            _reach(one),
-            *_cost(one.cost),
-            one.detail if not one.works or one.remedy or one.partial else one.gives,
+            _mark(finding),
+            finding.name,
+            _reach(finding),
+            *_cost(finding.cost),
+            finding.detail
+            if not finding.works or finding.remedy or finding.partial
+            else finding.gives,
         )
-        for one in report.findings
+        for finding in report.findings
     ]
     head = ("", "", "PROCESSES", "HERE", "ELSEWHERE", "")
     yield from aligned([head, *rows], "llrrrl", "  ")
     yield from _remedies(report, style)
     yield ""
     yield style.bold("THIS MACHINE" if report.target is None else "THE GUEST")
-    width = max(len(one.name) for one in report.settings)
+    width = max(len(setting.name) for setting in report.settings)
     for one in report.settings:
         text = f"{one.value}; {one.matters}" if one.matters else one.value
         yield from style.wrapped(text, " " * (width + 4), f"  {one.name:<{width}}  ")
@@ -48,9 +50,9 @@ def doctor_text(report: Report, style: Style) -> Iterator[str]:
 def _remedies(report: Report, style: Style) -> Iterator[str]:
     """One line per remedy, whatever it helps with."""
     helped: dict[str, list[str]] = {}
-    for one in report.findings:
-        if one.remedy is not None:
-            helped.setdefault(one.remedy, []).append(one.name)
+    for finding in report.findings:
+        if finding.remedy is not None:
+            helped.setdefault(finding.remedy, []).append(finding.name)
     if helped:
         yield ""
         yield style.bold("WHAT WOULD HELP")

@@ -135,9 +135,10 @@ def _failed(context: Context) -> list[str]:
     if not failures:
         return ["None of its calls has failed at the limit since a daemon counts them."]
     text = ", ".join(
-        f"{one.call} {one.error} {counted(one.count, 'time')}" for one in failures[:FAILURES_SHOWN]
+        f"{failure.call} {failure.error} {counted(failure.count, 'time')}"
+        for failure in failures[:FAILURES_SHOWN]
     )
-    last = datetime.fromtimestamp(max(one.last for one in failures))
+    last = datetime.fromtimestamp(max(failure.last for failure in failures))
     return [f"It has failed at the limit: {text}; last at {last:%Y-%m-%d %H:%M:%S}."]
 
 

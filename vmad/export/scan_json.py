@@ -53,7 +53,8 @@ def origin_object(origin: LimitOrigin) -> dict[str, Any]:
     if origin.by is not None:
         thing |= {"file": utf8(origin.by.file), "line": origin.by.line}
     thing["without_effect"] = [
-        {"file": utf8(one.file), "line": one.line, "value": one.value} for one in origin.others
+        {"file": utf8(other.file), "line": other.line, "value": other.value}
+        for other in origin.others
     ]
     return thing
 

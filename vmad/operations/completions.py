@@ -49,7 +49,7 @@ def _lines(known: tuple[Command, ...]) -> Iterator[str]:
 
 
 def _of(command: Command) -> Iterator[str]:
-    options = [each for each in command.arguments if each.flags]
+    options = [argument for argument in command.arguments if argument.flags]
     yield "        case $before in"
     for option in options:
         pattern = "|".join(option.flags)
@@ -60,12 +60,12 @@ def _of(command: Command) -> Iterator[str]:
             yield f'        {pattern}) COMPREPLY=($(compgen -f -- "$word")); return ;;'
     yield "        esac"
     flags = " ".join(flag for option in options for flag in option.flags)
-    positional = [each for each in command.arguments if not each.flags]
+    positional = [argument for argument in command.arguments if not argument.flags]
     yield "        case $word in"
     yield f"        -*) COMPREPLY=($(compgen -W '{flags}' -- \"$word\")) ;;"
-    if any(each.value == "PID" for each in positional):
+    if any(argument.value == "PID" for argument in positional):
         yield f"        *) COMPREPLY=({_PIDS}) ;;"
-    elif any(each.is_file for each in positional):
+    elif any(argument.is_file for argument in positional):
         yield '        *) COMPREPLY=($(compgen -f -- "$word")) ;;'
     yield "        esac"
 

@@ -64,8 +64,8 @@ def page() -> str:
 
 def _lines() -> Iterator[str]:
     yield HEADER
-    for each in CATALOGUE.values():
-        yield from _reason(each)
+    for entry in CATALOGUE.values():
+        yield from _reason(entry)
     yield COMPOSITIONS_TEXT
     for composition in COMPOSITIONS.values():
         yield f"### {KIND_TEXT[composition.kind]}\n"

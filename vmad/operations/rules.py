@@ -61,7 +61,7 @@ class Alert:
     def expr(self) -> str:
         """The whole expression, a line for each condition."""
         first, *others = self.conditions
-        return "\n".join([str(first), *(f"{each.joined} {each}" for each in others)])
+        return "\n".join([str(first), *(f"{other.joined} {other}" for other in others)])
 
     @property
     def anchor(self) -> str:

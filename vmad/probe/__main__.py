@@ -109,7 +109,7 @@ def stop_event(stop: Stop) -> dict[str, Any]:
         "seconds": stop.seconds,
         "threads": stop.threads,
         "map_count": stop.map_count,
-        "answers": [answer_object(each) for each in stop.answers],
+        "answers": [answer_object(answer) for answer in stop.answers],
     }
 
 

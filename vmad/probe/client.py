@@ -102,7 +102,11 @@ def rebuild(pid: int, runs: Sequence[tuple[int, int]], *, max_stop: float) -> It
 
 def _events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What the program says to a request, without its errors, which are raised."""
-    needed(os.uname().machine, "tracing", (each for each in ARCHITECTURES if each.traced))
+    needed(
+        os.uname().machine,
+        "tracing",
+        (architecture for architecture in ARCHITECTURES if architecture.traced),
+    )
     if importlib.util.find_spec("ptrace") is None:
         raise VmadError(
             "tracing needs the Python package ptrace, which is not installed",

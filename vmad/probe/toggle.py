@@ -52,7 +52,7 @@ def choose_toggle(flags: int, *neighbours: int) -> Toggle | None:
     between would be one that a neighbour carries.
     """
     now = flags & _READ_AHEAD
-    taken = {now, *(each & _READ_AHEAD for each in neighbours)}
+    taken = {now, *(neighbour & _READ_AHEAD for neighbour in neighbours)}
     for hint in _PREFERENCE:
         if hint not in taken:
             return Toggle(_BY_HINT[hint], _BY_HINT.get(now, MADV_NORMAL))
@@ -60,7 +60,7 @@ def choose_toggle(flags: int, *neighbours: int) -> Toggle | None:
         return None
     # third choice: a core dump in between would miss, or contain, this memory
     dumped = flags & VM_DONTDUMP
-    if all(each & VM_DONTDUMP == dumped for each in neighbours):
+    if all(neighbour & VM_DONTDUMP == dumped for neighbour in neighbours):
         away, back = (MADV_DODUMP, MADV_DONTDUMP) if dumped else (MADV_DONTDUMP, MADV_DODUMP)
         return Toggle(away, back)
     return None

@@ -32,7 +32,9 @@ _PGOFF_TEST = "mm/vma.c, can_vma_merge_before and can_vma_merge_after"
 
 
 #: (canonical bit, code) of every flag of every architecture
-_CODES = {item for each in ARCHITECTURES for item in canonical_codes(each.machine).items()}
+_CODES = {
+    item for architecture in ARCHITECTURES for item in canonical_codes(architecture.machine).items()
+}
 
 
 def _flag_reason(code: str) -> Reason:
@@ -173,7 +175,7 @@ _REASONS = (
 )  # fmt: skip
 
 #: every reason that any rules can give, by name, in the order in which they decide
-CATALOGUE: dict[str, Reason] = {each.name: each for each in _REASONS}
+CATALOGUE: dict[str, Reason] = {entry.name: entry for entry in _REASONS}
 
 
 def reason(name: str) -> Reason:

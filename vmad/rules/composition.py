@@ -60,4 +60,6 @@ _COMPOSITIONS = (
     ),
 )  # fmt: skip
 
-COMPOSITIONS: dict[Kind, Composition] = {each.kind: each for each in _COMPOSITIONS}
+COMPOSITIONS: dict[Kind, Composition] = {
+    composition.kind: composition for composition in _COMPOSITIONS
+}

@@ -82,7 +82,7 @@ def limit_origin(limit: int, settings: BootSettings | None) -> LimitOrigin:
         None,
     )
     if by is not None:
-        others = tuple(one for one in every if one != by)
+        others = tuple(setting for setting in every if setting != by)
         kind, text = _of_file(by, others)
         return LimitOrigin(kind, by, others, text)
     if winner is not None and winner.value is not None:
@@ -122,7 +122,7 @@ def _of_file(by: Assignment, others: tuple[Assignment, ...]) -> tuple[OriginKind
         text = f"the distribution's default, set by {by.file} (the kernel's: {KERNEL_DEFAULT:,})"
         return OriginKind.DISTRIBUTION, text
     text = f"set by {by.file}, line {by.line}" + (" (of a package)" if packaged else "")
-    higher = [one for one in others if one.value is not None and one.value > by.value]
+    higher = [other for other in others if other.value is not None and other.value > by.value]
     if higher:
         most = max(higher, key=lambda one: one.value or 0)
         text += f", which lowers it from {most.value:,} ({most.file})"
@@ -159,7 +159,9 @@ def _of_systemd(
             options[key] = found
     if KEY in options:
         return tuple(every), options[KEY]
-    return tuple(every), next((one for one in reversed(options.values()) if one is not None), None)
+    return tuple(every), next(
+        (option for option in reversed(options.values()) if option is not None), None
+    )
 
 
 def _last_of(file: SysctlFile | None) -> Assignment | None:

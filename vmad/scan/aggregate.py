@@ -42,7 +42,7 @@ def add_up(members: Iterable[Member]) -> Sums:
     pass for all of it. Members that were never walked are left out; they are in the snapshot's
     ``unreadable``.
     """
-    return _sums(once([one for one in members if one.process.walked_at is not None]))
+    return _sums(once([member for member in members if member.process.walked_at is not None]))
 
 
 def _sums(walked: Sequence[JudgedProcess]) -> Sums:

@@ -46,5 +46,5 @@ def at_limit(host: HostSnapshot, tally: FailureTally | None, now: float) -> tupl
 
 def soonest(host: HostSnapshot) -> JudgedProcess | None:
     """Who reaches the limit first of those that are not there yet; None where none is foretold."""
-    foretold = [one for one in host.processes if one.seconds_to_limit]
+    foretold = [process for process in host.processes if process.seconds_to_limit]
     return min(foretold, key=lambda one: one.seconds_to_limit or 0.0, default=None)

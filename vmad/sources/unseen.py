@@ -35,7 +35,7 @@ class Unseen:
         Raises OSError when /proc cannot be listed.
         """
         with os.scandir(self._proc) as entries:
-            shown = {int(one.name): one.inode() for one in entries if one.name.isdigit()}
+            shown = {int(entry.name): entry.inode() for entry in entries if entry.name.isdigit()}
         kernel_threads = {
             pid: inode for pid, inode in self._kernel_threads.items() if shown.get(pid) == inode
         }

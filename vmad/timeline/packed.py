@@ -28,10 +28,12 @@ def pack(timeline: Timeline, boot: str) -> bytes:
         }  # fmt: skip
         head: dict[str, Any] = {
             "boot": boot,
-            "resolutions": [[each.step, each.slots] for each in timeline.resolutions],
+            "resolutions": [
+                [resolution.step, resolution.slots] for resolution in timeline.resolutions
+            ],
             "groups": list(timeline.groups.keys),
             "processes": [
-                [one.pid, one.start_time, one.comm, one.group] for one in timeline.processes.keys
+                [key.pid, key.start_time, key.comm, key.group] for key in timeline.processes.keys
             ],
             "host": list(timeline.host.keys),
             "newest": {
@@ -67,7 +69,9 @@ def unpack(packed: bytes, boot: str) -> Timeline:
     first, _, rest = content.partition(b"\n")
     try:
         head = json.loads(first)
-        if [[each.step, each.slots] for each in timeline.resolutions] != head["resolutions"]:
+        if [[resolution.step, resolution.slots] for resolution in timeline.resolutions] != head[
+            "resolutions"
+        ]:
             raise ValueError("it has other resolutions")
         keys: dict[str, list[Any]] = {
             "groups": [_text(one) for one in head["groups"]],
@@ -82,7 +86,7 @@ def unpack(packed: bytes, boot: str) -> Timeline:
         tables: dict[str, Table[Any]] = {
             "groups": timeline.groups, "processes": timeline.processes, "host": timeline.host,
         }  # fmt: skip
-        if any(one not in HOST for one in keys["host"]):
+        if any(key not in HOST for key in keys["host"]):
             raise ValueError("it is of another host's table")
         for name, table in tables.items():
             columns = {}
@@ -107,7 +111,7 @@ def unpack(packed: bytes, boot: str) -> Timeline:
 
 def _largest(timeline: Timeline) -> int:
     """Bytes of the numbers of a full one."""
-    slots = sum(each.slots for each in timeline.resolutions)
+    slots = sum(resolution.slots for resolution in timeline.resolutions)
     tables: tuple[Table[Any], ...] = (timeline.groups, timeline.processes, timeline.host)
     return sum(4 * slots * table.most * len(table.columns) for table in tables)
 

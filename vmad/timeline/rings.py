@@ -78,7 +78,9 @@ class Rings:
     ) -> None:
         self.fold = fold
         self.resolutions = tuple(resolutions)
-        self.tables = [np.full((rows, each.slots), MISSING, np.int32) for each in resolutions]
+        self.tables = [
+            np.full((rows, resolution.slots), MISSING, np.int32) for resolution in resolutions
+        ]
         #: the newest slot of each resolution, counted from the epoch; None before the first
         self.newest: list[int | None] = [None] * len(self.resolutions)
 

@@ -46,8 +46,8 @@ def bind_all(addresses: Sequence[str]) -> list[socket.socket]:
         for address in addresses:
             bound.extend(_bind(address))
     except VmadError:
-        for one in bound:
-            one.close()
+        for sock in bound:
+            sock.close()
         raise
     return bound
 
@@ -78,8 +78,8 @@ def _bind(address: str) -> list[socket.socket]:
         except OSError as error:
             # a host name may stand for ::1 on a machine without IPv6; one address is enough
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                for one in bound:
-                    one.close()
+                for sock in bound:
+                    sock.close()
                 raise _cannot_listen(address, port, error) from error
             failure = error
     if not bound:

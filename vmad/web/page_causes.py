@@ -42,7 +42,7 @@ def _cause(index: int, cause: Cause, explanation: Explanation, total: int) -> Ht
     repeats = [
         one for one, vmas in repeats_of(cause, explanation.repeats) if vmas * 20 >= cause.vmas
     ]
-    lines = "".join(f"<li>{text(repeat_line(one))}</li>" for one in repeats[:REPEATS_SHOWN])
+    lines = "".join(f"<li>{text(repeat_line(repeat))}</li>" for repeat in repeats[:REPEATS_SHOWN])
     parts.append(f"<ul>{lines}</ul>" if lines else "")
     further = [(reason, pairs) for reason, pairs in cause.also if pairs * 20 >= cause.vmas]
     if further:

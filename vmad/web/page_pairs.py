@@ -38,7 +38,9 @@ def pairs_section(host: HostSnapshot, query: str = "") -> Html:
     for key, count in host.pairs.items():
         if count:
             counts[key.verdict, key.reason][key.rules] = count
-    totals = {rules: sum(one.get(rules, 0) for one in counts.values()) for rules in MERGE_RULES}
+    totals = {
+        rules: sum(by_rules.get(rules, 0) for by_rules in counts.values()) for rules in MERGE_RULES
+    }
     note = (
         "Adjacent private anonymous VMAs, by what decides whether the kernel merges them: under "
         "the rules of this release (stock) and of the patched kernel."

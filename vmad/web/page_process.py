@@ -152,8 +152,10 @@ def _failed(view: ProcessView) -> Html:
         return Html("")
     if not failures:
         return Html("<p>None of its calls has failed at the limit since it is watched.</p>")
-    calls = ", ".join(f"{one.call} {one.error} {count(one.count)} times" for one in failures[:4])
-    last = max(one.last for one in failures)
+    calls = ", ".join(
+        f"{failure.call} {failure.error} {count(failure.count)} times" for failure in failures[:4]
+    )
+    last = max(failure.last for failure in failures)
     return Html(
         f'<p class="alarm">It has failed at the limit: {text(calls)}; last {moment(last)}.</p>'
     )
@@ -204,9 +206,9 @@ def _composition(view: ProcessView) -> Html:
         if explanation.kinds[kind]
     )
     parts = [_KINDS.html(rows)]
-    names = [one for one in explanation.names if one.vmas > 1][:NAMES_SHOWN]
+    names = [named for named in explanation.names if named.vmas > 1][:NAMES_SHOWN]
     if view.names and names:
-        listed = _NAMES.html((name(one.name), number(one.vmas)) for one in names)
+        listed = _NAMES.html((name(named.name), number(named.vmas)) for named in names)
         parts.append(Html(f"<h3>Mapped most often</h3>{listed}"))
     return section("What they are", f"Its {count(total)} VMAs, by kind.", *parts)
 

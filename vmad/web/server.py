@@ -101,7 +101,7 @@ class WebServer:
         self._web_config = WebConfigFile(self._web_config_path)
         self._sockets = bind_all(self._listen)
         self.addresses = tuple(map(address_text, self._sockets))
-        beyond = [address_text(one) for one in self._sockets if not is_loopback(one)]
+        beyond = [address_text(sock) for sock in self._sockets if not is_loopback(sock)]
         if beyond and not self._web_config.current().authenticated:
             _log.warning(
                 "%s: whoever reaches it may read names of processes, units and files: no "
@@ -138,7 +138,7 @@ class WebServer:
         self._loop = asyncio.get_running_loop()
         self._charged = time.thread_time()
         self._stopping = asyncio.Event()
-        acceptors = [asyncio.create_task(self._accept(one)) for one in self._sockets]
+        acceptors = [asyncio.create_task(self._accept(sock)) for sock in self._sockets]
         self._running.set()
         await self._stopping.wait()
         for acceptor in acceptors:
@@ -149,7 +149,11 @@ class WebServer:
         await self._end_connections()
 
     async def _end_connections(self) -> None:
-        tasks = {one.task: one for one in self._connections if one.task is not None}
+        tasks = {
+            connection.task: connection
+            for connection in self._connections
+            if connection.task is not None
+        }
         for task, one in tasks.items():
             if one.phase is Phase.READING:
                 task.cancel()
@@ -237,7 +241,11 @@ class WebServer:
 
     def _crowded(self) -> bool:
         """Whether so many are being answered that the rest is kept for what costs little."""
-        busy = [one for one in self._connections if one.phase in (Phase.ANSWERING, Phase.WRITING)]
+        busy = [
+            connection
+            for connection in self._connections
+            if connection.phase in (Phase.ANSWERING, Phase.WRITING)
+        ]
         if len(busy) < self._max_connections * _FOR_DEAR_ONES:
             return False
         return not self._drop_one_of(Phase.WRITING)

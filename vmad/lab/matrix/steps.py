@@ -74,7 +74,7 @@ def _scan(evidence: EvidenceChoice) -> HostScan:
 
 def _differences(name: str, one: HostScan, procfs: HostScan) -> list[str]:
     """Where a scan contradicts what procfs is sure of; this process itself changes as it runs."""
-    said = [f"{name}: {each.id.pid} unreadable: {each.detail}" for each in one.unreadable]
+    said = [f"{name}: {unread.id.pid} unreadable: {unread.detail}" for unread in one.unreadable]
     others = {process.id: process for process in procfs.processes}
     for process in one.processes:
         other = others.pop(process.id, None)

@@ -190,7 +190,7 @@ def _attached_to_arm64(
         known = None
         if types.path is None:
             text = banner.text.decode("utf-8", "replace")
-            known = next((one for one in cache if one.banner == text), None)
+            known = next((kernel for kernel in cache if kernel.banner == text), None)
         if known is not None:
             start = arm64.virtual_start(raw, known.layout, known.init_task)
             anchors: Anchors | None = known
