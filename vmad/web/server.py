@@ -24,8 +24,9 @@ from vmad.errors import FAILURES, VmadError, told
 from vmad.threads import start_thread
 from vmad.web import router
 from vmad.web.answers import Answers
-from vmad.web.connection import SILENT, STALLED, Connection, Phase, Stream, undelivered
+from vmad.web.connection import Connection, Phase, Stream, undelivered
 from vmad.web.listen import address_text, bind_all, is_loopback, remove
+from vmad.web.places import Places
 from vmad.web.request import MAX_LINE, BadRequest, Request, parse_request, read_request
 from vmad.web.router import Content
 from vmad.web.same_site import SameSite
@@ -44,8 +45,6 @@ _LINGER_SECONDS = 1.0
 _GRACE = 0.5
 #: seconds that the loop sleeps at least when it has used up its budget: some work at a time
 _REST = 0.01
-#: part of the connections that may be taken by answers that need work
-_FOR_DEAR_ONES = 0.75
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -72,13 +71,12 @@ class WebServer:
     ) -> None:
         self._listen = tuple(listen)
         self._answers = Answers(content, SameSite(hosts, self._listen), budget, anybody)
-        self._max_connections = max_connections
         self._timeout = timeout
         self._web_config_path = web_config
         self._sockets: list[socket.socket] = []
         #: HOST:PORT of every socket, once started; the kernel chose the port where 0 was asked for
         self.addresses: tuple[str, ...] = ()
-        self._connections: dict[Connection, None] = {}
+        self._places = Places(max_connections)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = threading.Event()
@@ -144,18 +142,18 @@ class WebServer:
         for acceptor in acceptors:
             acceptor.cancel()
         await asyncio.gather(*acceptors, return_exceptions=True)
-        for one in self._sockets:
-            remove(one)
+        for listener in self._sockets:
+            remove(listener)
         await self._end_connections()
 
     async def _end_connections(self) -> None:
         tasks = {
             connection.task: connection
-            for connection in self._connections
+            for connection in self._places
             if connection.task is not None
         }
-        for task, one in tasks.items():
-            if one.phase is Phase.READING:
+        for task, connection in tasks.items():
+            if connection.phase is Phase.READING:
                 task.cancel()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=_GRACE)
@@ -184,11 +182,11 @@ class WebServer:
     async def _admit(self, client: socket.socket, where: object) -> None:
         """Answer at once what is at hand; else the client has a task, if there is room for it."""
         connection = Connection(client, asyncio.get_running_loop().time(), peer_of(client))
-        crowded = len(self._connections) >= self._max_connections
+        crowded = self._places.full
         if self._at_hand(connection, crowded):
             client.close()
             return
-        if crowded and not await self._room():
+        if crowded and not await self._places.room():
             if connection.phase is Phase.READING:
                 with suppress(OSError):
                     client.send(_FULL)
@@ -197,7 +195,7 @@ class WebServer:
             client.close()
             return
         connection.origin = _origin(connection, where)
-        self._connections[connection] = None
+        self._places.take(connection)
         connection.task = asyncio.create_task(self._serve(connection))
         connection.task.add_done_callback(connection.ended)
 
@@ -210,45 +208,6 @@ class WebServer:
         wait = budget.wait()
         if wait > 0:
             await asyncio.sleep(max(wait, _REST))
-
-    async def _room(self) -> bool:
-        """The same, after a little patience: nobody has kept still when they all came at once."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + STALLED
-        while not self._make_room():
-            if loop.time() > until:
-                return False
-            await asyncio.sleep(SILENT / 4)
-            if len(self._connections) < self._max_connections:
-                return True
-        return True
-
-    def _make_room(self) -> bool:
-        """Close the connection that has kept still longest; False when all are at work."""
-        for phase in (Phase.LEAVING, Phase.READING, Phase.WRITING):
-            if self._drop_one_of(phase):
-                return True
-        return False
-
-    def _drop_one_of(self, phase: Phase) -> bool:
-        # the one that has kept still longest first
-        for one in sorted(self._connections, key=lambda one: one.since):
-            if one.phase is phase and (phase is Phase.LEAVING or one.gives_way):
-                del self._connections[one]
-                one.drop()
-                return True
-        return False
-
-    def _crowded(self) -> bool:
-        """Whether so many are being answered that the rest is kept for what costs little."""
-        busy = [
-            connection
-            for connection in self._connections
-            if connection.phase in (Phase.ANSWERING, Phase.WRITING)
-        ]
-        if len(busy) < self._max_connections * _FOR_DEAR_ONES:
-            return False
-        return not self._drop_one_of(Phase.WRITING)
 
     def _at_hand(self, connection: Connection, crowded: bool) -> bool:
         """Whether the connection was answered and is done: a scrape whose request has come with
@@ -299,7 +258,7 @@ class WebServer:
             _log.debug("connection ended: %s", error)
             connection.reset_on_close()
         finally:
-            self._connections.pop(connection, None)
+            self._places.leave(connection)
             if transport is not None:
                 transport.abort()
 
@@ -323,7 +282,7 @@ class WebServer:
                 connection.write_from_now_on()
                 await to_client.respond(None, response, settings)
             else:
-                crowded = self._crowded()
+                crowded = self._places.crowded()
                 connection.phase = Phase.ANSWERING
                 answer = self._answers.answer(request, settings, connection, crowded)
                 async with answer as response:
