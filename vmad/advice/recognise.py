@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from vmad.advice.signs import SIGNS, SYMBOLS, Sign, Where
-from vmad.model.program import Program, Recognised, Traits, Version
+from vmad.model.program import SYMBOLS, Program, Recognised, Traits, Version
+from vmad.model.sign import Sign, Where
 
 _DELETED = " (deleted)"
 _MEMFD = "/memfd:"
@@ -15,27 +15,28 @@ _MEMFD = "/memfd:"
 def recognise(names: Iterable[str], traits: Traits | None = None) -> tuple[Recognised, ...]:
     """Every program that ``names`` (as maps prints them) or its files give away, once each.
 
-    In the order of the signs; empty for a redacted capture or a stripped static program.
+    In the order of Program; empty for a redacted capture or a stripped static program.
     """
     traits = traits or Traits()
     texts = _texts(set(names), traits)
     programs: dict[Program, Recognised] = {}
-    for sign in SIGNS:
-        seen = programs.get(sign.program)
-        if seen is not None and seen.version is not None:
-            continue
-        for text in texts[sign.where]:
-            match = sign.expression.search(text)
-            if match is None:
-                continue
-            version = traits.versions.get(sign.program) or _version(match.groups())
-            if seen is None or version is not None:
-                seen = Recognised(sign.program, version, _told_by(sign, match[0]))
-                programs[sign.program] = seen
-            for also in sign.also:
-                programs.setdefault(also, Recognised(also, traits.versions.get(also), seen.by))
-            if version is not None:
+    for program in Program:
+        for sign in program.signs:
+            seen = programs.get(program)
+            if seen is not None and seen.version is not None:
                 break
+            for text in texts[sign.where]:
+                match = sign.expression.search(text)
+                if match is None:
+                    continue
+                version = traits.versions.get(program) or _version(match.groups())
+                if seen is None or version is not None:
+                    seen = Recognised(program, version, _told_by(sign, match[0]))
+                    programs[program] = seen
+                for also in program.also:
+                    programs.setdefault(also, Recognised(also, traits.versions.get(also), seen.by))
+                if version is not None:
+                    break
     _told_by_version(programs, traits)
     return tuple(programs.values())
 
@@ -91,4 +92,6 @@ def _version(groups: tuple[str | None, ...]) -> Version | None:
 
 def signs_of(program: Program) -> Iterator[Sign]:
     """Every sign that gives ``program`` away, by itself or by what it comes with."""
-    return (sign for sign in SIGNS if program is sign.program or program in sign.also)
+    for other in Program:
+        if other is program or program in other.also:
+            yield from other.signs

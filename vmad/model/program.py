@@ -1,60 +1,152 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Programs, runtimes and allocators that can be recognised, and what of a process tells them."""
+"""Programs, runtimes and allocators that can be recognised, and what of a process tells them.
+
+A new one is a line of Program; what to change about it is a record of its own (vmad/advice/pieces).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vmad.model.sign import Brings, Sign, area, brings, exe, file, path, section, symbols
+
 Version = tuple[int, ...]
 
 
 class Program(StrEnum):
-    """The value is what a person and the JSON see."""
+    """The value is what a person and the JSON see; behind it stands what gives the program away.
 
-    GLIBC = "glibc"
-    MUSL = "musl"
-    JEMALLOC = "jemalloc"
-    MIMALLOC = "mimalloc"
-    TCMALLOC = "tcmalloc"
-    HARDENED_MALLOC = "hardened_malloc"
-    GO = "Go"
-    RUST = "Rust"
-    HOTSPOT = "HotSpot (Java)"
-    ZGC = "ZGC"
-    LUCENE = "Lucene"
-    ELASTICSEARCH = "Elasticsearch"
-    OPENSEARCH = "OpenSearch"
-    KAFKA = "Kafka"
-    V8 = "V8"
-    NODE = "Node"
-    DENO = "Deno"
-    BUN = "Bun (JavaScriptCore)"
-    CHROMIUM = "Chromium"
-    FIREFOX = "Firefox"
-    CPYTHON = "CPython"
-    PYPY = "PyPy"
-    NUMPY = "NumPy"
-    PYTORCH = "PyTorch"
-    ARROW = "Arrow"
-    PHP = "PHP"
-    RUBY = "Ruby"
-    CRYSTAL = "Crystal"
-    LUAJIT = "LuaJIT"
-    ERLANG = "Erlang"
-    MONO = "Mono"
-    DOTNET = ".NET"
-    WASMTIME = "Wasmtime"
-    WASM = "WebAssembly"
-    MARIADB = "MariaDB"
-    POSTGRESQL = "PostgreSQL"
-    MONGODB = "MongoDB"
-    CLICKHOUSE = "ClickHouse"
-    LMDB = "LMDB"
-    QEMU = "QEMU"
-    WINE = "Wine"
-    SANITIZER = "AddressSanitizer or ThreadSanitizer"
-    RDMA = "RDMA (libibverbs)"
+    libjemalloc.so.2, libmimalloc.so.2.0 and the like: the digits say the interface, so they are the
+    version only where noted.
+    """
+
+    signs: tuple[Sign, ...]
+    brought: tuple[str, ...]  #: names of the programs that are there with it
+
+    def __new__(cls, value: str, *told_by: Sign | Brings) -> Program:
+        """A member with its signs."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.signs = tuple(sign for sign in told_by if isinstance(sign, Sign))
+        member.brought = tuple(other.name for other in told_by if isinstance(other, Brings))
+        return member
+
+    GLIBC = (
+        "glibc",
+        file(r"^libc\.so\.6"),
+        file(r"^libc-(2\.\d+)\.so"),
+        symbols("__libc_early_init", "ptmalloc_init", "_nl_global_locale"),
+    )
+    MUSL = (
+        "musl",
+        file(r"^(ld-musl-|libc\.musl-)"),
+        symbols("__malloc_allzerop", "__malloc_alloc_meta", "__malloc_atfork"),
+    )
+    JEMALLOC = (
+        "jemalloc",
+        file(r"^libjemalloc"),
+        symbols("mallctl", "je_mallctl", "_rjem_mallctl"),
+        area(r"^jemalloc"),
+    )
+    MIMALLOC = (
+        "mimalloc",
+        file(r"^libmimalloc(?:-secure)?\.so\.(\d+\.\d+)"),
+        file(r"^libmimalloc"),
+        symbols("mi_malloc", "mi_heap_malloc"),
+    )
+    TCMALLOC = (
+        "tcmalloc",
+        file(r"^libtcmalloc"),
+        symbols("tc_malloc", "TCMallocInternalMalloc"),
+        area(r"^tcmalloc"),
+    )
+    HARDENED_MALLOC = (
+        "hardened_malloc",
+        file(r"^libhardened_malloc"),
+        area(r"^malloc (large|slab|allocator)"),
+    )
+    GO = "Go", section(r"^\.go\.buildinfo$"), area(r"^Go:")
+    RUST = "Rust", symbols("rust_begin_unwind", "rust_panic", "__rust_alloc")
+    HOTSPOT = (
+        "HotSpot (Java)",
+        path(r"/(?:java|jdk|jre)-(\d+)[^/]*/.*libjvm\.so"),
+        file(r"^libjvm\.so"),
+    )
+    ZGC = "ZGC", area(r"^java_heap")
+    LUCENE = "Lucene", file(r"^lucene-core"), file(r"\.(?:cfs|dvd|tim|tip|doc|pos|nvd|fdt|kdd)$")
+    ELASTICSEARCH = "Elasticsearch", path(r"/elasticsearch(?:/|-\d)"), brings("LUCENE")
+    OPENSEARCH = "OpenSearch", path(r"/opensearch(?:/|-\d)"), brings("LUCENE")
+    KAFKA = "Kafka", file(r"^(kafka_2|kafka-clients)"), file(r"^\d{20}\.(?:index|timeindex)")
+    V8 = "V8", file(r"^libv8"), area(r"^v8"), exe(r"^(electron|d8)$")
+    NODE = "Node", file(r"^libnode\.so"), exe(r"^node(?:js)?$"), brings("V8")
+    DENO = "Deno", exe(r"^deno$"), brings("V8")
+    BUN = "Bun (JavaScriptCore)", exe(r"^bun$"), file(r"^libjavascriptcoregtk")
+    CHROMIUM = (
+        "Chromium",
+        exe(r"^(chromium|chrome|google-chrome|brave|msedge|headless_shell)"),
+        brings("V8"),
+    )
+    FIREFOX = "Firefox", file(r"^libxul\.so")
+    CPYTHON = (
+        "CPython",
+        exe(r"^python(3\.\d+)"),
+        file(r"^libpython(3\.\d+)"),
+        exe(r"^python3?$"),
+        symbols("Py_BytesMain"),
+    )
+    PYPY = "PyPy", file(r"^libpypy")
+    NUMPY = "NumPy", file(r"^_multiarray_umath")
+    PYTORCH = "PyTorch", file(r"^libtorch")
+    ARROW = "Arrow", file(r"^libarrow|\.arrow$")
+    PHP = (
+        "PHP",
+        exe(r"^php(?:-fpm|-cgi)?(\d+\.\d+)"),
+        exe(r"^php(?:-fpm|-cgi)?$"),
+        file(r"^libphp(\d*\.?\d*)"),
+    )
+    RUBY = "Ruby", file(r"^libruby[-.](?:so\.)?(\d+\.\d+)"), exe(r"^ruby")
+    CRYSTAL = "Crystal", symbols("__crystal_main", "__crystal_malloc", "__crystal_raise")
+    LUAJIT = "LuaJIT", file(r"^libluajit"), exe(r"^luajit"), symbols("luaJIT_setmode")
+    ERLANG = "Erlang", exe(r"^beam(?:\.smp|\.emu)?$")
+    MONO = "Mono", file(r"^libmono"), exe(r"^mono")
+    DOTNET = ".NET", file(r"^libcoreclr\.so"), path(r"/Microsoft\.NETCore\.App/(\d+\.\d+)[^/]*/")
+    WASMTIME = (
+        "Wasmtime",
+        file(r"^(?:lib)?_?wasmtime"),
+        exe(r"^wasmtime"),
+        symbols("wasmtime_engine_new"),
+        brings("WASM"),
+    )
+    WASM = (
+        "WebAssembly",
+        file(r"^lib(?:wasmer|wasmedge|iwasm|wamr)"),
+        exe(r"^(wasmer|wasmedge|iwasm)$"),
+    )
+    MARIADB = "MariaDB", exe(r"^(mariadbd|mysqld)$")
+    POSTGRESQL = "PostgreSQL", exe(r"^postgres$"), path(r"/postgresql/(\d+)/(?:bin|lib)/")
+    MONGODB = "MongoDB", exe(r"^mongo[ds]$"), file(r"^mongod$")
+    CLICKHOUSE = "ClickHouse", exe(r"^clickhouse"), file(r"^_chdb")
+    LMDB = "LMDB", file(r"^liblmdb|^lmdb|^cpython.*lmdb|^lock\.mdb|^data\.mdb")
+    QEMU = "QEMU", exe(r"^qemu-")
+    WINE = "Wine", file(r"^ntdll\.so|^libwine"), exe(r"^wine")
+    SANITIZER = (
+        "AddressSanitizer or ThreadSanitizer",
+        file(r"^lib[at]san"),
+        symbols("__asan_init", "__tsan_init"),
+    )
+    RDMA = "RDMA (libibverbs)", file(r"^libibverbs"), path(r"^/dev/infiniband/")
+
+    @property
+    def also(self) -> tuple[Program, ...]:
+        """The programs that are there with it."""
+        return tuple(Program[name] for name in self.brought)
+
+
+#: names of functions that are looked for in a program's own ELF file
+SYMBOLS: frozenset[str] = frozenset(
+    name for program in Program for sign in program.signs for name in sign.symbols
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from vmad.advice.pattern import TEXTS, Pattern, explains
 from vmad.advice.recognise import signs_of
 from vmad.advice.record import Measured
 from vmad.advice.select import NO_CHANGE, RAISE_LIMIT, select
-from vmad.advice.signs import SIGNS, SYMBOLS, Where
 from vmad.model.program import Program
 from vmad.rules.catalogue import CATALOGUE
 
@@ -48,13 +47,9 @@ def test_each_program_has_a_sign(program: Program) -> None:
     assert list(signs_of(program))
 
 
-def test_symbols_that_are_looked_for_are_those_that_signs_know() -> None:
-    signs = [sign for sign in SIGNS if sign.where is Where.SYMBOL]
-
-    for sign in signs:
-        assert any(sign.expression.search(symbol) for symbol in SYMBOLS), sign
-    for symbol in SYMBOLS:
-        assert any(sign.expression.search(symbol) for sign in signs), symbol
+@pytest.mark.parametrize("program", Program)
+def test_what_a_program_brings_along_is_one_that_is_known(program: Program) -> None:
+    assert program not in program.also
 
 
 @pytest.mark.parametrize("pattern", set(Pattern) - NO_CHANGE)
