@@ -2,17 +2,21 @@
 # For the scripts beside it that ask a kernel, after debian.sh: a pinned kernel of Debian boots in QEMU with one C program
 # as all of its user space. Some 50 MB in the current folder, three seconds without KVM.
 #
-#   boot_debian_kernel RELEASE VERSION   init.c in, what it printed behind "SEEN " out
+#   boot_debian_kernel RELEASE VERSION [OPTION...]   init.c in, what it printed behind "SEEN " out; options
+#                                                    are QEMU's (no_timer_check: on a busy machine the
+#                                                    emulated timer comes late, which is a panic)
 #
 # Needs Debian 12 or later on amd64 as root: gcc, python3, qemu-system-x86.
 
 boot_debian_kernel() {
+	release=$1
 	fetch_from_debian trixie-backports "linux-image-$1=$2" kernel
+	shift 2
 	gcc -static -O1 -o init init.c
 	initramfs
 	timeout 120 qemu-system-x86_64 -nodefaults -no-reboot -display none -serial stdio -accel tcg \
-		-cpu max -m 512M -kernel "kernel/boot/vmlinuz-$1" -initrd initrd \
-		-append 'console=ttyS0 quiet panic=-1' |
+		-cpu max -m 512M -kernel "kernel/boot/vmlinuz-$release" -initrd initrd \
+		-append 'console=ttyS0 quiet panic=-1 no_timer_check' "$@" |
 		tr -d '\r' | sed -n 's/^.*SEEN //p'
 }
 
