@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from bench.children import HERE, OUT, CannotMeasure, Children, built
 from bench.figures import Asked, Figure
 from bench.plan import Plan
 from bench.ratios import Spread, paired, spread
+from vmad.lab.cache import default_cache
+from vmad.lab.errors import LabError
+from vmad.lab.workloads.packages import HostPackages
 from vmad.model.kernel import running_kernel
 from vmad.rules.rebuild import SINCE
 
@@ -128,10 +132,10 @@ def _noticed(plan: Plan) -> Figure:
         f"redis-server with a row as above beside its memory (LD_PRELOAD); a client asks "
         f"{ASKED_PER_SECOND:,} times a second at fixed times (bench/asks.c)."
     )
-    server = shutil.which("redis-server")
-    if server is None:
-        note = "redis-server is not installed (Debian: redis-server)"
-        return Figure("rebuild-redis", title, "", None, None, method, note)
+    try:
+        server = redis_server()
+    except LabError as error:
+        return Figure("rebuild-redis", title, "", None, None, method, f"no redis-server: {error}")
     alone, rebuilt = [], []
     for done in range(plan.rebuild_rounds):
         plan.step("redis")(done)
@@ -152,13 +156,37 @@ def _noticed(plan: Plan) -> Figure:
     )
 
 
-def _asked(server: str, plan: Plan, rebuild: bool) -> list[float]:
+@dataclass(frozen=True)
+class Server:
+    """A program, and the folders of libraries that it needs beside this machine's own."""
+
+    program: str
+    libraries: tuple[str, ...] = ()
+
+
+def redis_server() -> Server:
+    """This machine's, or Debian's, fetched and unpacked but not installed. Raises LabError."""
+    installed = shutil.which("redis-server")
+    if installed is not None:
+        return Server(installed)
+    tree = HostPackages(default_cache()).tree(["redis-server"])
+    assert tree is not None
+    folders = sorted({str(path.parent) for path in tree.rglob("*.so.*")})
+    return Server(str(tree / "usr" / "bin" / "redis-server"), tuple(folders))
+
+
+def _asked(server: Server, plan: Plan, rebuild: bool) -> list[float]:
     row, asks = _preloaded(), built("asks.c", "vmad-asks")
     with tempfile.TemporaryDirectory() as folder, Children() as children:
         socket = f"{folder}/redis"
         redis = children.start(
-            [server, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder],
-            env={**os.environ, "LD_PRELOAD": str(row), "VMAD_BENCH_ROW": " ".join(ROW)},
+            [server.program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder],
+            env={
+                **os.environ,
+                "LD_PRELOAD": str(row),
+                "VMAD_BENCH_ROW": " ".join(ROW),
+                "LD_LIBRARY_PATH": ":".join(server.libraries),
+            },
             stdout=subprocess.DEVNULL,
         )
         while not Path(socket).exists():
