@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.unit.explain.tables import ACCESS, BASE, DIFFERENT, KIB, LATENT, Area, table_of
 from tests.unit.picture.test_picture import LIBRARY, MOVED
-from tests.unit.sample import NOW, crowded_snapshot
+from tests.unit.sample import NOW, crowded_snapshot, self_stats
+from tests.unit.timeline.made_up import lively
 from tests.unit.web.serving import SampleContent
 from vmad.errors import ProcessGone
 from vmad.export.picture.picture import picture_of
@@ -17,6 +20,10 @@ from vmad.model.process import Evidence, ProcessId
 from vmad.model.table import VMA_ROW, VmaTable
 from vmad.scan.explain import explain
 from vmad.scan.growth import Watched
+from vmad.timeline.timeline import Timeline
+from vmad.timeline.wanted import Wanted
+from vmad.web.page import render_page
+from vmad.web.page_history import render_history
 from vmad.web.page_process import render_process
 from vmad.web.process_view import ProcessView
 from vmad.web.viewer import Viewer
@@ -77,6 +84,25 @@ class PageContent(SampleContent):
         super().__init__(crowded_snapshot(40))
         self.table = small_table() if table is None else table
         self.gone = False
+        self.timeline = lively(self.snapshot, NOW + 4) if self.snapshot else Timeline()
+        #: added to every count of a page
+        self.grown = 0
+        self.every = 5.0  #: seconds after which it is renewed
+        self.asked = 0  #: how often the page was
+
+    def page(self) -> bytes:
+        self.asked += 1
+        assert self.snapshot is not None
+        groups = tuple(
+            replace(group, map_count_sum=(group.map_count_sum or 0) + self.grown)
+            for group in self.snapshot.groups
+        )
+        host = replace(self.snapshot, groups=groups)
+        page = render_page(host, self_stats(), NOW + 4, timeline=self.timeline)
+        return page.replace(b'data-live="5"', b'data-live="%g"' % self.every)
+
+    def history_page(self, wanted: Wanted) -> bytes:
+        return render_history(self.timeline, wanted, self.snapshot, NOW + 4)
 
     def process_page(self, pid: int, viewer: Viewer) -> bytes:
         explanation = explain(self.table, KERNEL, 65530)

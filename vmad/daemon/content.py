@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vmad.errors import CannotRead, ProcessGone
 from vmad.export.metrics.exposition import Exposition
@@ -21,6 +21,16 @@ from vmad.web.viewer import Viewer
 
 if TYPE_CHECKING:
     from vmad.daemon.process_pages import ProcessPages
+
+
+#: seconds that a page serves whoever asks for it
+PAGE_SERVES = 1.0
+
+
+class _Page(NamedTuple):
+    at: float  #: monotonic seconds
+    of: HostSnapshot
+    page: bytes
 
 
 class DaemonContent:
@@ -54,6 +64,8 @@ class DaemonContent:
         self._snapshot: HostSnapshot | None = None
         self._exposition = Exposition(stats, target=name)
         self._why_not: str | None = None
+        self._rendering = threading.Lock()
+        self._page: _Page | None = None
         self._process_pages: ProcessPages | None = None
         #: moves when metrics that were rendered before are wrong
         self.edition = 0
@@ -66,7 +78,7 @@ class DaemonContent:
         """The machine cannot be read any more: what is known of it is old."""
         with self._lock:
             self._why_not = why
-            self._snapshot = None
+            self._snapshot = self._page = None
             self._exposition = Exposition(self._stats, target=self._name)
             self.edition += 1
 
@@ -111,10 +123,23 @@ class DaemonContent:
         return exposition.render(openmetrics, gzip)
 
     def page(self) -> bytes:
-        """The page at /."""
+        """The page at /: of this second, however many look."""
         from vmad.web.page import render_page  # noqa: PLC0415  only where somebody looks
 
-        return render_page(self._now(), self._stats(), target=self._name, why_not=self._why_not)
+        with self._rendering:
+            snapshot, kept = self._now(), self._page
+            at = time.monotonic()
+            if kept is not None and kept.of is snapshot and at - kept.at < PAGE_SERVES:
+                return kept.page
+            page = render_page(
+                snapshot,
+                self._stats(),
+                target=self._name,
+                why_not=self._why_not,
+                timeline=self._timeline(),
+            )
+            self._page = None if snapshot is None else _Page(at, snapshot, page)
+            return page
 
     def scan_json(self) -> Iterator[str] | None:
         """The last scan in pieces, schema vmad.scan/1."""
@@ -163,6 +188,14 @@ class DaemonContent:
             return None
         bursts = bursts_of(snapshot.groups, snapshot.max_map_count)
         return json.dumps(bursts_document(bursts)).encode() + b"\n"
+
+    def history_page(self, wanted: Wanted) -> bytes:
+        """The page at /history."""
+        from vmad.web.page_history import render_history  # noqa: PLC0415
+
+        query = "" if self._name is None else f"?target={self._name}"
+        timeline = self._timeline() or Timeline()
+        return render_history(timeline, wanted, self._now(), time.time(), query)
 
     def history_json(self, wanted: Wanted) -> Iterator[str]:
         """What was, in pieces, schema vmad.history/1."""
@@ -215,7 +248,11 @@ class DaemonContent:
         with self._lock:
             if self._process_pages is None:
                 self._process_pages = ProcessPages(
-                    self._source, lambda: (self._now(), self._stats()), self._proc, self._name
+                    self._source,
+                    lambda: (self._now(), self._stats()),
+                    self._proc,
+                    self._name,
+                    self._timeline,
                 )
             return self._process_pages
 

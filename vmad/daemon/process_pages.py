@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from vmad.advice.recognise import TellingSymbols
 from vmad.errors import ProcessGone
 from vmad.export.picture.picture import picture_of
+from vmad.model.process import ProcessId
 from vmad.rules.other_limits import other_bounds
 from vmad.scan.explain import Explanation, explain
 from vmad.scan.growth import Watched
@@ -23,7 +24,11 @@ from vmad.sources.names import named_or_not
 from vmad.sources.other_limits import read_other_use
 from vmad.sources.source import Source
 from vmad.sources.traits import read_traits
+from vmad.timeline.timeline import Timeline
+from vmad.timeline.wanted import USUAL
+from vmad.web.page_history import past_of_process
 from vmad.web.page_process import render_process
+from vmad.web.past import Past
 from vmad.web.process_view import ProcessView
 
 #: seconds that a picture waits for the page that asks for it
@@ -41,7 +46,8 @@ class _Kept:
 
 
 class ProcessPages:
-    """``known`` gives the last snapshot and how vmad does; ``name`` is that of a guest.
+    """``known`` gives the last snapshot and how vmad does, ``timeline`` what was; ``name`` is that
+    of a guest.
 
     From any thread; raises what reading raises.
     """
@@ -52,7 +58,9 @@ class ProcessPages:
         known: Callable[[], tuple[HostSnapshot | None, SelfStats]],
         proc: str = "/proc",
         name: str | None = None,
+        timeline: Callable[[], Timeline | None] = lambda: None,
     ) -> None:
+        self._timeline = timeline
         self._source = source
         self._known = known
         self._proc = proc
@@ -118,7 +126,12 @@ class ProcessPages:
             names=addresses,
             addresses=addresses,
             query="" if self._name is None else f"?target={self._name}",
+            past=self._past(process),
         )
+
+    def _past(self, process: ProcessId) -> Past | None:
+        timeline = self._timeline()
+        return None if timeline is None else past_of_process(timeline, *process, USUAL, time.time())
 
 
 def _seen(snapshot: HostSnapshot, explanation: Explanation) -> Watched | None:

@@ -54,7 +54,8 @@ def page_headers() -> dict[str, str]:
 
 @cache
 def _tables_script() -> str:
-    return f'(() => {{\n"use strict";\n{_asset("tables.js").partition(chr(10))[2]}}})();\n'
+    pieces = (_asset(name).partition("\n")[2] for name in ("tables.js", "live.js", "start.js"))
+    return f'(() => {{\n"use strict";\n{"".join(pieces)}}})();\n'
 
 
 @cache

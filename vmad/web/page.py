@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import time
+from typing import NamedTuple
 
 from vmad.export.quantities import duration, size
 from vmad.model.kinds import KIND_TEXT, Kind
 from vmad.scan.headline import AtLimit, at_limit, soonest
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess
 from vmad.scan.statistics import SelfStats
+from vmad.timeline.timeline import FAILURES, Timeline
+from vmad.timeline.wanted import USUAL
+from vmad.web.chart import chart, legend
 from vmad.web.document import document
 from vmad.web.markup import (
     Column,
@@ -37,12 +41,16 @@ from vmad.web.markup import (
 from vmad.web.page_bursts import bursts_section
 from vmad.web.page_failures import failures_section
 from vmad.web.page_health import health_section
+from vmad.web.page_history import history_link, past_of_host
 from vmad.web.page_pairs import pairs_section
+from vmad.web.sparkline import sparkline
 
 #: groups shown at once; the others are in a part that unfolds
 GROUPS_SHOWN = 20
 #: processes at the limit that the headline names
 AT_LIMIT_SHOWN = 3
+#: seconds after which a browser renews the page by its script
+RENEWED = 5
 #: seconds between two looks while there is nothing to show
 REFRESH = 2
 
@@ -54,11 +62,13 @@ def render_page(
     *,
     target: str | None = None,
     why_not: str | None = None,
+    timeline: Timeline | None = None,
 ) -> bytes:
     """The page as HTML in UTF-8; before the first scan (None) one that says so and looks again.
 
     ``now`` (Unix seconds) defaults to the clock.
     ``target`` names a machine that is watched beside this one, ``why_not`` says why it is not.
+    ``timeline`` is its history.
     """
     now = time() if now is None else now
     query = "" if target is None else f"?target={target}"
@@ -72,20 +82,22 @@ def render_page(
         waiting += health_section(None, stats, now)
         return document(target or "vmad", Html(waiting + "</main>"), query, refresh=REFRESH)
     host = snapshot
+    past = _Past(timeline or Timeline(), now)
     main = join(
         (
             _at_limit(at_limit(host, stats.machine.limit_failures, now), query),
             _summary(host, query),
             failures_section(stats.machine.limit_failures, query),
-            _groups_section(host, query),
+            _history_section(past, query),
+            _groups_section(host, past, query),
             bursts_section(host),
             pairs_section(host, query),
             _kinds_section(host),
-            _top_section(host, query),
+            _top_section(host, past, query),
             health_section(host, stats, now),
         )
     )
-    body = Html(f"{_header(host, now)}<main>{main}</main>")
+    body = Html(f'{_header(host, now)}<main data-live="{RENEWED}">{main}</main>')
     return document(f"vmad: {host.hostname}", body, query)
 
 
@@ -224,18 +236,50 @@ _GROUPS = Table(
         Column("Kernel memory", "number wide spare"),
         Column("Recoverable", "number wide spare"),
         Column("… patched", "number wide spare"),
+        Column("Last 2 hours", "spark wide"),
     ),
     sortable=True,
 )
 
 
-def _groups_section(host: HostSnapshot, query: str) -> Html:
+class _Past(NamedTuple):
+    """The history, up to now (Unix seconds)."""
+
+    timeline: Timeline
+    now: float
+
+    def of_group(self, group: str) -> Html:
+        """A small line of the last hours."""
+        return sparkline(
+            self.timeline.of_group(group, USUAL, self.now),
+            self.timeline.of_group(group, USUAL, self.now, FAILURES),
+        )
+
+    def of_process(self, process: JudgedProcess) -> Html:
+        """The same of a process."""
+        return sparkline(self.timeline.of_process(*process.id, USUAL, self.now))
+
+
+def _history_section(past: _Past, query: str) -> Html:
+    of_host = past_of_host(past.timeline, USUAL, past.now)
+    if not len(of_host.counts.known):
+        return Html("")
+    return section(
+        "Last 2 hours",
+        "VMAs of the process that had most, whichever it was.",
+        chart(of_host, "VMAs of the worst process", small=True),
+        legend(of_host.episodes()),
+        Html(f'<p class="note after"><a href="{history_link(query)}">More of it</a></p>'),
+    )
+
+
+def _groups_section(host: HostSnapshot, past: _Past, query: str) -> Html:
     shown, rest = host.groups[:GROUPS_SHOWN], host.groups[GROUPS_SHOWN:]
     limit = host.max_map_count
-    parts = [_group_table(shown, limit, query)]
+    parts = [_group_table(shown, limit, past, query)]
     if rest:
         summary = f"{len(rest):,} more groups, none nearer than {share(rest[0].ratio)}"
-        table = _group_table(rest, limit, query)
+        table = _group_table(rest, limit, past, query)
         parts.append(Html(f"<details><summary>{summary}</summary>{table}</details>"))
     return section(
         "Who",
@@ -273,13 +317,14 @@ def _group_growth(group: GroupStats, query: str) -> Html:
 def _group_table(
     groups: Sequence[GroupStats],
     limit: int | None,
+    past: _Past,
     query: str,
 ) -> Html:
     if not groups:
         return Html("<p>No process could be read.</p>")
     return _GROUPS.html(
         (
-            name(group.name),
+            Html(f'<a href="{history_link(query, group=group.name)}">{name(group.name)}</a>'),
             _group_near(group, limit, query),
             number(group.high_water),
             _group_growth(group, query),
@@ -289,6 +334,7 @@ def _group_table(
             _kernel_memory(group.kernel_bytes),
             number((group.recoverable or {}).get("stock")),
             number((group.recoverable or {}).get("relaxed")),
+            past.of_group(group.name),
         )
         for group in groups
     )
@@ -330,19 +376,20 @@ _TOP = Table(
         Column("Growth", "number medium"),
         Column("Time to limit", "number"),
         Column("Group", "wide"),
+        Column("Last 2 hours", "spark wide"),
     ),
     sortable=True,
 )
 
 
-def _top_section(host: HostSnapshot, query: str) -> Html:
-    rows = (_top_row(process, query) for process in host.top)
+def _top_section(host: HostSnapshot, past: _Past, query: str) -> Html:
+    rows = (_top_row(process, past, query) for process in host.top)
     note = "A name leads to what its VMAs are, what keeps them apart and what to change."
     body = _TOP.html(rows) if host.top else Html("<p>No process could be read.</p>")
     return section("Processes", note, body)
 
 
-def _top_row(process: JudgedProcess, query: str) -> tuple[Html, ...]:
+def _top_row(process: JudgedProcess, past: _Past, query: str) -> tuple[Html, ...]:
     return (
         process_link(process.comm, process.id.pid, query),
         _near(process.map_count, process.ratio, process.high_water),
@@ -350,4 +397,5 @@ def _top_row(process: JudgedProcess, query: str) -> tuple[Html, ...]:
         growth(process.rate),
         _time_left(process.seconds_to_limit),
         name(process.group),
+        past.of_process(process),
     )

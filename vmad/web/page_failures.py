@@ -26,10 +26,11 @@ _FAILURES = Table(
         Column("Call"),
         Column("Error"),
         Column("Times", "number"),
-        Column("Last", "number"),
+        Column("Last", "number when"),
         Column("VMAs then", "number wide"),
         Column("Group", "wide"),
     ),
+    sortable=True,
 )
 
 

@@ -8,6 +8,7 @@ from vmad.export.printable import printable
 from vmad.export.quantities import count, duration
 from vmad.model.kinds import KIND_TEXT, Kind
 from vmad.scan.headroom import thresholds
+from vmad.web.chart import chart, legend
 from vmad.web.document import document
 from vmad.web.markup import (
     Column,
@@ -27,6 +28,7 @@ from vmad.web.markup import (
 )
 from vmad.web.page_causes import causes_section
 from vmad.web.page_change import change_section, vanish_section
+from vmad.web.page_history import history_link
 from vmad.web.process_view import ProcessView
 
 #: names of files shown
@@ -41,6 +43,7 @@ def render_process(view: ProcessView) -> bytes:
         (
             _summary(view),
             _first_to_fail(view),
+            _past(view),
             _picture(view),
             causes_section(view.explanation),
             change_section(view),
@@ -106,6 +109,20 @@ def _left(seconds: float | None) -> Html:
     if seconds == 0:
         return Html("at the limit now")
     return text(f"at the limit in {duration(seconds)}")
+
+
+def _past(view: ProcessView) -> Html:
+    past, process = view.past, view.explanation.table
+    if past is None or not len(past.counts.known):
+        return Html("")
+    link = history_link(view.query, pid=process.id.pid)
+    return section(
+        "Last 2 hours",
+        "Its VMAs, as they were counted every second.",
+        chart(past, process.comm, small=True),
+        legend(past.episodes()),
+        Html(f'<p class="note after"><a href="{link}">More of it</a></p>'),
+    )
 
 
 _FAILING = Table(

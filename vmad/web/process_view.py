@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vmad.scan.explain import Explanation
 from vmad.scan.growth import Watched
 from vmad.scan.host_limits import HostLimits, is_far
+from vmad.web.past import Past
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ProcessView:
     names: bool = False
     addresses: bool = False
     query: str = ""
+    past: Past | None = None  #: its last hours
 
     @property
     def high_water(self) -> int | None:

@@ -30,13 +30,14 @@ METRICS_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-
 HEALTHY, READY, METRICS, SCAN = "/-/healthy", "/-/ready", "/metrics", "/api/v1/scan"
 FAILURES, BURSTS = "/api/v1/failures", "/api/v1/bursts"
 DAEMON, HISTORY = "/api/v1/daemon", "/api/v1/history"
+PAST = "/history"
 #: bodies from this many bytes on are worth compressing
 _COMPRESS_FROM = 2048
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _EXPLAIN = re.compile(r"/api/v1/explain/([1-9][0-9]{0,9})")
 _PROCESS = re.compile(r"/explain/([1-9][0-9]{0,9})")
 _MAP = re.compile(r"/api/v1/map/([1-9][0-9]{0,9})")
-_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES, BURSTS, DAEMON, HISTORY))
+_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES, BURSTS, DAEMON, HISTORY, PAST))
 #: bytes of a large answer that are made at a time
 _PIECE = 1 << 16
 
@@ -67,6 +68,9 @@ class Content(Protocol):
 
     def bursts_json(self) -> bytes | None:
         """Bursts that are over under the schema vmad.bursts/1; None before the first scan."""
+
+    def history_page(self, wanted: Wanted) -> bytes:
+        """The page of it, HTML in UTF-8."""
 
     def history_json(self, wanted: Wanted) -> Iterator[str]:
         """What was under the schema vmad.history/1."""
@@ -127,7 +131,7 @@ def refuse(request: Request) -> Response | None:
 
 def is_large(request: Request) -> bool:
     """Whether the answer may be large and take long."""
-    return request.path in (SCAN, HISTORY) or _of_process(request.path)
+    return request.path in (SCAN, HISTORY, PAST) or _of_process(request.path)
 
 
 def _of_process(path: str) -> bool:
@@ -180,10 +184,13 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
             why_not = content.ready() or "the first scan is not complete yet"
             return error(path, 503, why_not, Retry_After="1")
         return _compressed(request, Response(200, JSON, bursts))
-    if path == HISTORY:
+    if path in (HISTORY, PAST):
         wanted = _wanted(request)
         if isinstance(wanted, Response):
             return wanted
+        if path == PAST:
+            page = content.history_page(wanted)
+            return _compressed(request, Response(200, HTML, page, page_headers()))
         return _streamed(request, content.history_json(wanted))
     return _process(request, content, viewer)
 

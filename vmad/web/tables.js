@@ -15,11 +15,20 @@ function compare(a, b, sign) {
   return (a < b ? -1 : a > b ? 1 : 0) * sign;
 }
 
+function sorted(table) {
+  // as its headings say
+  const column = [...table.tHead.rows[0].cells].findIndex((head) => head.hasAttribute("aria-sort"));
+  if (column < 0) return;
+  const down = table.tHead.rows[0].cells[column].getAttribute("aria-sort") === "descending";
+  const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row, column), row]);
+  rows.sort(([a], [b]) => compare(a, b, down ? -1 : 1));
+  table.tBodies[0].append(...rows.map(([, row]) => row));
+}
+
 function sortable(table) {
   const heads = [...table.tHead.rows[0].cells];
-  const body = table.tBodies[0];
-  heads.forEach((head, column) => {
-    if (!head.textContent) return;
+  heads.forEach((head) => {
+    if (!head.textContent || head.classList.contains("spark")) return;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
@@ -30,45 +39,47 @@ function sortable(table) {
       const down = before ? before === "ascending" : numeric;
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const rows = [...body.rows].map((row) => [valueOf(row, column), row]);
-      rows.sort(([a], [b]) => compare(a, b, down ? -1 : 1));
-      body.append(...rows.map(([, row]) => row));
+      sorted(head.closest("table"));
     });
   });
 }
 
-function filter(tables) {
-  const field = document.createElement("input");
+const field = document.createElement("input");
+const told = document.createElement("span");
+const unfolded = new Set(); // numbers of what was unfolded before anybody filtered
+
+function filtered() {
+  const wanted = field.value.trim().toLowerCase();
+  let shown = 0;
+  for (const table of document.querySelectorAll("table.sortable")) {
+    for (const row of table.tBodies[0].rows) {
+      const names = row.cells[0].textContent + (row.dataset.also || "");
+      row.hidden = !names.toLowerCase().includes(wanted);
+      shown += row.hidden ? 0 : 1;
+    }
+  }
+  document.querySelectorAll("main details").forEach((fold, number) => {
+    if (wanted !== "") fold.open = true;
+    else if (field.dataset.before) fold.open = unfolded.has(number);
+  });
+  field.dataset.before = wanted;
+  const words = wanted ? `${shown} ${shown === 1 ? "row" : "rows"}` : "";
+  if (told.textContent !== words) told.textContent = words;
+}
+
+function filter(line) {
   field.type = "search";
   field.placeholder = "filter by name";
   field.setAttribute("aria-label", "show only rows whose name has this in it");
-  const told = document.createElement("span");
   told.setAttribute("role", "status");
-  const line = document.createElement("p");
-  line.className = "filter";
   line.append(field, told);
-  document.querySelector("main").before(line);
-  const folds = document.querySelectorAll("main details");
   field.addEventListener("input", () => {
-    const wanted = field.value.trim().toLowerCase();
-    let shown = 0;
-    for (const table of tables) {
-      for (const row of table.tBodies[0].rows) {
-        const names = row.cells[0].textContent + (row.dataset.also || "");
-        row.hidden = !names.toLowerCase().includes(wanted);
-        shown += row.hidden ? 0 : 1;
-      }
+    if (field.dataset.before === "" || !("before" in field.dataset)) {
+      unfolded.clear();
+      document.querySelectorAll("main details").forEach((fold, number) => {
+        if (fold.open) unfolded.add(number);
+      });
     }
-    for (const fold of folds) fold.open = wanted !== "" || fold.wasOpen === true;
-    told.textContent = wanted ? `${shown} ${shown === 1 ? "row" : "rows"}` : "";
+    filtered();
   });
-  for (const fold of folds) {
-    fold.addEventListener("toggle", () => {
-      if (!field.value) fold.wasOpen = fold.open;
-    });
-  }
 }
-
-const tables = [...document.querySelectorAll("table.sortable")];
-tables.forEach(sortable);
-if (tables.length) filter(tables);

@@ -18,6 +18,7 @@ from tests.unit.capture.recorded import capture
 from tests.unit.explain.tables import ACCESS, DIFFERENT, LATENT, MOVED, Area, alternating, table_of
 from tests.unit.goldens.terminal import picture
 from tests.unit.sample import NOW, failure_tally, sample_snapshot, self_stats
+from tests.unit.timeline.made_up import lively
 from tests.unit.top.frames import SIZES, seen
 from vmad import __version__
 from vmad.export.explain_text import Context, explain_text
@@ -101,7 +102,9 @@ _FOREIGN = re.compile(r"(# (HELP|TYPE) )?(python|process)_")
 
 def page() -> str:
     """The page's HTML, a line for every element that begins one."""
-    html = render_page(snapshot(), stats(), NOW + 4).decode()
+    host = snapshot()
+    past = lively(host, NOW + 4)
+    html = render_page(host, stats(), NOW + 4, timeline=past).decode()
     html = re.sub(r"<style>.*?</style>", "<style>…</style>", html, flags=re.DOTALL)
     html = html.replace(__version__, "VERSION")
     return re.sub(r"(?<!\n)(?=<(?:/?(?:section|table|thead|tbody|tfoot|header|footer|main|ul|ol)|"

@@ -50,6 +50,9 @@ class SampleContent:
     def daemon_json(self) -> bytes:
         return b'{"schema": "vmad.daemon/1"}\n'
 
+    def history_page(self, wanted: Wanted) -> bytes:
+        return f"<!doctype html><title>{wanted.span}</title>\n".encode()
+
     def history_json(self, wanted: Wanted) -> Iterator[str]:
         return iter((f'{{"schema": "vmad.history/1", "span": {wanted.span}}}\n',))
 

@@ -94,6 +94,7 @@ def test_page_names_who_is_near_how_fast_and_until_when() -> None:
         "13.5 MiB",
         "0",
         "120",
+        "",
     ]
 
 
@@ -156,7 +157,7 @@ def test_what_is_not_known_is_a_dash_not_zero() -> None:
     group = replace(group_of("vault.service", [unread]), kinds=None, pairs=None, recoverable=None)
     snapshot = replace(snapshot_of([unread], limit=None), groups=(group,))
 
-    assert page_of(snapshot).row("vault.service")[1:] == ["–", "–", "–", "–", "1", *["–"] * 4]
+    assert page_of(snapshot).row("vault.service")[1:] == ["–", "–", "–", "–", "1", *["–"] * 4, ""]
 
 
 def test_undecided_recoverable_is_a_dash() -> None:
