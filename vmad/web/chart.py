@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from vmad.export.quantities import count, counted, duration
 from vmad.timeline.rings import MISSING, Series
 from vmad.web.markup import Html, text
-from vmad.web.past import Episode, Happened, Past
+from vmad.web.past import Episode, Happened, Past, bridged
 
 #: units of the drawing, whatever its size on the screen
 WIDTH, HEIGHT = 1000.0, 100.0
@@ -64,7 +64,7 @@ def chart(past: Past, what: str, *, small: bool = False) -> Html:
     return Html(
         f'<figure class="chart{" small" if small else ""}" role="img" aria-label="{text(said)}">'
         f'<div class="plot">{marks}<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" '
-        f'preserveAspectRatio="none" aria-hidden="true">{lines}{_line(series, top)}</svg>'
+        f'preserveAspectRatio="none" aria-hidden="true">{lines}{_line(bridged(series), top)}</svg>'
         f"{labels}{_times(series)}</div></figure>"
     )
 

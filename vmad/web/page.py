@@ -41,7 +41,7 @@ from vmad.web.markup import (
 from vmad.web.page_bursts import bursts_section
 from vmad.web.page_failures import failures_section
 from vmad.web.page_health import health_section
-from vmad.web.page_history import history_link, past_of_host
+from vmad.web.page_history import group_link, history_link, past_of_host
 from vmad.web.page_pairs import pairs_section
 from vmad.web.sparkline import sparkline
 
@@ -90,7 +90,7 @@ def render_page(
             failures_section(stats.machine.limit_failures, query),
             _history_section(past, query),
             _groups_section(host, past, query),
-            bursts_section(host),
+            bursts_section(host, query),
             pairs_section(host, query),
             _kinds_section(host),
             _top_section(host, past, query),
@@ -324,7 +324,7 @@ def _group_table(
         return Html("<p>No process could be read.</p>")
     return _GROUPS.html(
         (
-            Html(f'<a href="{history_link(query, group=group.name)}">{name(group.name)}</a>'),
+            group_link(group.name, query),
             _group_near(group, limit, query),
             number(group.high_water),
             _group_growth(group, query),
@@ -396,6 +396,6 @@ def _top_row(process: JudgedProcess, past: _Past, query: str) -> tuple[Html, ...
         number(process.high_water),
         growth(process.rate),
         _time_left(process.seconds_to_limit),
-        name(process.group),
+        group_link(process.group, query),
         past.of_process(process),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from vmad.scan.bursts import bursts_of
 from vmad.scan.snapshot import HostSnapshot
-from vmad.web.markup import Column, Html, Table, moment, name, number, section, share
+from vmad.web.markup import Column, Html, Table, moment, number, section, share
+from vmad.web.page_history import group_link
 
 #: bursts shown
 SHOWN = 10
@@ -23,7 +24,7 @@ _BURSTS = Table(
 )
 
 
-def bursts_section(host: HostSnapshot) -> Html:
+def bursts_section(host: HostSnapshot, query: str = "") -> Html:
     """Nothing where there was none."""
     limit, bursts = host.max_map_count, bursts_of(host.groups, host.max_map_count)
     if not bursts or not limit:
@@ -34,7 +35,7 @@ def bursts_section(host: HostSnapshot) -> Html:
         "their VMAs back since. Look at that time in their logs for failures.",
         _BURSTS.html(
             (
-                name(burst.group),
+                group_link(burst.group, query),
                 number(burst.high_water),
                 share(burst.high_water / limit),
                 moment(burst.at),

@@ -9,12 +9,12 @@ from vmad.web.markup import (
     Html,
     Table,
     moment,
-    name,
     number,
     process_link,
     section,
     text,
 )
+from vmad.web.page_history import group_link
 
 #: failures shown
 SHOWN = 20
@@ -55,5 +55,5 @@ def _row(failure: LimitFailure, query: str) -> tuple[Html, ...]:
         number(failure.count),
         moment(failure.last),
         number(failure.map_count),
-        name(failure.group),
+        group_link(failure.group, query),
     )

@@ -36,6 +36,11 @@ def history_link(query: str, span: int = USUAL, **of: str | int | None) -> str:
     return "/history" + (f"?{'&amp;'.join(words)}" if words else "")
 
 
+def group_link(group: str, query: str = "", span: int = USUAL) -> Html:
+    """A group by its name, leading to its history."""
+    return Html(f'<a href="{history_link(query, span, group=group)}">{name(group)}</a>')
+
+
 def past_of_host(timeline: Timeline, span: int, now: float) -> Past:
     """Its worst process."""
     counts = timeline.of_host(COUNT, span, now)
@@ -182,7 +187,7 @@ def _processes(
             Html(
                 f'<a href="{history_link(query, wanted.span, pid=one.pid)}">{sparkline(series)}</a>'
             ),
-            name(one.group),
+            group_link(one.group, query, wanted.span),
         )
         for one, series in followed
     )
@@ -215,7 +220,7 @@ def _groups(timeline: Timeline, wanted: Wanted, now: float, query: str) -> Html:
     found.sort(key=lambda item: (-item[0], item[2]))
     rows = (
         (
-            Html(f'<a href="{history_link(query, wanted.span, group=group)}">{name(group)}</a>'),
+            group_link(group, query, wanted.span),
             number(most),
             number(failed),
             sparkline(counts, failures),

@@ -28,7 +28,7 @@ from vmad.web.markup import (
 )
 from vmad.web.page_causes import causes_section
 from vmad.web.page_change import change_section, vanish_section
-from vmad.web.page_history import history_link
+from vmad.web.page_history import group_link, history_link
 from vmad.web.process_view import ProcessView
 
 #: names of files shown
@@ -58,7 +58,7 @@ def render_process(view: ProcessView) -> bytes:
 def _header(view: ProcessView) -> Html:
     table, kernel = view.explanation.table, view.explanation.kernel
     group = None if view.watched is None else view.watched.group
-    of_group = f" · {name(group)}" if group else ""
+    of_group = f" · {group_link(group, view.query)}" if group else ""
     changing = "" if table.consistent else " · it changed while it was read"
     return Html(
         f'<header><p class="back"><a href="/{view.query}">{text(view.hostname)}</a></p>'

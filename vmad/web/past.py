@@ -6,10 +6,15 @@ when nobody watched. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
+import numpy as np
+
 from vmad.timeline.rings import MISSING, Series
+
+#: slots, or usual distances of numbers, that lie between two that belong together
+LATE = 3
 
 
 class Happened(Enum):
@@ -61,39 +66,60 @@ class Past:
             *self._unwatched(),
         ]
         if limit is not None:
-            found += _episodes(Happened.FULL, self.counts, lambda value: value >= limit)
+            found += _episodes(Happened.FULL, bridged(self.counts), lambda value: value >= limit)
         return sorted(found, key=lambda one: (-one.start, one.what.value))
 
     def _unwatched(self) -> Iterator[Episode]:
-        """Between two times at which vmad ran; before the first nothing is known."""
-        if self.watched is None:
+        """From the last count of one daemon to the start of the next."""
+        if self.watched is None or self.starts is None:
             return
-        before: int | None = None
-        step = self.watched.step
-        for number, value in enumerate(self.watched.values.tolist()):
-            if value == MISSING:
-                continue
-            # a sample may be late: one slot without is no gap
-            if before is not None and number - before > 2:
-                start = self.watched.start + (before + 1) * step
-                yield Episode(Happened.UNWATCHED, start, self.watched.start + number * step, 0)
-            before = number
+        step, begun = self.watched.step, self.watched.start
+        counted = np.flatnonzero(self.watched.values != MISSING)
+        for start in np.flatnonzero(self.starts.values > 0).tolist():
+            before = counted[counted < start]
+            # it may have ended and begun in one slot
+            if len(before) and start - before[-1] > 1:
+                since = int(before[-1]) + 1
+                yield Episode(Happened.UNWATCHED, begun + since * step, begun + start * step, 0)
+
+
+def bridged(series: Series) -> Series:
+    """The same with slots filled in that nothing fell into because samples come late, or are
+    further apart than slots: those between two numbers that are at most three usual distances apart
+    hold the first of them.
+    """
+    there = np.flatnonzero(series.values != MISSING)
+    if len(there) < 2:
+        return series
+    apart = np.diff(there)
+    most = LATE * int(np.sort(apart)[(len(apart) - 1) // 2])
+    values = series.values.copy()
+    for at, far in zip(there[:-1].tolist(), apart.tolist(), strict=True):
+        if 1 < far <= most:
+            values[at + 1 : at + far] = values[at]
+    return replace(series, values=values)
 
 
 def _episodes(
     what: Happened, series: Series | None, is_one: Callable[[int], bool], *, summed: bool = False
 ) -> Iterator[Episode]:
-    """Slots side by side are one."""
+    """Slots side by side are one, and those that nearly are."""
     if series is None:
         return
-    begun: int | None = None
-    most = 0
-    for number, value in enumerate((*series.values.tolist(), MISSING)):
-        if value != MISSING and is_one(value):
-            if begun is None:
-                begun, most = number, 0
-            most = most + value if summed else max(most, value)
-        elif begun is not None:
-            start = series.start + begun * series.step
-            yield Episode(what, start, series.start + number * series.step, most)
-            begun = None
+    slots = [
+        n for n, value in enumerate(series.values.tolist()) if value != MISSING and is_one(value)
+    ]
+    if not slots:
+        return
+    ends = np.flatnonzero(np.diff(slots) > LATE)
+    for first, last in zip(
+        [0, *(ends + 1).tolist()], [*ends.tolist(), len(slots) - 1], strict=True
+    ):
+        values = series.values[slots[first] : slots[last] + 1]
+        known = values[values != MISSING]
+        yield Episode(
+            what,
+            series.start + slots[first] * series.step,
+            series.start + (slots[last] + 1) * series.step,
+            int(known.sum(dtype=np.int64) if summed else known.max()),
+        )

@@ -10,6 +10,7 @@ import numpy as np
 from vmad.export.quantities import count, counted, duration
 from vmad.timeline.rings import MISSING, Series
 from vmad.web.markup import Html, text
+from vmad.web.past import bridged
 
 #: pixels; a point every STEP
 WIDTH, HEIGHT, STEP = 120, 24, 2
@@ -36,7 +37,7 @@ def sparkline(series: Series | None, failures: Series | None = None) -> Html:
     """An SVG, with what it shows in words; nothing where nothing is known."""
     if series is None or not len(series.known):
         return Html("")
-    values = reduced(series.values.tolist(), WIDTH // STEP)
+    values = reduced(bridged(series).values.tolist(), WIDTH // STEP)
     known = [value for value in values if value != MISSING]
     low, high = min(known), max(known)
     low = min(low, int(high * (1 - FLAT)))

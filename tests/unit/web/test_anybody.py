@@ -10,7 +10,8 @@ import pytest
 from tests.unit.web.serving import get, serving
 from vmad.config.load import load_config
 
-PAGES = ("/", "/explain/7", "/api/v1/map/7", "/api/v1/scan", "/api/v1/explain/7")
+PAGES = ("/", "/explain/7", "/api/v1/map/7", "/api/v1/scan", "/api/v1/explain/7", "/history",
+         "/api/v1/history")  # fmt: skip
 
 
 def test_by_default_anybody_sees_processes_and_no_addresses() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from vmad.timeline.rings import MISSING, Series
 from vmad.web.chart import chart, happened, said
-from vmad.web.past import Episode, Happened, Past
+from vmad.web.past import Episode, Happened, Past, bridged
 
 START = 1_800_000_000
 NO = MISSING
@@ -55,10 +55,47 @@ def test_the_newest_limit_counts() -> None:
 
 
 def test_a_restart_and_the_time_without_vmad() -> None:
-    past = replace(QUIET, watched=series(9, NO, NO, 9, NO, 9), starts=series(NO, NO, NO, 1, NO, NO))
+    past = replace(
+        QUIET, watched=series(9, NO, NO, NO, 9, NO, NO), starts=series(NO, NO, NO, 1, NO, NO, NO)
+    )
 
-    # one slot without a number is a late sample
     assert what(past) == [(Happened.STARTED, 3, 4, 1), (Happened.UNWATCHED, 1, 3, 0)]
+
+
+def test_a_restart_within_a_slot_is_no_time_without_vmad() -> None:
+    past = replace(QUIET, watched=series(9, 9, 9), starts=series(NO, 1, NO))
+
+    assert what(past) == [(Happened.STARTED, 1, 2, 1)]
+
+
+def test_a_time_that_nobody_counted_is_no_time_without_vmad() -> None:
+    """Evidence may hang, a guest may not answer."""
+    assert what(replace(QUIET, watched=series(9, NO, NO, NO, NO, 9))) == []
+
+
+def test_a_late_sample_does_not_cut_an_episode_in_two() -> None:
+    past = replace(
+        QUIET,
+        counts=series(65_531, NO, 65_531, 65_530, 9),
+        failures=series(4, NO, 7, NO, NO, step=15),
+    )
+
+    assert what(past) == [(Happened.FAILED, 0, 3, 11), (Happened.FULL, 0, 4, 65_531)]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([5, NO, 6], [5, 5, 6]),
+        ([5, 6, NO, NO, NO, NO, 7], [5, 6, NO, NO, NO, NO, 7]),
+        ([NO, 5, NO, NO], [NO, 5, NO, NO]),
+        # a guest that is read every fourth slot
+        ([5, NO, NO, NO, 6, NO, NO, NO, 7], [5, 5, 5, 5, 6, 6, 6, 6, 7]),
+        ([NO, NO], [NO, NO]),
+    ],
+)
+def test_slots_between_samples_hold_the_one_before(values: list[int], expected: list[int]) -> None:
+    assert bridged(series(*values)).values.tolist() == expected
 
 
 def test_stretched_pauses_say_how_far() -> None:
@@ -116,7 +153,7 @@ def test_every_scale_holds_its_numbers(most: int) -> None:
 
 
 def test_a_gap_is_not_drawn_over() -> None:
-    svg = chart(replace(QUIET, counts=series(100, NO, NO, 400)), "x")
+    svg = chart(replace(QUIET, counts=series(100, 100, NO, NO, NO, NO, 400)), "x")
 
     assert svg.count('class="counts"') == 2
 

@@ -31,9 +31,12 @@ def test_it_rises_to_the_right_where_counts_grow() -> None:
 
 
 def test_a_gap_is_a_gap_and_one_number_alone_is_seen() -> None:
-    found = lines(sparkline(series(100, 100, MISSING, 100, MISSING, 100)))
+    none = [MISSING] * 4
+    gaps = [100, 100, 100, *none, 100, *none, 100, 100]
 
-    assert [len(line) for line in found] == [2, 2, 2]
+    found = lines(sparkline(series(*gaps)))
+
+    assert [len(line) for line in found] == [3, 2, 2]
 
 
 def test_what_hardly_moves_is_flat() -> None:
