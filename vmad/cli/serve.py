@@ -13,8 +13,6 @@ from vmad.errors import UsageError
 from vmad.model.evidence import CHOICES
 
 LEVELS = ("debug", "info", "warning", "error")
-#: how journald wants a level at the start of a line (sd-daemon(3))
-PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -77,11 +75,16 @@ def _announce(addresses: Sequence[str]) -> None:
 
 
 def _log_to_stderr(level: str) -> None:
-    under_systemd = "JOURNAL_STREAM" in os.environ
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _JournalFormatter() if under_systemd else logging.Formatter("%(asctime)s vmad %(message)s")
-    )
+    # logging is used here alone, and the journal where there is one
+    from vmad.daemon.journal import JournalHandler, is_journal  # noqa: PLC0415
+
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if is_journal(sys.stderr):
+        handler.setFormatter(_JournalFormatter())
+        handler = JournalHandler(handler)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s vmad %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     # asyncio tells of its own inner life
     for name in ("asyncio",):
@@ -92,4 +95,6 @@ class _JournalFormatter(logging.Formatter):
     """A priority that journald understands, and no time stamp: it has its own."""
 
     def format(self, record: logging.LogRecord) -> str:
+        from vmad.daemon.journal import PRIORITIES  # noqa: PLC0415
+
         return f"<{PRIORITIES.get(record.levelname, 6)}>{super().format(record)}"

@@ -7,8 +7,10 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from vmad.config.schema import Config
+from vmad.daemon.limit_log import PeakSeen
 from vmad.errors import EvidenceUnavailable
 from vmad.model.process import ProcessId
+from vmad.scan.crossings import NEAR
 from vmad.sources.maximum import read_max_map_count
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ class Marked(Protocol):
 
     def mark(self, process: ProcessId, comm: str, count: int, cgroup: bytes | None = None) -> None:
         """A process, which may be gone by now, had so many VMAs."""
+
+    def group_of(self, process: ProcessId, comm: str, cgroup: bytes | None = None) -> str:
+        """What it counts under."""
 
     @property
     def most(self) -> int | None:
@@ -55,17 +60,26 @@ class BurstWatching:
         if self._kernel is not None:
             self._kernel.try_reading()
 
-    def mark(self, scanner: Marked, limit: int | None = None) -> None:
-        """Tell of what has risen since the last time. ``limit`` as LimitFailures.take has it."""
+    def mark(self, scanner: Marked, limit: int | None = None) -> list[PeakSeen]:
+        """Tell of what has risen since the last time; returns that of it which is near ``limit``,
+        which is as LimitFailures.take has it.
+        """
         if self._kernel is None:
-            return
-        self._kernel.limit_is(read_max_map_count(self._proc) if limit is None else limit)
+            return []
+        limit = read_max_map_count(self._proc) if limit is None else limit
+        self._kernel.limit_is(limit)
         try:
             self._kernel.most_is(scanner.most)
             found = self._kernel.read()
         except EvidenceUnavailable as error:
             self.why_not = str(error)
-            return
+            return []
         self.why_not = None
+        seen = []
         for peak in found:
-            scanner.mark(peak.who.process, peak.who.comm, peak.map_count, peak.who.cgroup)
+            who = peak.who
+            scanner.mark(who.process, who.comm, peak.map_count, who.cgroup)
+            if limit and peak.map_count >= NEAR * limit:
+                group = scanner.group_of(who.process, who.comm, who.cgroup)
+                seen.append(PeakSeen(who.process, who.comm, group, peak.map_count))
+        return seen

@@ -12,6 +12,7 @@ from vmad.config.schema import Config
 from vmad.daemon.bursts import BurstWatching
 from vmad.daemon.content import DaemonContent
 from vmad.daemon.evidence import Opened, procfs_source
+from vmad.daemon.evidence_log import EvidenceLog
 from vmad.daemon.failures import FailureCounting
 from vmad.daemon.machine import Machine
 from vmad.daemon.notify import Watchdog
@@ -19,6 +20,7 @@ from vmad.errors import FAILURES, EvidenceUnavailable, told
 from vmad.memory import give_back
 from vmad.model.failures import FailureTally
 from vmad.model.process import Evidence
+from vmad.scan import crossings
 from vmad.scan.planner import (
     BREATH,
     NEAR,
@@ -87,6 +89,9 @@ class Host(Machine):
         self._told = told
         self._failures = failures
         self._bursts = bursts
+        self._evidence_log = EvidenceLog()
+        missing = {name: why for name, why in self.evidences().items() if name != "events"}
+        self._evidence_log.begin(missing)
         self._sampling = 0.0  #: CPU seconds
         #: CPU seconds that making things ready for clients took
         self.showing_seconds = 0.0
@@ -115,6 +120,11 @@ class Host(Machine):
         with self._changed:
             self._at_once = True
             self._changed.notify_all()
+
+    @property
+    def samples(self) -> bool:
+        """Where the kernel counts."""
+        return self.scanner.source.evidence is Evidence.KERNEL and self.plan().sample_interval > 0
 
     # --- its statistics
 
@@ -161,19 +171,22 @@ class Host(Machine):
         while not self._stopping.is_set():
             plan = self.plan()
             began, spent = time.monotonic(), cpu_seconds()
-            if self.scanner.source.evidence is Evidence.KERNEL and plan.sample_interval > 0:
+            if self.samples:
                 try:
                     self.scanner.sample()
                 except FAILURES as error:
-                    log.warning("sample failed: %s", told(error))
+                    self._evidence_log.is_("samples", told(error))
+                else:
+                    self._evidence_log.is_("samples", None)
             if self.scanner.is_urgent(NEAR):
                 self._somebody_is_urgent()
             most, limit = self.scanner.most, read_max_map_count(self._proc)
             if self._failures is not None and self._failures.failures is not None:
                 self._failures.failures.take(most, limit)
                 self.timeline.put_failures(time.time(), self._failures.failures.news())
-            if self._bursts is not None:
-                self._bursts.mark(self.scanner, limit)
+            peaks = [] if self._bursts is None else self._bursts.mark(self.scanner, limit)
+            if self.samples:
+                self.limit_log.look(self.scanner.near(crossings.NEAR), limit, peaks)
             self.remember()
             took = cpu_seconds() - spent
             self._sampling += took
@@ -203,6 +216,7 @@ class Host(Machine):
             self._round(plan, near)
             # what starting up costs is not held against the first interval
             self.paid(plan, free=first)
+            self._evidence_log.rhythm(self.effective_interval, plan.interval)
             self._watchdog.expect(self.effective_interval + plan.interval + PATIENCE)
             near = self._rest(usual, began, plan)
 
@@ -222,8 +236,10 @@ class Host(Machine):
                 self._fall_back(str(error))
                 snapshot = self.scan(plan, rescan=True)
         except FAILURES as error:
-            log.error("scan failed: %s", told(error))
+            self._evidence_log.is_("scans", told(error))
             return
+        self._evidence_log.is_("scans", None)
+        self._evidence_log.are(self.evidences())
         if self._stopping.is_set():
             return
         began = cpu_seconds()
@@ -261,7 +277,7 @@ class Host(Machine):
     # --- evidence that hangs
 
     def _fall_back(self, why: str) -> None:
-        log.error("%s; falling back to procfs", why)
+        log.debug("%s; falling back to procfs", why)
         self._opened.problems["kernel"] = why
         self._hung_since = time.monotonic()
         if self._fallback is None:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 
 from vmad.config.schema import Config
 from vmad.daemon.content import DaemonContent
+from vmad.daemon.limit_log import LimitLog
 from vmad.errors import TargetUnavailable
 from vmad.model.failures import FailureTally
 from vmad.model.stops import Stops
+from vmad.scan.crossings import NEAR, Near
 from vmad.scan.phases import Phase, PhaseCosts
 from vmad.scan.planner import Ledger, Plan, is_full, most_owed, next_scan_in
 from vmad.scan.scanner import Scanner
@@ -21,8 +23,8 @@ from vmad.timeline.timeline import Timeline
 
 
 class Machine:
-    """``name`` is what it is called beside the daemon's own, whose name is None; ``timeline`` is
-    what an earlier daemon remembered of it.
+    """``name`` is what it is called beside the daemon's own, whose name is None; ``where`` is the
+    option by which a command reads it, ``timeline`` what an earlier daemon remembered of it.
 
     A loop of one thread calls ``began``, ``scan`` and ``paid``; statistics are told to any thread.
     """
@@ -32,6 +34,7 @@ class Machine:
         config: Config,
         name: str | None = None,
         *,
+        where: str = "",
         proc: str = "/proc",
         others: Callable[[], Mapping[str, DaemonContent]] = dict,
         timeline: Timeline | None = None,
@@ -39,6 +42,7 @@ class Machine:
         self.config = config
         self.name = name
         self.scanner: Scanner | None = None  #: None while the machine cannot be read
+        self.limit_log = LimitLog(name, where)
         self.counts = ScanCounts()
         self.phases = PhaseCosts()
         self.effective_interval = config.scan.interval
@@ -73,6 +77,11 @@ class Machine:
     def evidences(self) -> Mapping[str, str | None]:
         """Each evidence: None = works here, else why it does not."""
         raise NotImplementedError
+
+    @property
+    def samples(self) -> bool:
+        """Whether who is near the limit is told of by samples; else by scans."""
+        return False
 
     def limit_failures(self) -> FailureTally | None:
         """Failures at the limit; None where they are not counted."""
@@ -160,6 +169,8 @@ class Machine:
         with self.phases.timed(snapshot.evidence.value, Phase.RENDER):
             self.content.show(snapshot)
         self._remember_scan(snapshot)
+        if not self.samples:
+            self.limit_log.look(_near_in(snapshot), snapshot.max_map_count)
 
     def remember(self) -> None:
         """Keep the counts of the newest sample, or scan, and how the machine is read."""
@@ -204,3 +215,11 @@ class Machine:
             ),
             self.daemon(),
         )
+
+
+def _near_in(snapshot: HostSnapshot) -> list[Near]:
+    return [
+        Near(one.id, one.comm, one.group, one.map_count, one.rate, one.seconds_to_limit)
+        for one in snapshot.processes
+        if one.map_count is not None and one.ratio is not None and one.ratio >= NEAR
+    ]

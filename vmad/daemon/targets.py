@@ -31,7 +31,7 @@ class Guest(Machine):
     """One guest, watched by a thread until ``stop``. Raises NoThread."""
 
     def __init__(self, target: TargetConfig, config: Config, cache: AnchorCache) -> None:
-        super().__init__(config, target.name)
+        super().__init__(config, target.name, where=f" --target qemu:{target.qemu}")
         self.target = target
         #: why it cannot be read now; None while it can
         self.why_not: str | None = "it has not been read yet"

@@ -124,7 +124,7 @@ class LimitFailures:
     def _group_of(self, calls: FailedCalls) -> str:
         """Of a process that runs as scans name it, else by what the kernel kept of it."""
         identity = ProcessIdentity(calls.comm)
-        if _is_there(calls.process, self._proc):
+        if is_there(calls.process, self._proc):
             identity = self._identities.identity(calls.process, calls.comm)
         if identity.cgroup is None and calls.cgroup is not None:
             identity = replace(identity, cgroup=parse_cgroup(b"0::" + calls.cgroup))
@@ -152,7 +152,8 @@ class LimitFailures:
             )
 
 
-def _is_there(process: ProcessId, proc: str) -> bool:
+def is_there(process: ProcessId, proc: str = "/proc") -> bool:
+    """Whether it runs, or waits for its parent, under this pid."""
     try:
         return read_stat(process.pid, proc).start_time == process.start_time
     except (OSError, ValueError):  # gone

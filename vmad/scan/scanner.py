@@ -21,6 +21,7 @@ from vmad.model.process import ProcessId, Unread, Unreadable
 from vmad.rules.marked import marked_from
 from vmad.scan.aggregate import same_objects
 from vmad.scan.counted import Belonging, Counted
+from vmad.scan.crossings import Near
 from vmad.scan.group_marks import GroupMarks
 from vmad.scan.grouping import Grouping, Whole
 from vmad.scan.groups import GroupRules
@@ -167,6 +168,30 @@ class Scanner:
                 most = -1 if census is None or not len(census) else int(census["map_count"].max())
                 self._most = census, most if most >= 0 else None
             return self._most[1]
+
+    def near(self, share: float) -> list[Near]:
+        """Who has ``share`` of the limit or more in the newest sample. From any thread."""
+        limit, most = self._limit, self.most
+        if not limit or most is None or most < share * limit:
+            return []
+        with self._lock:
+            census = self._history.census
+            if census is None:
+                return []
+            rows = np.flatnonzero(census["map_count"] >= share * limit)
+            who = census[["pid", "start_time", "comm", "map_count"]][rows].tolist()
+            rates = self._history.rate[rows].tolist()
+            left = self._history.left(limit)[rows].tolist()
+        found = []
+        for (pid, start, raw, count), rate, seconds in zip(who, rates, left, strict=True):
+            process, comm = ProcessId(pid, start), raw.decode("utf-8", "surrogateescape")
+            group = self.group_of(process, comm)
+            found.append(Near(process, comm, group, count, _known(rate), _known(seconds)))
+        return found
+
+    def group_of(self, process: ProcessId, comm: str, cgroup: bytes | None = None) -> str:
+        """What it counts under; ``cgroup`` as ``mark`` has it. From any thread."""
+        return self._marks.group_of(process, comm, self.source, cgroup)
 
     def sample(self) -> None:
         """One pass over the map_count of all: high-water marks and growth, no walk."""
@@ -406,6 +431,10 @@ class Scanner:
                 ids = list(zip(pids, starts, strict=True))
             self._ids = census, ids
         return ids
+
+
+def _known(number: float) -> float | None:
+    return None if np.isnan(number) else number
 
 
 def _same_processes(before: Census, census: Census) -> bool:

@@ -70,7 +70,7 @@ class ProcessEvents:
             self._reader.thread = start_thread("vmad-events", self._reader.run)
         except NoThread as error:
             self._is_down(self._reader, str(error))
-            log.warning("process events are not read: %s", error)
+            log.debug("process events are not read: %s", error)
 
     def stop(self) -> None:
         """End; does not wait for a read that blocks."""
@@ -148,7 +148,7 @@ class _Reader:
             except EvidenceUnavailable as error:
                 why = str(error).removeprefix("process events: ")
                 self._owner._is_down(self, why)
-                self._tell(f"process events are not read: {why}")
+                log.debug("process events are not read: %s", why)
                 self._stopping.wait(RETRY[1])
                 continue
             self._owner._is_up(self)

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from vmad.daemon.failures import LINES, FailureLog
+from vmad.daemon.failures import FailureLog
+from vmad.daemon.line_bound import LINES
+from vmad.daemon.messages import ATTRIBUTE
 from vmad.model.failures import LimitFailure
 from vmad.model.process import ProcessId
 
@@ -29,8 +31,17 @@ def test_a_line_says_who_failed_by_what_and_where(caplog: pytest.LogCaptureFixtu
     (line,) = [record.getMessage() for record in caplog.records]
     assert line == (
         "at the limit: ja\\x0ava (pid 1712, search.service): mmap failed with ENOMEM at "
-        "65,531 VMAs of 65,530, 1,203 times"
+        "65,531 VMAs of 65,530, 1,203 times; vmad explain 1712"
     )
+    fields = getattr(caplog.records[0], ATTRIBUTE)
+    assert (fields["VMAD_EVENT"], fields["VMAD_CALL"]) == ("failed", "mmap")
+    assert (fields["VMAD_ERROR"], fields["VMAD_COUNT"]) == ("ENOMEM", "1203")
+
+
+def test_who_is_gone_cannot_be_explained(caplog: pytest.LogCaptureFixture) -> None:
+    FailureLog(runs=lambda process: False)(FAILURE)
+
+    assert caplog.records[0].getMessage().endswith("of 65,530; vmad scan")
 
 
 def test_the_same_failure_is_told_again_after_five_minutes_with_what_was_left_out(
@@ -48,7 +59,7 @@ def test_the_same_failure_is_told_again_after_five_minutes_with_what_was_left_ou
     assert caplog.records[-1].getMessage().endswith("(100 other failures were not logged)")
     clock.now += 300
     log(FAILURE)
-    assert caplog.records[-1].getMessage().endswith("of 65,530")
+    assert caplog.records[-1].getMessage().endswith("of 65,530; vmad explain 1712")
 
 
 def test_a_host_that_fails_everywhere_writes_ten_lines_a_minute(
