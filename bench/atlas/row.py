@@ -30,7 +30,8 @@ class Row:
     """``argv`` may name {build}, {loads}, {root} (of unpacked packages), {here} (a directory).
 
     It prints READY when its load stands, unless ``ready`` finds out; it ends with its standard
-    input. ``group`` is the heading of the page. ``version`` is a command that tells it.
+    input. ``also`` is fetched beside ``needs``. ``group`` is the heading of the
+    page. ``version`` is a command that tells it.
     """
 
     name: str
@@ -44,3 +45,4 @@ class Row:
     version: tuple[str, ...] = ()
     note: str = ""
     seconds: float = 120.0
+    also: Needs | None = None

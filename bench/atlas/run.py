@@ -36,7 +36,7 @@ def main() -> int:
         rows = [row for row in rows if "vmas" not in results.get(row.name, {})]
     compile_loads()
     if not arguments.no_fetch:
-        fetch({row.needs for row in rows})
+        fetch({needs for row in rows for needs in (row.needs, row.also) if needs is not None})
     failed = 0
     for row in rows:
         try:

@@ -94,6 +94,14 @@ def test_two_alike_are_told() -> None:
     assert walk.reads == 3
 
 
+def test_out_of_patience_three_readings_are_made_all_the_same() -> None:
+    walk = Script(header(digest=1), header(digest=2), header(digest=1))
+    assert told(walk, patience=0.0) is not None
+    endless = Script(*(header(digest=number) for number in range(9)))
+    assert told(endless, patience=0.0) is None
+    assert endless.reads == waiting.LEAST
+
+
 def test_one_alone_is_not_told() -> None:
     walk = Script(*(header(digest=number) for number in range(2 * waiting.TRIES)))
     assert told(walk) is None
@@ -132,9 +140,3 @@ def test_who_has_gone_is_not_asked_again(status: Status) -> None:
     assert found is not None
     assert found["status"] == status
     assert (walk.reads, other.reads) == (1, 0)
-
-
-def test_patience_ends() -> None:
-    walk = Script(header(digest=1), header(digest=1))
-    assert told(walk, patience=-1.0) is None
-    assert walk.reads == 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from vmad.advice.select import main_patterns
 from vmad.advice.situation import Situation
 from vmad.model.program import Program
 
@@ -61,9 +62,10 @@ def resembles(situation: Situation, rows: Sequence[KnownRow] | None = None) -> K
     Likeness is the share of VMAs that are of the same pattern in both. Among rows that are as
     like, the one nearest in number.
     """
-    if not situation.vmas:
-        return None
     runs = {each.program.value for each in situation.programs} - _LIBCS
+    # libraries, heap and stack are alike in all that is small
+    if not situation.vmas or not (runs or main_patterns(situation)):
+        return None
     best: tuple[float, float] | None = None
     found = None
     for row in known_rows() if rows is None else rows:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from vmad.advice.pattern import Pattern
 from vmad.advice.record import Test
 from vmad.advice.situation import PatternCount, Situation
 from vmad.model.program import Version
@@ -11,6 +12,8 @@ from vmad.model.program import Version
 MMAP_THRESHOLD = 128 << 10
 #: share of the pattern's VMAs that must be recoverable for a kernel or a rebuild to be worth it
 WORTHWHILE = 0.05
+#: share of pieces beyond which their sizes are no chance: of malloc's, one in 16 is a multiple
+MOSTLY_ROUND = 0.5
 
 
 def recovers(rules: str) -> Test:
@@ -47,4 +50,16 @@ def large_blocks(situation: Situation, pattern: PatternCount) -> str | None:
     del situation
     if pattern.median_size is not None and pattern.median_size < MMAP_THRESHOLD:
         return "the pieces are smaller than what malloc maps on its own"
+    if pattern.round_share is not None and pattern.round_share > MOSTLY_ROUND:
+        return "the pieces are multiples of 64 KiB, as malloc's blocks with their headers are not"
+    return None
+
+
+def shared_and_apart(situation: Situation, pattern: PatternCount) -> str | None:
+    """Where pages are shared with a child or parent, the pieces have anon_vmas of their own, too:
+    they would stay apart when nobody shares them any more.
+    """
+    del situation
+    if pattern.pattern is Pattern.FORKED and "anon_vma_shared" not in pattern.reasons:
+        return "the pieces have one anon_vma, which a fork keeps from merging"
     return None

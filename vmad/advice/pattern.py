@@ -24,13 +24,17 @@ class Pattern(StrEnum):
     OBJECT_REVERSED = "object_reversed"
     OBJECT_IN_PIECES = "object_in_pieces"
     MANY_OBJECTS = "many_objects"
+    MANY_SEGMENTS = "many_segments"
+    KERNEL_RINGS = "kernel_rings"
     DELETED_FILES = "deleted_files"
     LIBRARIES = "libraries"
+    MANY_LIBRARIES = "many_libraries"
     ADVISED = "advised"
     FORK_ADVISED = "fork_advised"
     LOCKED = "locked"
     ACCOUNTED = "accounted"
     OTHER_FLAGS = "other_flags"
+    GROWING_STACKS = "growing_stacks"
     USERFAULTFD = "userfaultfd"
     POLICIES = "policies"
     NAMES = "names"
@@ -131,9 +135,19 @@ TEXTS: dict[Pattern, PatternText] = {
         "each other.",
     ),
     Pattern.MANY_OBJECTS: PatternText(
-        "many files or memory objects, mapped once each",
-        "Each file, segment or buffer has a mapping of its own. Mappings of different files "
+        "many files, mapped once each",
+        "Each file, segment or shard has a mapping of its own. Mappings of different files "
         "never merge.",
+    ),
+    Pattern.MANY_SEGMENTS: PatternText(
+        "many memory objects, mapped once each",
+        "Each shared area, SysV segment, memfd or MAP_HUGETLB area is a file of its own to the "
+        "kernel. Mappings of different ones never merge.",
+    ),
+    Pattern.KERNEL_RINGS: PatternText(
+        "rings and buffers shared with the kernel",
+        "Each ring of io_uring, aio, perf events or a packet socket is one to three mappings of "
+        "its own, which never merge.",
     ),
     Pattern.DELETED_FILES: PatternText(
         "deleted files that are still mapped",
@@ -142,6 +156,11 @@ TEXTS: dict[Pattern, PatternText] = {
     Pattern.LIBRARIES: PatternText(
         "the program and its libraries",
         "Code, constants and data of each: four or five VMAs, which need no change.",
+    ),
+    Pattern.MANY_LIBRARIES: PatternText(
+        "hundreds of libraries",
+        "More libraries than any program needs: plugins, or copies of one, unpacked for each user "
+        "of it. Each is four or five VMAs.",
     ),
     Pattern.ADVISED: PatternText(
         "pieces that were given other advice than their neighbours",
@@ -170,6 +189,12 @@ TEXTS: dict[Pattern, PatternText] = {
         "Sealing, protection keys, stacks that grow, and what is rarer.",
         ("vm_flags:",),
     ),
+    Pattern.GROWING_STACKS: PatternText(
+        "stacks that grow (MAP_GROWSDOWN)",
+        "The kernel keeps a gap of 1 MiB below memory mapped with MAP_GROWSDOWN, and joins it with "
+        "no other: each stack is a VMA or two.",
+        ("vm_flags:gd", "vm_flags:access"),
+    ),
     Pattern.USERFAULTFD: PatternText(
         "pieces registered with a userfaultfd",
         "Pieces of an area are registered with a userfaultfd, or with different ones.",
@@ -194,7 +219,7 @@ TEXTS: dict[Pattern, PatternText] = {
         "pieces that mremap moved after they were written",
         "They keep the page offset of the place where they were written first, so that it does "
         "not continue their neighbours'. realloc of large blocks does this.",
-        ("vm_pgoff", "anon_vma_differs", "vm_pgoff_shared"),
+        ("vm_pgoff", "anon_vma_differs", "anon_vma_shared", "vm_pgoff_shared"),
     ),
     Pattern.WRITTEN_APART: PatternText(
         "pieces that were written before they became neighbours",
@@ -204,7 +229,8 @@ TEXTS: dict[Pattern, PatternText] = {
     ),
     Pattern.FORKED: PatternText(
         "pieces that share pages with a parent or child process",
-        "They came through a fork, or were forked since: the kernel does not join such memory.",
+        "They came through a fork, or were forked since, and most were written apart as well: the "
+        "kernel joins neither.",
         ("anon_vma_shared", "anon_vma_chain_not_singular", "vm_pgoff_shared"),
     ),
     Pattern.LATENT: PatternText(

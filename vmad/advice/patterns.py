@@ -16,6 +16,7 @@ import numpy.typing as npt
 from vmad.advice.pattern import Pattern, explains
 from vmad.advice.situation import PatternCount
 from vmad.model.distinct import distinct
+from vmad.model.flags import VM_GROWSDOWN
 from vmad.model.kinds import Kind
 from vmad.model.table import VmaTable
 from vmad.model.verdict import Judgement, Verdict
@@ -34,10 +35,16 @@ ARENA_HEAP = 64 << 20
 SMALLEST_STACK = 16 << 10
 #: bytes; the default size of a thread's stack (ulimit -s)
 DEFAULT_STACK = 8 << 20
+#: bytes; blocks of malloc have a header, so that hardly one in 16 is a multiple of it
+ROUND = 64 << 10
+#: different libraries of one process beyond which they are a pattern: large programs have 160
+MANY = 256
+#: files that stand for what the kernel shares with a program: each mapping is another one
+_RINGS = ("anon_inode:", "/[aio]", "socket:")
 #: fewer than so many of a kind are nobody's pattern
 FEW = 4
-#: guards beyond this many per thread are not those of threads
-GUARDS_PER_THREAD = 1.25
+#: guards beyond this many per thread are not those of threads: some runtimes (Mono) add their own
+GUARDS_PER_THREAD = 2.25
 
 #: (decisive reason, or its beginning) -> pattern, first match; access and anon_vma are told apart
 _BY_REASON: tuple[tuple[str, Pattern], ...] = (
@@ -54,6 +61,9 @@ _BY_REASON: tuple[tuple[str, Pattern], ...] = (
     ("vm_pgoff", Pattern.MOVED),
     ("anon_vma_differs", Pattern.WRITTEN_APART),
 )
+#: whoever shares the pages: what mremap moved stays apart when nobody does
+_DIFFER = ("anon_vma_differs", "anon_vma_shared")
+_MOVED = {"vm_pgoff", "vm_pgoff_shared"}
 _FLAGS = (
     Pattern.ADVISED, Pattern.FORK_ADVISED, Pattern.LOCKED, Pattern.ACCOUNTED, Pattern.USERFAULTFD,
 )  # fmt: skip
@@ -87,6 +97,7 @@ def find_patterns(
     if len(rows):
         view = _View(table, of_row, page_shift)
         objects = _files(view)
+        _growing(view)
         _closed(view, threads)
         _pairs(view, pairs)
         _singles(view)
@@ -146,19 +157,23 @@ def _files(view: _View) -> dict[Pattern, int]:
     reverse = np.bincount(of, backwards, minlength=objects)
     deleted = view.kind[which] == Kind.FILE_DELETED
     library = executable[of] & (view.kind[which] != Kind.SHARED_MEMORY)
-    view.give(which[library], Pattern.LIBRARIES)
+    many_libraries = len(distinct(of[library])) > MANY
+    view.give(which[library], Pattern.MANY_LIBRARIES if many_libraries else Pattern.LIBRARIES)
     _data_of_libraries(view)
+    view.give(which[_rings(view.table, which)], Pattern.KERNEL_RINGS)
     view.give(which[deleted], Pattern.DELETED_FILES)
     many = pieces >= FEW
     view.give(which[(many & (split * 2 >= pieces))[of]], Pattern.OBJECT_SPLIT)
     view.give(which[(many & (reverse * 2 >= pieces))[of]], Pattern.OBJECT_REVERSED)
     view.give(which[many[of]], Pattern.OBJECT_IN_PIECES)
+    view.give(which[view.kind[which] == Kind.SHARED_MEMORY], Pattern.MANY_SEGMENTS)
     view.give(which, Pattern.MANY_OBJECTS)
     return {
         pattern: len(distinct(of[view.of_row[which] == _NUMBER[pattern]]))
         for pattern in (
-            Pattern.LIBRARIES, Pattern.DELETED_FILES, Pattern.OBJECT_SPLIT,
-            Pattern.OBJECT_REVERSED, Pattern.OBJECT_IN_PIECES, Pattern.MANY_OBJECTS,
+            Pattern.LIBRARIES, Pattern.MANY_LIBRARIES, Pattern.KERNEL_RINGS, Pattern.DELETED_FILES,
+            Pattern.OBJECT_SPLIT, Pattern.OBJECT_REVERSED, Pattern.OBJECT_IN_PIECES,
+            Pattern.MANY_OBJECTS, Pattern.MANY_SEGMENTS,
         )
     }  # fmt: skip
 
@@ -178,13 +193,30 @@ def _objects(table: VmaTable, which: Rows) -> tuple[Rows, int]:
     return found, len(numbers)
 
 
+def _rings(table: VmaTable, which: Rows) -> Bools:
+    """Which of these rows are shared with the kernel itself."""
+    return np.array([table.paths.get(row, "").startswith(_RINGS) for row in which.tolist()], bool)
+
+
 def _data_of_libraries(view: _View) -> None:
     """Anonymous memory right behind a library's mapping is its zeroed data (.bss)."""
-    behind = np.zeros(len(view.kind), bool)
-    behind[1:] = (
-        view.touches[1:] & (view.of_row[:-1] == _NUMBER[Pattern.LIBRARIES]) & view.writable[1:]
-    )
-    view.give(behind, Pattern.LIBRARIES)
+    for pattern in (Pattern.LIBRARIES, Pattern.MANY_LIBRARIES):
+        behind = np.zeros(len(view.kind), bool)
+        behind[1:] = view.touches[1:] & (view.of_row[:-1] == _NUMBER[pattern]) & view.writable[1:]
+        view.give(behind, pattern)
+
+
+def _growing(view: _View) -> None:
+    """Stacks that the kernel grows, beside the process's own, and what is reserved for them."""
+    if not view.table.has_flags:
+        return
+    grows = view.writable & ((view.table.rows["flags"] & np.uint64(VM_GROWSDOWN)) != 0)
+    if np.count_nonzero(grows) < FEW:
+        return
+    beside = np.zeros(len(grows), bool)
+    beside[1:] = view.touches[1:] & grows[:-1]
+    beside[:-1] |= view.touches[1:] & grows[1:]
+    view.give(grows | (beside & (view.kind == Kind.ANON_NO_ACCESS)), Pattern.GROWING_STACKS)
 
 
 def _closed(view: _View, threads: int | None) -> None:
@@ -242,7 +274,9 @@ def _guards(view: _View, guards: Rows, guarded: Rows, threads: int | None) -> No
     known = guarded[guarded >= 0]
     usual = int(np.median(view.size[known])) if len(known) else 0
     if usual < SMALLEST_STACK and len(guards) >= FEW:
-        pattern = Pattern.ALLOCATOR_GUARDS
+        # a guard page has never been written; what has was taken away from the program
+        written = np.count_nonzero(view.table.rows["anon_vma"][guards]) * 2 > len(guards)
+        pattern = Pattern.OPENED_RESERVE if written else Pattern.ALLOCATOR_GUARDS
     elif threads is not None:
         few = len(guards) <= threads * GUARDS_PER_THREAD + FEW
         pattern = Pattern.THREAD_GUARDS if few else Pattern.COROUTINE_GUARDS
@@ -273,7 +307,7 @@ def _of_judgement(judgement: Judgement) -> Pattern | None:
         return Pattern.UNDECIDED
     if decisive == "vm_flags:access":
         return None
-    if decisive == "anon_vma_differs" and "vm_pgoff" in judgement.reasons:
+    if decisive in _DIFFER and _MOVED & set(judgement.reasons):
         return Pattern.MOVED
     if decisive.startswith("vm_flags:"):
         return next((each for each in _FLAGS if explains(each, decisive)), Pattern.OTHER_FLAGS)
@@ -343,6 +377,7 @@ def _counted(
                 dict(reasons.most_common()),
                 int(np.median(pieces)) if len(pieces) else None,
                 objects.get(pattern),
+                float(np.mean(pieces % ROUND == 0)) if len(pieces) else None,
             )
         )
     return tuple(sorted(counts, key=lambda each: -each.vmas))

@@ -31,13 +31,13 @@ class Whose(StrEnum):
 class Measured:
     """VMAs of one program before and after, as counted; ``like`` names program, load, kernel.
 
-    ``atlas`` are the names of the atlas' rows (before, after), where it is measured anew.
+    ``atlas`` are the names of the atlas' rows (before, after), where `make atlas` measures it anew.
     """
 
     before: int
     after: int
     like: str
-    atlas: tuple[str, str] | None = None
+    atlas: tuple[str, str]
 
     @property
     def share(self) -> float:

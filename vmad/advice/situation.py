@@ -15,7 +15,8 @@ class PatternCount:
     """A pattern, and how much of the process it is.
 
     ``reasons`` counts every reason of its pairs, not the decisive ones alone. ``median_size`` is
-    that of its writable pieces, bytes; ``objects`` the number of different files or memory objects.
+    that of its writable pieces, bytes; ``round_share`` the part of them that are multiples of
+    64 KiB; ``objects`` the number of different files or memory objects.
     """
 
     pattern: Pattern
@@ -23,6 +24,7 @@ class PatternCount:
     reasons: Mapping[str, int] = field(default_factory=dict)
     median_size: int | None = None
     objects: int | None = None
+    round_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

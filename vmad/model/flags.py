@@ -19,6 +19,9 @@ VM_READ, VM_WRITE, VM_EXEC, VM_SHARED = 1, 2, 4, 8
 #: VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP: never merged (include/linux/mm.h)
 VM_SPECIAL = 1 << 14 | 1 << 18 | 1 << 10 | 1 << 28
 
+#: grows towards lower addresses when it is touched below
+VM_GROWSDOWN = 1 << 8
+
 ACCESS = VM_READ | VM_WRITE | VM_EXEC
 ACCOUNT = 1 << 20
 SOFTDIRTY = 1 << 27

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 
-// Goroutines that wait, and a heap of 1 GiB and back.
+// Goroutines that wait, and a heap of 1 GiB of which every second stretch is given back.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"time"
 )
 
@@ -19,18 +20,20 @@ func main() {
 		go func() { <-wait }()
 	}
 	for wave := 0; wave < 3; wave++ {
-		for i := 0; i < 1<<15; i++ {
+		for i := 0; i < 1<<16; i++ {
 			block := make([]byte, 16<<10+i%1024)
 			block[0], block[16<<10-1] = 1, 1
 			kept = append(kept, block)
 		}
+		// stretches of 4 MiB, as a cache that expires
 		for i := range kept {
-			if i%8 != 0 {
+			if i>>8%2 == wave%2 {
 				kept[i] = nil
 			}
 		}
 		runtime.GC()
-		time.Sleep(3 * time.Second)
+		debug.FreeOSMemory()
+		time.Sleep(time.Second)
 	}
 	fmt.Println("READY")
 	io.ReadAll(os.Stdin)

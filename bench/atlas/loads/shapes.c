@@ -5,12 +5,14 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef MADV_GUARD_INSTALL
@@ -239,6 +241,88 @@ static void memfd(void)
 	}
 }
 
+/* shared areas of a page: many, one */
+static void segments(void)
+{
+	size_t size = is("one") ? (size_t)number * page : page;
+
+	for (long i = 0; i < (is("one") ? 1 : number); i++)
+		if (mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) ==
+		    MAP_FAILED)
+			failed("mmap");
+}
+
+/* stacks of 64 KiB: grow (MAP_GROWSDOWN), fixed */
+static void stacks(void)
+{
+	const size_t size = 64 << 10;
+	int grows = is("grow") ? MAP_GROWSDOWN : 0;
+
+	for (long i = 0; i < number; i++) {
+		char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | grows, -1, 0);
+
+		if (stack == MAP_FAILED)
+			failed("mmap");
+		stack[size - 1] = 1;
+	}
+}
+
+/* contexts of aio, whose rings are mappings */
+static void rings(void)
+{
+	for (long i = 0; i < number; i++) {
+		aio_context_t context = 0;
+
+		if (syscall(SYS_io_setup, 1, &context))
+			failed("io_setup");
+	}
+}
+
+/* blocks of 128 KiB at addresses of the program's own, as garbage collectors have them */
+static void pages_of_heap(void)
+{
+	srandom(1);
+	for (long i = 0; i < number; i++) {
+		char *at = (char *)0x100000000000 + ((random() & 0xfffffff) << 18);
+		char *block = mmap(at, 128 << 10, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+		if (block != MAP_FAILED)
+			block[0] = 1;
+	}
+}
+
+/* every second page of written memory taken back: protect (PROT_NONE), dontneed */
+static void purged(void)
+{
+	char *all = writable((size_t)number * 2 * page);
+
+	for (long i = 0; i < number * 2; i++)
+		all[i * (long)page] = 1;
+	for (long i = 0; i < number; i++) {
+		char *piece = all + i * 2 * (long)page;
+
+		if (is("protect") ? mprotect(piece, page, PROT_NONE)
+				  : madvise(piece, page, MADV_DONTNEED))
+			failed("purge");
+	}
+}
+
+/* a reserve written at random, then shared with a child that lives */
+static void forked(void)
+{
+	mode = "random";
+	reserve();
+	if (fork() == 0) {
+		char end;
+
+		while (read(0, &end, 1) > 0)
+			;
+		_exit(0);
+	}
+}
+
 static char *name_of(long i)
 {
 	static char name[64];
@@ -307,7 +391,10 @@ int main(int count, char **words)
 		{"wasm", wasm, NULL},		  {"memfd", memfd, NULL},
 		{"files", files, NULL},		  {"access", NULL, access_of},
 		{"advice", NULL, advice_of},	  {"dontfork", NULL, fork_of},
-		{"lock", NULL, lock_of},
+		{"lock", NULL, lock_of},	  {"segments", segments, NULL},
+		{"stacks", stacks, NULL},	  {"rings", rings, NULL},
+		{"heap", pages_of_heap, NULL},	  {"purged", purged, NULL},
+		{"forked", forked, NULL},
 	};
 	char end;
 

@@ -11,6 +11,14 @@ def _row(name: str, load: str, *words: str) -> Row:
     return Row(name, "Java", "OpenJDK", load, argv, Needs.JDK, version=("java", "--version"))
 
 
+def _newer(name: str, load: str, kind: str) -> Row:
+    """On a JDK that has virtual threads; of the machine's own only the compiler is used."""
+    command = f'javac -d . {{loads}}/Load.java && exec "$0" -Xmx256m -cp . Load {kind} 1000'
+    argv = ("sh", "-c", command, _JAVA_25)
+    return Row(name, "Java", "OpenJDK 25", load, argv, Needs.PYPI, version=(_JAVA_25, "--version"))
+
+
+_JAVA_25 = "{build}/venv/jdk/bin/java"
 _WAVES = ("-cp", ".", "Load", "waves", "1024")
 
 ROWS = (
@@ -32,5 +40,7 @@ ROWS = (
         "threads",
         "1000",
     ),
+    _newer("java-25-threads", "1,000 threads", "threads"),
+    _newer("java-25-virtual", "1,000 virtual threads", "virtual"),
     _row("java-threads-100", "100 threads", "-Xmx256m", "-cp", ".", "Load", "threads", "100"),
 )

@@ -12,7 +12,20 @@ def _row(name: str, program: str, load: str, *argv: str, version: tuple[str, ...
     return Row(name, "Languages", program, load, argv, _D, version=version)
 
 
+#: without a php.ini 128 MB are allowed
+_NO_LIMIT = ("-d", "memory_limit=-1")
 _PHP, _RUBY = ("php8.2", "--version"), ("ruby3.1", "--version")
+_GO = (
+    "HOME=. GOCACHE=$PWD/cache GOFLAGS=-mod=mod GOTOOLCHAIN=local {} build -o load "
+    "{{loads}}/load.go && exec ./load"
+)
+#: the program of Mono's row; the runtime takes it as it is, when it is told which it is for
+_DOTNET = (
+    "mcs -out:load.dll {loads}/threads.cs && "
+    'echo \'{"runtimeOptions":{"framework":{"name":"Microsoft.NETCore.App","version":"3.1.0"}}}\' '
+    "> load.runtimeconfig.json && DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 "
+    "exec {build}/venv/dotnet/dotnet load.dll 200"
+)
 _SCHEME = (
     "(define kept (let loop ((i 0) (l '())) "
     "(if (< i 400000) (loop (+ i 1) (cons (make-string 20) l)) l)))"
@@ -24,6 +37,7 @@ ROWS = (
         "PHP",
         "1,000 fibers",
         "php8.2",
+        *_NO_LIMIT,
         "{loads}/fibers.php",
         "1000",
         version=_PHP,
@@ -33,6 +47,7 @@ ROWS = (
         "PHP",
         "10,000 fibers",
         "php8.2",
+        *_NO_LIMIT,
         "{loads}/fibers.php",
         "10000",
         version=_PHP,
@@ -42,6 +57,7 @@ ROWS = (
         "PHP",
         "10,000 fibers, fiber.stack_size=64k",
         "php8.2",
+        *_NO_LIMIT,
         "-d",
         "fiber.stack_size=64k",
         "{loads}/fibers.php",
@@ -106,12 +122,20 @@ ROWS = (
     _row(
         "go-1.19",
         "Go 1.19",
-        "10,000 goroutines, a heap of 512 MiB and back",
+        "10,000 goroutines, half of a heap of 1 GiB given back",
         "sh",
         "-c",
-        "HOME=. GOCACHE=$PWD/cache GOFLAGS=-mod=mod /usr/lib/go-1.19/bin/go build -o load "
-        "{loads}/load.go && exec ./load",
+        _GO.format("/usr/lib/go-1.19/bin/go"),
         version=("/usr/lib/go-1.19/bin/go", "version"),
+    ),
+    Row(
+        "go-1.27",
+        "Languages",
+        "Go 1.27",
+        "10,000 goroutines, half of a heap of 1 GiB given back",
+        ("sh", "-c", _GO.format("{build}/venv/bin/go")),
+        Needs.PYPI,
+        version=("{build}/venv/bin/go", "version"),
     ),
     _row(
         "mono-threads",
@@ -121,6 +145,16 @@ ROWS = (
         "-c",
         "mcs -out:load.exe {loads}/threads.cs && exec mono load.exe 200",
         version=("mono", "--version"),
+    ),
+    Row(
+        "dotnet-threads",
+        "Languages",
+        ".NET Core 3.1",
+        "200 threads that allocate",
+        ("sh", "-c", _DOTNET),
+        _D,
+        also=Needs.PYPI,
+        version=("{build}/venv/dotnet/dotnet", "--info"),
     ),
     _row(
         "erlang",
@@ -216,10 +250,11 @@ ROWS = (
         "r",
         "R",
         "2,000 vectors of 160 KB",
-        "R",
-        "--vanilla",
-        "--slave",
-        "-e",
+        "sh",
+        "-c",
+        # unpacked, not installed: nobody has made the links of update-alternatives
+        "LD_LIBRARY_PATH=$(echo /usr/lib/*-linux-gnu/blas):$(echo /usr/lib/*-linux-gnu/lapack) "
+        'exec R --vanilla --slave -e "$0"',
         "kept <- lapply(1:2000, function(i) numeric(20000)); cat('READY\\n'); "
         "invisible(readLines('stdin'))",
         version=("R", "--version"),

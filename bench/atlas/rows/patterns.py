@@ -3,7 +3,23 @@
 
 from __future__ import annotations
 
-from bench.atlas.row import Row
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.atlas.row import ROOT, Row
+
+
+def _rebuilt(pid: int, place: Path) -> None:
+    """Waits until the shape stands, then joins what a rebuild can join."""
+    del place
+    maps, before = Path(f"/proc/{pid}/maps"), -1
+    while before != (now := maps.read_bytes().count(b"\n")) or now < 100:
+        before = now
+        time.sleep(0.5)
+    heal = [sys.executable, "-m", "vmad", "heal", str(pid), "--rebuild", "--apply"]
+    subprocess.run(heal, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def _row(name: str, load: str, *words: str, **more: str) -> Row:
@@ -105,4 +121,24 @@ ROWS = (
     _row("lock-alternating", "every second page locked", "lock", "2000", "alternate"),
     _row("lock-whole", "the same number of pages in one half", "lock", "2000", "whole"),
     _row("wasm-reservations", "1,000 memories of 64 KiB in 4 GiB each", "wasm", "1000"),
+    _row("segments-many", "3,000 shared areas of a page", "segments", "3000", "many"),
+    _row("segments-one", "one shared area of the same size", "segments", "3000", "one"),
+    _row("stacks-grow", "3,000 stacks of 64 KiB, MAP_GROWSDOWN", "stacks", "3000", "grow"),
+    _row("stacks-fixed", "3,000 stacks of 64 KiB without it", "stacks", "3000", "fixed"),
+    _row("rings-3000", "3,000 contexts of aio", "rings", "3000"),
+    _row("rings-30", "30 contexts of aio", "rings", "30"),
+    _row("heap-blocks", "3,000 blocks of 128 KiB at random addresses", "heap", "3000"),
+    _row("purged-protect", "every second written page PROT_NONE", "purged", "3000", "protect"),
+    _row(
+        "purged-dontneed", "every second written page MADV_DONTNEED", "purged", "3000", "dontneed"
+    ),
+    Row(
+        "reserve-rebuilt",
+        "Patterns",
+        "shapes.c",
+        "a reserve written at random, then rebuilt",
+        ("{build}/shapes", "reserve", "2000", "random"),
+        ready=_rebuilt,
+    ),
+    _row("reserve-forked", "a reserve written at random, and a child", "forked", "2000"),
 )

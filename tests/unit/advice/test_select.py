@@ -145,7 +145,7 @@ def test_a_program_with_options_of_its_own_is_served_first() -> None:
 
 def test_pytorch_is_promised_nothing_of_its_strategies() -> None:
     torch = (recognised(Program.PYTORCH), GLIBC)
-    best = select(situation(Pattern.MANY_OBJECTS, torch)).best[0].advice
+    best = select(situation(Pattern.MANY_SEGMENTS, torch)).best[0].advice
 
     assert best.name == "pytorch-fewer-tensors"
     assert "set_sharing_strategy" not in best.text
@@ -185,3 +185,28 @@ def test_every_record_is_either_chosen_or_told_why_not() -> None:
 
     assert len(told) == len(set(told))
     assert all(each.why for each in selection.others)
+
+
+def test_blocks_of_round_sizes_are_no_blocks_of_malloc() -> None:
+    def first(share: float) -> str:
+        counts = (PatternCount(Pattern.WRITTEN_APART, VMAS, {}, 2 << 20, VMAS, share),)
+        gain = {"stock": 0, "relaxed": VMAS, "rebuild": VMAS}
+        return names(select(Situation(counts, (GLIBC,), (6, 18), gain, VMAS)))[0]
+
+    assert first(1 / 16) == "glibc-mmap-threshold"
+    assert first(1.0) != "glibc-mmap-threshold"
+
+
+def test_what_was_written_apart_before_a_fork_stays_apart_after_it() -> None:
+    apart = select(situation(Pattern.FORKED, reasons=("anon_vma_shared",)))
+    together = select(situation(Pattern.FORKED, reasons=("anon_vma_chain_not_singular",)))
+
+    assert names(apart)[:2] == ["protect-whole-first", "write-in-order"]
+    assert names(together)[0] == "spawn"
+    assert "protect-whole-first" not in names(together)
+
+
+def test_memory_objects_are_told_apart_from_files() -> None:
+    assert names(select(situation(Pattern.MANY_SEGMENTS)))[0] == "fewer-segments"
+    assert names(select(situation(Pattern.KERNEL_RINGS)))[0] == "fewer-rings"
+    assert names(select(situation(Pattern.MANY_LIBRARIES)))[0] == "fewer-libraries"

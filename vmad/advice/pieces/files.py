@@ -25,6 +25,48 @@ PIECES = (
         source="prometheus/prometheus #4392, m3db/m3 #960, blevesearch/bleve #1305; datasets #6790",
     ),
     Advice(
+        name="fewer-segments",
+        text="Take one large shared area and hand out parts of it by offset, in place of an area, "
+        "memfd or segment for each buffer. Different ones never merge, on any kernel.",
+        whose=Whose.PROGRAMMER,
+        patterns=(P.MANY_SEGMENTS,),
+        proof=Measured(
+            3022,
+            23,
+            "3,000 shared areas of a page as one",
+            ("segments-many", "segments-one"),
+        ),
+        cost="Parts are given back with MADV_REMOVE, not by closing them.",
+        check="VMAs of kind shared memory become fewer.",
+        source="mmap(2), memfd_create(2), shmat(2); mm/shmem.c, shmem_zero_setup",
+    ),
+    Advice(
+        name="fewer-rings",
+        text="Keep one ring for each thread or processor in place of one for each file, connection "
+        "or event, and close those that are no longer used: closing a descriptor does not unmap "
+        "its ring.",
+        whose=Whose.PROGRAMMER,
+        patterns=(P.KERNEL_RINGS,),
+        proof=Measured(
+            3022, 52, "30 contexts of aio in place of 3,000", ("rings-3000", "rings-30")
+        ),
+        cost="Requests of several users share a queue.",
+        check="maps names anon_inode:[…] or /[aio] less often.",
+        source="io_uring_setup(2), io_setup(2), perf_event_open(2)",
+    ),
+    Advice(
+        name="fewer-libraries",
+        text="Load each library once, not a copy for each plugin, session or class loader, and "
+        "dlclose what is no longer used; many small ones can be linked into one. A path that is "
+        "opened twice is mapped once; a copy under another name, or of a deleted file, is not.",
+        whose=Whose.PROGRAMMER,
+        patterns=(P.MANY_LIBRARIES,),
+        proof=Documented(0.8),
+        cost="Copies that were to be apart share their variables.",
+        check="VMAs of kind file, or deleted file, become fewer.",
+        source="dlopen(3), ld.so(8)",
+    ),
+    Advice(
         name="map-whole-object",
         text="Map the object once and whole, and keep offsets into it, in place of a mapping for "
         "each block.",

@@ -15,7 +15,9 @@ PIECES = (
         whose=Whose.PROGRAMMER,
         programs=(Program.HOTSPOT,),
         patterns=(P.THREAD_GUARDS,),
-        proof=Measured(4173, 179, "2,000 threads that wait, JDK 25"),
+        proof=Measured(
+            2180, 190, "1,000 threads that wait, JDK 25", ("java-25-threads", "java-25-virtual")
+        ),
         cost="Code that pins its carrier thread scales worse.",
         check="Threads: in /proc/PID/status and the count fall together.",
         source="JEP 444",

@@ -50,7 +50,7 @@ PIECES = (
         "strategy; file_system saves descriptors, no VMA.",
         whose=Whose.PROGRAMMER,
         programs=(Program.PYTORCH,),
-        patterns=(P.MANY_OBJECTS, P.OBJECT_IN_PIECES, P.DELETED_FILES),
+        patterns=(P.MANY_SEGMENTS, P.OBJECT_IN_PIECES, P.DELETED_FILES),
         proof=Documented(0.97, "9,000 tensors: 9,440 and 9,439 VMAs by either strategy"),
         cost="A change of the program.",
         check="VMAs of kind shared memory become fewer.",

@@ -37,8 +37,10 @@ from vmad.sources.bpf.task_vma import TaskVmaWalk
 #: readings of one address space by one walk, until one is exact; patience mostly ends them sooner.
 #: With ten, a busy machine of two processors was refused an address space in 10 of 100 scans
 TRIES = 40
-#: seconds after which no further reading of one address space by one walk is begun
+#: seconds after which no further reading of one address space by one walk is begun, once there have
+#: been LEAST: a machine without a free processor may need them for two, and two must be alike
 PATIENCE = 5.0
+LEAST = 3
 #: seconds after which the waiting walks begin on no further process
 PATIENCE_WITH_ALL = 25.0
 #: the same where the main walk waits, and whoever calls it bounds it as a whole
@@ -104,7 +106,7 @@ def settle(
     for walk in walks:
         until = time.monotonic() + patience
         seen = set()
-        for _ in range(TRIES):
+        for made in range(1, TRIES + 1):
             try:
                 reading = read(walk)
             except EvidenceUnavailable:
@@ -119,7 +121,7 @@ def settle(
                 if what in seen:
                     return reading
                 seen.add(what)
-            if time.monotonic() > until:
+            if made >= LEAST and time.monotonic() > until:
                 break
     return None
 
