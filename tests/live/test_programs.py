@@ -122,3 +122,29 @@ def test_files_that_cannot_be_reached_are_told(tmp_path: Path) -> None:
     # its own file is reached through /proc/PID/exe, mapped ones through map_files
     assert traits.exe is not None
     assert Program.GLIBC in programs
+
+
+def test_several_runtimes_in_one_process_are_all_told_and_versions_only_where_known(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "any.c").write_text("int any;\n")
+    names = ("libjemalloc.so.2", "libluajit-5.1.so.2", "libruby-3.1.so.3.1", "libjvm.so")
+    paths = [str(tmp_path / name) for name in names]
+    for path in paths:
+        subprocess.run(
+            ["cc", "-shared", "-o", path, f"-Wl,-soname,{Path(path).name}", tmp_path / "any.c"],
+            check=True,
+        )
+    code = (
+        f"import ctypes, sys; kept = [ctypes.CDLL(path) for path in {paths!r}]; "
+        "print('READY', flush=True); sys.stdin.read()"
+    )
+    with running(sys.executable, "-c", code) as pid:
+        _, programs = traits_of(pid)
+
+    assert {Program.CPYTHON, Program.GLIBC} <= programs.keys()
+    assert {name: programs[name] for name in (Program.JEMALLOC, Program.LUAJIT)} == {
+        Program.JEMALLOC: None, Program.LUAJIT: None,
+    }  # fmt: skip
+    assert programs[Program.RUBY] == (3, 1)
+    assert programs[Program.HOTSPOT] is None
