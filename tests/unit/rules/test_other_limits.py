@@ -83,6 +83,12 @@ def test_few_stacks_that_fit_are_named_with_what_they_must_fit_into() -> None:
     assert named(limited(AS=512 * MIB)) == ["RLIMIT_AS"]
 
 
+def test_a_stack_beyond_memory_and_swap_is_named() -> None:
+    assert named(limited(STACK=8 << 40)) == ["RLIMIT_STACK"]
+    assert named(limited(STACK=8 << 40), replace(HOST, overcommit=1)) == []
+    assert named(limited(STACK=8 << 30)) == []
+
+
 def test_a_control_group_above_is_named_with_its_file() -> None:
     inner = GroupUse("pids", "/a/b", "/c/a/b/pids.max", 90, None)
     outer = GroupUse("pids", "/a", "/c/a/pids.max", 90, 100)
