@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import (
+    blaming,
     by_hand,
     check,
     exporter,
@@ -43,6 +44,7 @@ PARTS: dict[str, Callable[[Plan], list[Figure]]] = {
     "latency": latency.measure,
     "million": million.measure,
     "watching": watching.measure,
+    "blaming": blaming.measure,
     "rebuilding": rebuilding.measure,
 }
 

@@ -65,10 +65,10 @@ def _figures(
         for done in range(plan.watched_rounds):
             step(done)
             for call in CALLS:
-                without[call].append(_nanoseconds(program, call, plan))
+                without[call].append(nanoseconds(program, call, plan))
             watching = start()
             for call in CALLS:
-                watched[call].append(_nanoseconds(program, call, plan))
+                watched[call].append(nanoseconds(program, call, plan))
             way = watching.way
             watching.close()
     except EvidenceUnavailable as error:
@@ -93,6 +93,7 @@ def _figures(
     ]
 
 
-def _nanoseconds(program: Path, call: str, plan: Plan) -> float:
+def nanoseconds(program: Path, call: str, plan: Plan) -> float:
+    """What one turn of this call takes in a program of its own."""
     command = [str(program), call, str(plan.watched_pieces), str(TURNS)]
     return float(subprocess.run(command, capture_output=True, check=True).stdout)
