@@ -7,12 +7,12 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from vmad.blame.blamed import Blamed
 from vmad.blame.recording import Recording
 from vmad.blame.started import Started
-from vmad.cli.options import add_format_option, positive, seconds, source_of
+from vmad.cli.options import add_format_option, positive, seconds
 from vmad.cli.options import pid as pid_of
 from vmad.cli.terminal import Progress, style_of
 from vmad.errors import UsageError
@@ -20,10 +20,12 @@ from vmad.export.blame_files import FORMATS, format_of, read_recording, write_fi
 from vmad.export.blame_json import blame_json
 from vmad.export.blame_text import FRAMES, blame_text
 from vmad.sources.bpf.blame import BOUNDARIES, Recorder
-from vmad.sources.choose import open_source
+from vmad.sources.choose import kernel_source, open_source
 from vmad.sources.source import Source
 
 DEFAULT_SECONDS = 10.0
+#: seconds with VMAs that never hold still, before /proc serves
+PATIENCE = 0.5
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,7 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--from", dest="recording", metavar="FILE",
                         help="show a recording that -o NAME.json wrote")  # fmt: skip
     add_format_option(parser)
-    parser.set_defaults(run=run, capture=None, evidence="kernel")
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -92,7 +94,7 @@ def _blamed(arguments: argparse.Namespace) -> Blamed:
     by_pid = len(words) == 1 and words[0].isascii() and words[0].isdecimal()
     if by_pid:
         _pid(words[0])
-    with source_of(arguments) as source:
+    with closing(kernel_source(patience=PATIENCE)) as source:
         limit = source.max_map_count or 0
         with Recorder(boundaries=max(BOUNDARIES, 2 * limit), follow=arguments.follow) as recorder:
             if by_pid:

@@ -33,14 +33,20 @@ def open_source(evidence: EvidenceChoice, capture: str | None, proc: str = "/pro
     return ProcfsSource(proc)
 
 
-def kernel_source(proc: str = "/proc", walk: str | None = None) -> Source:
+def kernel_source(
+    proc: str = "/proc", walk: str | None = None, patience: float | None = None
+) -> Source:
     """Kernel evidence by the walk of this name, else by the best one that loads.
 
-    Raises EvidenceUnavailable.
+    ``patience``: seconds with one process that never holds still. Raises EvidenceUnavailable.
     """
     from vmad.sources.bpf.source import BpfSource  # noqa: PLC0415
 
-    return BpfSource(running_kernel(proc), walk=walk or os.environ.get("VMAD_WALK"), proc=proc)
+    walk = walk or os.environ.get("VMAD_WALK")
+    kernel = running_kernel(proc)
+    if patience is None:
+        return BpfSource(kernel, walk=walk, proc=proc)
+    return BpfSource(kernel, walk=walk, proc=proc, patience=patience)
 
 
 def why_not_kernel(proc: str = "/proc") -> str | None:

@@ -656,8 +656,8 @@ __noinline u64 settle(u64 address, u32 before, u32 number, u64 stack)
 		boundary.doubt = (before == UNKNOWN ? 1 << NOT_SEEN_BEFORE : 0) |
 				 (now == UNKNOWN ? 1 << NOT_SEEN_AFTER : 0);
 		known = bpf_map_lookup_elem(&boundaries, &key);
-		if (known) {
-			/* rather the one that is known than one that may be wrong */
+		/* rather the one that is known than one that may be wrong; where none was, it is none */
+		if (known && before != ABSENT) {
 			known->doubt |= boundary.doubt;
 			return stack;
 		}

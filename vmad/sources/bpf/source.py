@@ -23,7 +23,7 @@ from vmad.sources.bpf.census import KERNEL_CENSUS_ROW, KernelCensus
 from vmad.sources.bpf.layout import MAX_HEADERS, WANTED, Status, settings_of
 from vmad.sources.bpf.open_coded import Entries, Headers, OpenCodedWalk
 from vmad.sources.bpf.task_vma import TaskVmaWalk
-from vmad.sources.bpf.waiting import Reading, WaitingWalks, Walk, is_exact, is_over
+from vmad.sources.bpf.waiting import PATIENCE, Reading, WaitingWalks, Walk, is_exact, is_over
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.source import Census, SourceHealth
 from vmad.sources.this_machine import ThisMachine
@@ -47,8 +47,8 @@ class BpfSource(ThisMachine):
     """A live host by BPF.
 
     What the rules of ``kernel`` say of flags and runs is handed to it as tables. ``walk`` names
-    one of the walks, or None for the best that loads. Raises EvidenceUnavailable with cause
-    and remedy.
+    one of the walks, or None for the best that loads; ``patience`` is with one process that never
+    holds still, seconds. Raises EvidenceUnavailable with cause and remedy.
     """
 
     evidence = Evidence.KERNEL
@@ -59,6 +59,7 @@ class BpfSource(ThisMachine):
         *,
         walk: str | None = None,
         proc: str = "/proc",
+        patience: float = PATIENCE,
     ) -> None:
         self.kernel = kernel
         super().__init__(proc)
@@ -68,7 +69,7 @@ class BpfSource(ThisMachine):
         self._relaxed = rules.relaxed
         text = settings_of(rules)
         self._walk = _best_walk(text, walk)
-        self._waiting = WaitingWalks(self._walk, self._lock, text)
+        self._waiting = WaitingWalks(self._walk, self._lock, text, patience)
         try:
             self._census = KernelCensus(marked_from(self.max_map_count))
         except EvidenceUnavailable:

@@ -135,9 +135,13 @@ class WaitingWalks:
 
     Their reads are bounded by DEADLINE: while one has not come back, there is no other. ``lock`` is
     held by whoever uses the ``main`` walk, which serves here, too, where it waits itself.
+    ``patience`` is that with one address space and one walk.
     """
 
-    def __init__(self, main: Walk, lock: threading.Lock, settings: bytes) -> None:
+    def __init__(
+        self, main: Walk, lock: threading.Lock, settings: bytes, patience: float = PATIENCE
+    ) -> None:
+        self._with_one = patience
         self._settings = settings
         self._main = main
         # where the main walk waits itself, whoever calls it bounds its reads
@@ -178,9 +182,9 @@ class WaitingWalks:
         with self._lock:
             walks = self._loaded()
             if self._main_waits:
-                return settle(walks, read, SHORT_PATIENCE)
+                return settle(walks, read, min(self._with_one, SHORT_PATIENCE))
             self._reads.deadline = DEADLINE + vmas * PER_VMA
-            return settle(walks, lambda walk: self._bounded(walk, read), PATIENCE)
+            return settle(walks, lambda walk: self._bounded(walk, read), self._with_one)
 
     def _bounded(self, walk: Walk, read: Callable[[Walk], Reading]) -> Reading:
         def work(tick: Tick) -> Reading:
