@@ -143,6 +143,7 @@ class Recording:
         """By the other source from when on the first one has been given up. Raises ProcessGone,
         CannotRead."""
         if self._otherwise is None:
+            self._source.census()  # it may have another name by now
             try:
                 return self._source.table(self._process)
             except StillChanging:

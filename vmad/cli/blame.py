@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 
 from vmad.blame.blamed import Blamed
 from vmad.blame.recording import Recording
+from vmad.blame.redacted import redacted
 from vmad.blame.started import Started
 from vmad.cli.options import add_format_option, positive, seconds
 from vmad.cli.options import pid as pid_of
@@ -21,6 +22,7 @@ from vmad.export.blame_json import blame_json
 from vmad.export.blame_text import FRAMES, blame_text
 from vmad.sources.bpf.blame import BOUNDARIES, Recorder
 from vmad.sources.choose import kernel_source, open_source
+from vmad.sources.redaction import Redaction
 from vmad.sources.source import Source
 
 DEFAULT_SECONDS = 10.0
@@ -62,6 +64,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument("--from", dest="recording", metavar="FILE",
                         help="show a recording that -o NAME.json wrote")  # fmt: skip
+    parser.add_argument(
+        "--redact",
+        action="store_true",
+        help="hashes instead of names that tell whose code it is: of the process, of files, of "
+        "functions but those of known allocators and runtimes",
+    )
     add_format_option(parser)
     parser.set_defaults(run=run)
 
@@ -71,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         format_of(arguments.output)  # before anything is recorded
     blamed = _blamed(arguments)
+    if arguments.redact:
+        blamed = redacted(blamed, Redaction())
     if arguments.output is not None:
         write_file(arguments.output, blamed)
     if arguments.format == "json":

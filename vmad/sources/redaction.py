@@ -47,6 +47,10 @@ class Redaction:
         """The name of a process; at most 15 characters, as the kernel keeps them."""
         return f"comm:{self._hash(comm)}"
 
+    def function(self, name: str) -> str:
+        """The name of a function."""
+        return f"function:{self._hash(name)}"
+
     def _hash(self, name: str) -> str:
         text = name.encode("utf-8", "surrogateescape")
         return hashlib.blake2s(text, key=self._key, digest_size=4).hexdigest()

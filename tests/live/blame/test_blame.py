@@ -214,9 +214,11 @@ def test_what_cannot_be_done_is_one_line(
     assert answer.stdout == ""
 
 
-def test_json_is_a_recording(source: BpfSource, makers: Path) -> None:
+def test_json_is_a_recording_of_what_the_process_has_become() -> None:
+    becomes = ("sh", "-c", "read line; exec sleep 60")
     answer = subprocess.run(
-        [*VMAD, "--format", "json", "--seconds", "0.1", "--", "sleep", "60"],
+        [*VMAD, "--format", "json", "--seconds", "2", "--", *becomes],
+        input="\n",
         capture_output=True,
         text=True,
         check=True,
