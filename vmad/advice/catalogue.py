@@ -11,6 +11,7 @@ from vmad.advice import pieces
 from vmad.advice.pattern import Pattern, explains
 from vmad.advice.record import Advice
 from vmad.model.kinds import Kind
+from vmad.model.program import Program
 
 _P = Pattern
 
@@ -45,6 +46,11 @@ def _records() -> Iterator[Advice]:
 
 #: by name, in the order of their files
 ADVICE: dict[str, Advice] = {record.name: record for record in _records()}
+
+
+def with_advice() -> frozenset[Program]:
+    """The programs that some record is about."""
+    return frozenset(program for record in ADVICE.values() for program in record.programs)
 
 
 def for_reason(reason: str) -> list[Advice]:

@@ -8,54 +8,70 @@ developer looks for is the first frame that belongs to none.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
 from vmad.blame.stack import Frame, Stack
+from vmad.model.program import Program
+from vmad.model.sign import Where
 
 
 @dataclass(frozen=True, slots=True)
 class KnownMaker:
-    """``functions`` (whole names) or ``module`` (a file's name) give it away; None: not looked at.
+    """``functions`` (whole names) or ``modules`` (names of files) give it away.
 
-    ``name`` is what a person calls it.
+    ``name`` is what a person calls it. ``program`` is that of which advice speaks (vmad/advice).
     """
 
     name: str
     functions: re.Pattern[str] | None
-    module: re.Pattern[str] | None = None
+    modules: tuple[re.Pattern[str], ...] = ()
+    program: Program | None = None
 
 
-def _known(name: str, functions: str | None, module: str | None = None) -> KnownMaker:
+def _known(
+    name: str, functions: str | None, module: str | None = None, of: Program | None = None
+) -> KnownMaker:
     return KnownMaker(
         name,
         None if functions is None else re.compile(functions),
-        None if module is None else re.compile(module),
+        () if module is None else (re.compile(module),),
+        of,
     )
+
+
+def _allocator(program: Program, functions: str) -> KnownMaker:
+    """All of its file is its own: the file by which advice recognises it, too."""
+    files = tuple(sign.expression for sign in program.signs if sign.where is Where.FILE)
+    return KnownMaker(program.value, re.compile(functions), files, program)
 
 
 #: the first that fits counts
 KNOWN: Final[tuple[KnownMaker, ...]] = (
-    _known("jemalloc", r"(?:_rjem_)?je_.*", r"libjemalloc(?:\.so.*|_\w+)?"),
-    _known("mimalloc", r"_?mi_.*", r"libmimalloc[\w.-]*"),
-    _known("tcmalloc", r"tcmalloc(?:::|_).*|.*TCMalloc.*|.*TC_.*", r"libtcmalloc[\w.-]*"),
+    _allocator(Program.JEMALLOC, r"(?:_rjem_)?je_.*"),
+    _allocator(Program.MIMALLOC, r"_?mi_.*"),
+    _allocator(Program.TCMALLOC, r"tcmalloc(?:::|_).*|.*TCMalloc.*|.*TC_.*"),
+    _allocator(Program.HARDENED_MALLOC, r"h_malloc.*"),
     _known("Boehm GC", r"GC_.*", r"libgc\.so.*"),
     _known("TBB malloc", r"rml::.*", r"libtbbmalloc[\w.-]*"),
-    _known("Go runtime", r"runtime\..*"),
-    _known("V8", r"v8::.*|Builtins?_.*"),
+    _known("Go runtime", r"runtime\..*", of=Program.GO),
+    _known("V8", r"v8::.*|Builtins?_.*", of=Program.V8),
     _known(
         "HotSpot",
         r"(?:os|G1|Shenandoah|Z|VirtualSpace|ReservedSpace|JavaThread|Thread|Metaspace|CodeHeap)"
         r"\w*::.*|metaspace::.*|java_start|thread_native_entry",
+        of=Program.HOTSPOT,
     ),
     _known(
         "CPython's arenas",
         r"_PyObject_Arena\w*|_PyMem_Arena\w*|new_arena|allocate_from_new_pool|_?Py(?:Mem|Object)_"
         r"(?:Raw)?(?:Malloc|Calloc|Realloc|Free)",
+        of=Program.CPYTHON,
     ),
-    _known("PHP fibers", r"zend_fiber_\w*|zend_mm_\w*|_?zend_(?:mm|fiber)\w*"),
-    _known("Ruby fibers", r"fiber_(?:pool|machine)\w*|fiber_\w*alloc\w*"),
+    _known("PHP fibers", r"zend_fiber_\w*|zend_mm_\w*|_?zend_(?:mm|fiber)\w*", of=Program.PHP),
+    _known("Ruby fibers", r"fiber_(?:pool|machine)\w*|fiber_\w*alloc\w*", of=Program.RUBY),
     _known("libffi", None, r"libffi\.so.*"),
     _known("thread stacks", r"(?:__)?pthread_create.*|allocate_stack|create_thread"),
     _known(
@@ -85,26 +101,32 @@ def known_maker(frame: Frame) -> KnownMaker | None:
     module = PurePath(frame.module).name if frame.module is not None else None
     function = frame.function.split("(", 1)[0] if frame.function is not None else None
     for known in KNOWN:
-        if _fits(known.functions, function) or _fits(known.module, module):
+        if known.functions is not None and function and known.functions.fullmatch(function):
+            return known
+        if module is not None and any(own.match(module) for own in known.modules):
             return known
     return None
 
 
-def _fits(pattern: re.Pattern[str] | None, name: str | None) -> bool:
-    return pattern is not None and name is not None and pattern.fullmatch(name) is not None
+def _makers(stack: Stack) -> Iterator[KnownMaker]:
+    """Those that a stack begins with, the innermost first."""
+    for frame in stack.frames:
+        known = known_maker(frame)
+        if known is None:
+            return
+        yield known
 
 
 def made_with(stack: Stack) -> tuple[str, ...]:
     """The known makers that a stack begins with, the innermost first, each once; libc itself only
     where there is no other."""
-    names: list[str] = []
-    for frame in stack.frames:
-        known = known_maker(frame)
-        if known is None:
-            break
-        if known.name not in names:
-            names.append(known.name)
+    names = dict.fromkeys(known.name for known in _makers(stack))
     return tuple(name for name in names if name != "libc")
+
+
+def programs_of(stack: Stack) -> frozenset[Program]:
+    """Of those makers, the programs that there may be advice about."""
+    return frozenset(known.program for known in _makers(stack) if known.program is not None)
 
 
 def callers(stack: Stack) -> tuple[Frame, ...]:

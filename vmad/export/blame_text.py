@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Final
 
+from vmad.advice.catalogue import with_advice
 from vmad.blame.attribution import Origin
 from vmad.blame.blamed import Blamed, Maker
-from vmad.blame.known import callers, made_with
+from vmad.blame.known import callers, made_with, programs_of
 from vmad.blame.stack import Ending, Frame
 from vmad.export.printable import printable
 from vmad.export.quantities import count, counted, duration, percent
@@ -137,6 +138,10 @@ def _where(frames: tuple[Frame, ...]) -> str | None:
 def _notes(blamed: Blamed, style: Style) -> list[str]:
     losses = blamed.losses
     notes = []
+    programs = frozenset().union(*(programs_of(maker.stack) for maker in blamed.makers))
+    advised = sorted(programs & with_advice())
+    if advised:
+        notes.append(f"What to change about {', '.join(advised)}: vmad explain {blamed.pid}")
     if blamed.ended is not None:
         end = blamed.map_count_end
         fewer = end is not None and end < blamed.map_count

@@ -39,7 +39,8 @@
     element.style.width = `${width * 100}%`;
     element.style.top = `${depth * ROW}px`;
     element.style.background = colour(node);
-    element.textContent = node[0];
+    // a letter or two say nothing
+    if (width * graph.clientWidth >= 28) element.textContent = node[0];
     element.title = said(node);
     element.setAttribute("aria-label", said(node));
     element.node = node;
