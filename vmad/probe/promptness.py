@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import resource
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from vmad.probe.refusals import Refused, TargetGone
 from vmad.probe.target import Target, uninterruptible
@@ -16,14 +17,20 @@ _WAIT_FOR_SLEEPERS = 0.5
 _SELINUX = "/sys/fs/selinux/enforce"
 
 
-def come_first() -> None:
-    """Run before whatever else wants a processor, where we may.
+@contextmanager
+def coming_first() -> Iterator[None]:
+    """Run before whatever else wants a processor, where we may: for one stop, which is bounded.
 
     The target waits for us, and a thread of it that we have let go must not run before the others
-    are let go too. Every stop is bounded, and between stops we sleep.
+    are let go too. What is done before and after a stop takes its turn with everybody else.
     """
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    first = make_first(0)
+    try:
+        yield
+    finally:
+        if first:
+            os.sched_setscheduler(0, policy, parameter)
 
 
 def ordinary_policy(tid: int) -> int | None:

@@ -21,7 +21,7 @@ from vmad.probe.cost import ENDS, PER_PIECE, PLANNED, Pace, moving_time
 from vmad.probe.gadget import find_gadgets
 from vmad.probe.inject import choose_thread
 from vmad.probe.pieces import LeftOut, Piece, Pieces, Range, give_back
-from vmad.probe.promptness import await_sleepers, come_first, move_near
+from vmad.probe.promptness import await_sleepers, coming_first, move_near
 from vmad.probe.refusals import DidNotStop, Refused, TargetGone
 from vmad.probe.sharing import others_in
 from vmad.probe.target import Target, examine, may_not_trace
@@ -116,7 +116,6 @@ class RebuildSession:
         self._holes: list[Range] = []
         self._zero_pages = _ZERO_PAGES
         self._ignored = SOFTDIRTY | GUARD
-        come_first()
 
     def rebuild(
         self, runs: Sequence[Range], cancelled: Callable[[], bool]
@@ -132,7 +131,8 @@ class RebuildSession:
                 pieces = self._pieces.take(waiting, moving_time(self._max_stop))
             if pieces == []:
                 continue
-            stop = self._stop(waiting, pieces, late >= _LATE_AT_MOST)
+            with coming_first():
+                stop = self._stop(waiting, pieces, late >= _LATE_AT_MOST)
             yield stop
             if not waiting:
                 return

@@ -14,7 +14,7 @@ from vmad.model.process import ProcessId
 from vmad.model.verdict import Verdict
 from vmad.probe.gadget import find_gadgets
 from vmad.probe.inject import Injection, choose_thread
-from vmad.probe.promptness import await_sleepers, come_first, move_near
+from vmad.probe.promptness import await_sleepers, coming_first, move_near
 from vmad.probe.question import Question, merged, pose, unexpected
 from vmad.probe.refusals import DidNotStop, TargetGone
 from vmad.probe.sight import Seen, Sight, open_sight
@@ -96,14 +96,14 @@ class Session:
         self._max_map_count = read_max_map_count("/proc")
         self.gave_up = False
         self._joined = (0, 0)
-        come_first()
 
     def ask(self, boundaries: Sequence[int], cancelled: Callable[[], bool]) -> Iterator[Stop]:
         """Ask about each boundary; one Stop after the other, the target running in between."""
         done = late = 0
         while done < len(boundaries) and not cancelled():
             try:
-                stop = self._stop(boundaries[done:])
+                with coming_first():
+                    stop = self._stop(boundaries[done:])
             except DidNotStop:
                 late += 1
                 if self.gave_up or late > _LATE_AT_MOST:
