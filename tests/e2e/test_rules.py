@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.daemons import Daemon, wait_for
+from tests.e2e.panel_pictures import document, photographed
 from tests.e2e.prometheus_server import Prometheus, TimeSeriesServer
 from tests.e2e.victoria_metrics import TOOLS, VictoriaMetrics
 from tests.live.targets import Target
-from tests.unit.operations.expressions import PanelQuery, filled_in, panel_queries
+from tests.unit.operations.expressions import PanelQuery, filled_in, panel_queries, panels
 from tests.unit.sample import crowded_snapshot, self_stats
 from vmad.export.metrics.exposition import Exposition
+from vmad.operations.dashboards.files import FILES as DASHBOARDS
 from vmad.operations.recordings import FLEET, SERIES_PER_HOST
 from vmad.operations.rule_files import FILES, GROUPS
 from vmad.operations.rules import Alert, Recording
@@ -62,11 +65,15 @@ class Scene:
     daemon: Daemon
     pid: int
 
-    def asked(self, expr: str) -> list[dict[str, Any]]:
-        """The daemon's series of an expression, with what a few seconds cannot have cut short."""
+    def filled(self, expr: str) -> str:
+        """An expression about the daemon, with what a few seconds cannot have cut short."""
         filled = filled_in(expr, job="vmad", instance=self.daemon.address, group=LOAD, window="30s")
         filled = re.sub(r"\[\w+:\w+\]", "[30s:1s]", filled)
-        every = self.server.query(re.sub(r"offset \w+", "offset 2s", filled))
+        return re.sub(r"offset \w+", "offset 2s", filled)
+
+    def asked(self, expr: str) -> list[dict[str, Any]]:
+        """The daemon's series of an expression."""
+        every = self.server.query(self.filled(expr))
         return [series for series in every if series["metric"].get("job", "vmad") == "vmad"]
 
 
@@ -149,6 +156,20 @@ def test_every_recording_has_data(scene: Scene, rule: Recording) -> None:
 @pytest.mark.parametrize("query", list(panel_queries()), ids=str)
 def test_every_panel_has_data(scene: Scene, query: PanelQuery) -> None:
     assert scene.asked(query.expr)
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_every_graph_of_a_dashboard_is_drawn(scene: Scene, name: str, tmp_path: Path) -> None:
+    html = document(scene.server, name, scene.filled)
+    picture = tmp_path / f"{name}.png"
+    photographed(html, picture)
+
+    for panel in panels(name):
+        if panel["type"] == "timeseries":
+            title = re.escape(escape(panel["title"]))
+            (drawn,) = re.findall(rf"<h2>{title}</h2>(.*?)</section>", html, re.DOTALL)
+            assert "<polyline" in drawn, panel["title"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_address_space_is_what_the_kernel_says(scene: Scene) -> None:

@@ -50,7 +50,7 @@ def host() -> Dashboard:
         .with_panel(number("Evidence", "kernel: exact. procfs: pairs may be unknown.",
                            f"vmad_evidence_info{_HOST}", VMAS, legend="{{evidence}} {{walk}}"))
     )  # fmt: skip
-    return _itself(_what(_who(made)))
+    return _itself(_over_time(_what(_who(made))))
 
 
 def _who(made: Dashboard) -> Dashboard:
@@ -163,6 +163,51 @@ def _what(made: Dashboard) -> Dashboard:
         .with_panel(
             graph("VMAs that need not be", NEED_NOT_BE,
                   by_kernel("vmad_host_recoverable_areas", _HOST), VMAS, span=THIRD)
+        )
+    )  # fmt: skip
+
+
+def _over_time(made: Dashboard) -> Dashboard:
+    areas = f"vmad_host_areas{_HOST}"
+    marks = f"vmad_group_memory_map_areas_highwater{_HOST}"
+    stock = f'vmad_host_pairs{{{WHERE}, rules="stock"}}'
+    failed = f"increase(vmad_limit_failures_total{_HOST}[$__rate_interval])"
+    rebuilt = f'vmad_group_recoverable_areas{{{WHERE}, rules="rebuild"}}'
+    return (
+        made.with_row(Row("The address space over time"))
+        .with_panel(
+            graph("Composition by kind", "The share of each kind among all VMAs of the host.",
+                  [Query(f"sum by (kind) ({areas}) / scalar(sum({areas}))", "{{kind}}")],
+                  RATIO, stacked=True)
+        )
+        .with_panel(
+            graph("Composition by reason",
+                  "The share of each decisive reason among all adjacent anonymous pairs; a click "
+                  "leads to what the reason means.",
+                  [Query(f"sum by (reason) ({stock}) / scalar(sum({stock}))", "{{reason}}")],
+                  RATIO, stacked=True, url=REASON_URL)
+        )
+        .with_panel(
+            graph("Failures at the limit, by call",
+                  "System calls that were refused because of vm.max_map_count. No line: nobody "
+                  "counts (see vmad doctor).",
+                  [Query(f"sum by (call, error) ({failed})", "{{call}}: {{error}}")], VMAS,
+                  span=THIRD)
+        )
+        .with_panel(
+            dashed(
+                graph("Bursts",
+                      "The high-water marks of the ten highest groups: a step up that the worst "
+                      "process of the group (table Groups) is far below is a burst.",
+                      [Query(f"topk(10, {marks})", "{{group}}"),
+                       Query(f"vmad_memory_map_areas_limit{_HOST}", "limit")], VMAS, span=THIRD),
+                "limit", RED,
+            )
+        )
+        .with_panel(
+            graph("Rebuild gains, by group",
+                  "VMAs that `vmad heal PID --rebuild` would join in each group, no page copied.",
+                  [Query(f"topk(10, {rebuilt})", "{{group}}")], VMAS, span=THIRD)
         )
     )  # fmt: skip
 
