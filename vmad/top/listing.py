@@ -20,8 +20,8 @@ KEYS = "Enter causes   / filter   s sort   r reverse   Space pause   ? help   q 
 
 _MEANINGS = (
     "GROWTH/S is over the last minute, HIGHEST since this view began. LEFT is the",
-    "time to the limit at that growth; none is told below a tenth of the limit or",
-    "beyond a day. FAILED are calls that failed at the limit.",
+    "time to the limit at that growth; none is told of who has just begun or is far",
+    "away. FAILED are calls that failed at the limit.",
 )
 
 

@@ -13,15 +13,11 @@ from vmad.model.verdict import Verdict
 from vmad.scan.snapshot import JudgedProcess
 from vmad.top.past import Counts
 
-#: no forecast is made for a process with a smaller share of its limit, …
-FORECAST_FROM = 0.1
-#: … nor one that is further away than this (seconds)
-FORECAST_TO = 86_400.0
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One process now. ``rate`` is VMAs per second; ``failures`` are calls that failed at the
+    """One process now. ``rate`` is VMAs per second, ``seconds_to_limit`` as vmad.scan.forecast has
+    it: 0 at the limit, None where nothing is foretold; ``failures`` are calls that failed at the
     limit, None where nobody counts them; ``why`` is what most of its VMAs are lost to; ``past``
     its counts, oldest first, -1 unknown.
     """
@@ -32,6 +28,7 @@ class Row:
     limit: int | None
     high_water: int | None = None
     rate: float | None = None
+    seconds_to_limit: float | None = None
     failures: int | None = None
     group: str = ""
     why: str = ""
@@ -46,19 +43,8 @@ class Row:
 
     @property
     def at_limit(self) -> bool:
-        """Whether calls fail now."""
-        return self.ratio is not None and self.ratio >= 1
-
-    @property
-    def seconds_to_limit(self) -> float | None:
-        """0 at the limit; None where it does not grow, or where a forecast would be a guess."""
-        if self.at_limit:
-            return 0.0
-        if self.map_count is None or not self.limit or not self.rate or self.rate <= 0:
-            return None
-        left = (self.limit - self.map_count) / self.rate
-        near = self.map_count >= FORECAST_FROM * self.limit
-        return left if near and left <= FORECAST_TO else None
+        """Whether calls fail now, or would have a moment ago."""
+        return self.seconds_to_limit == 0 or (self.ratio is not None and self.ratio >= 1)
 
 
 @dataclass(frozen=True, slots=True)

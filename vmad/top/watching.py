@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
-
-import numpy as np
 
 from vmad.advice.recognise import TellingSymbols
 from vmad.config.schema import Config
@@ -148,12 +147,13 @@ class Watching:
         columns = zip(
             census[["pid", "start_time", "comm", "map_count"]].tolist(),
             history.high_water.tolist(),
-            history.rate.tolist() if self.live else [np.nan] * len(census),
+            history.rate.tolist(),
+            history.left(limit).tolist(),
             strict=True,
         )
         past = self._past.columns()
         rows = []
-        for at, ((pid, start, comm, number), high, rate) in enumerate(columns):
+        for at, ((pid, start, comm, number), high, rate, left) in enumerate(columns):
             if number < 0:
                 continue
             process = ProcessId(pid, start)
@@ -164,7 +164,8 @@ class Watching:
                     number,
                     limit,
                     high if high >= 0 else None,
-                    None if np.isnan(rate) else rate,
+                    None if math.isnan(rate) else rate,
+                    None if math.isnan(left) else left,
                     None if failures is None else failures.get(process, 0),
                     *self._words.get(process, ("", "")),
                     past[at],

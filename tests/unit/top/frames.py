@@ -29,17 +29,18 @@ def row(pid: int, comm: str, map_count: int | None, **more: object) -> Row:
 
 JAVA = row(
     1712, "java", 8_641,
-    high_water=9_100, rate=20.5, failures=0, group="opensearch.service",
+    high_water=9_100, rate=20.5, seconds_to_limit=2_775.0, failures=0, group="opensearch.service",
     why="vm_flags:access 5,999", past=range(7_500, 8_641, 9),
 )  # fmt: skip
 FULL = row(
     23_935, "burst_job", LIMIT,
-    high_water=LIMIT, rate=212.0, failures=1_204, group="batch.slice",
+    high_water=LIMIT, rate=212.0, seconds_to_limit=0.0, failures=1_204, group="batch.slice",
     why="anonymous, no access 60,012", past=(-1, -1, 900, 8_000, 40_000, LIMIT, LIMIT),
 )  # fmt: skip
 NEAR = row(
     3_000_001, "käse-日本", 61_000,
-    high_water=61_000, rate=3.25, failures=None, group="kubepods/pod 0f4e", why="vm_pgoff 31,000",
+    high_water=61_000, rate=3.25, seconds_to_limit=1_393.8, failures=None,
+    group="kubepods/pod 0f4e", why="vm_pgoff 31,000",
     past=[60_500 + 10 * second for second in range(50)],
 )  # fmt: skip
 HUGE = row(77, "unlimited", None)

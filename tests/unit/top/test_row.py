@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.sample import GUARDS, LATENT, pairs, process
-from tests.unit.top.frames import FULL, LIMIT, row
+from tests.unit.top.frames import LIMIT, row
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.top.row import why_of
 
@@ -18,28 +18,20 @@ def kinds(**counts: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def test_a_process_at_its_limit_has_no_time_left_whatever_its_growth() -> None:
-    assert FULL.seconds_to_limit == 0
-    assert row(1, "full", LIMIT, rate=0.0).seconds_to_limit == 0
-    assert row(1, "beyond", LIMIT + 2, rate=-3.0).seconds_to_limit == 0
-
-
 @pytest.mark.parametrize(
-    ("count", "rate", "left"),
+    ("count", "left", "full"),
     [
-        (60_000, 10.0, 553.0),
-        (60_000, 0.0, None),
-        (60_000, -1.0, None),
-        (60_000, None, None),
-        (900, 200.0, None),  # a program that loads its libraries
-        (60_000, 0.01, None),  # in a week
-        (None, 3.0, None),
+        (LIMIT, 0.0, True),
+        (LIMIT + 2, None, True),
+        (LIMIT - 100, 0.0, True),  # it was there a moment ago
+        (LIMIT - 100, 3.0, False),
+        (None, None, False),
     ],
 )
-def test_a_forecast_is_made_near_the_limit_alone(
-    count: int | None, rate: float | None, left: float | None
+def test_at_the_limit_is_who_has_no_time_left(
+    count: int | None, left: float | None, full: bool
 ) -> None:
-    assert row(1, "x", count, rate=rate).seconds_to_limit == left
+    assert row(1, "x", count, seconds_to_limit=left).at_limit is full
 
 
 def test_mostly_is_a_reason_where_pairs_are_much_of_it() -> None:

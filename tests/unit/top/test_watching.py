@@ -86,6 +86,27 @@ def test_where_only_walks_count_the_pause_is_the_interval() -> None:
     assert watching.pause == 7
 
 
+def test_time_is_told_of_who_is_near_and_of_nobody_who_has_just_begun() -> None:
+    near, new = Imagined(7, 60_000, comm="near"), Imagined(8, 100, comm="new")
+    clock = Clock()
+    watching = Watching(ImaginedHost(processes=[near, new]), "here", clock=clock)
+    watching.step()
+    for _ in range(5):
+        clock.now += 1
+        near.map_count += 10
+        new.map_count += 200
+        frame = watching.step()
+
+    left = {row.comm: row.seconds_to_limit for row in frame.rows}
+    assert left == {"near": pytest.approx(548), "new": None}
+
+    near.map_count = 65_530
+    clock.now += 1
+    full = watching.step().of(near.id)
+    assert full is not None
+    assert full.seconds_to_limit == 0
+
+
 class Fails(ImaginedHost):
     """A guest that goes."""
 
