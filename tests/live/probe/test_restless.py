@@ -24,10 +24,10 @@ for _ in range(times):
     try:
         session = Session(pid, max_stop=0.5)
         for stop in session.ask([boundary], lambda: False):
-            print(stop.answers[0].outcome)
+            print(stop.answers[0].outcome, flush=True)
         session.close()
     except VmadError as error:
-        print(type(error).__name__)
+        print(type(error).__name__, flush=True)
 """
 
 
