@@ -273,8 +273,10 @@ class Answers:
 
     def _put_off(self, request: Request, wait: float) -> Response:
         self.refused["budget"] += 1
-        text = "clients ask for more than web.budget allows; try again later"
-        return router.error(request.path, 503, text, Retry_After=str(max(math.ceil(wait), 1)))
+        seconds = str(max(math.ceil(wait), 1))
+        text = f"clients ask for more than web.budget allows; try again in {seconds} s"
+        # a browser does so by itself: who looks is not left with this line
+        return router.error(request.path, 503, text, Retry_After=seconds, Refresh=seconds)
 
     async def _on(self, workers: Workers, budget: Budget, job: Callable[[], T]) -> T:
         """What ``job`` returns, its CPU time put down to the budget."""

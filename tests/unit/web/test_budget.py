@@ -57,6 +57,8 @@ def test_pages_and_json_beyond_the_budget_are_put_off_and_scrapes_are_not() -> N
     assert statuses[0] == 200
     assert 503 in statuses
     assert (late.status, int(late.headers["retry-after"]) >= 1) == (503, True)
+    # a browser asks again by itself
+    assert late.headers["refresh"] == late.headers["retry-after"]
     assert others == [200, 200, 200]
 
 
