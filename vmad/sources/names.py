@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -18,11 +19,16 @@ from vmad.sources.procfs.name import path_text
 from vmad.sources.procfs.rights import explained
 from vmad.sources.procfs.stat import read_stat
 
+#: seconds after which the names found so far must do: where threads of the target keep its
+#: mmap_lock busy, a page of text at a time comes
+ENOUGH = 10.0
+
 
 def with_names(table: VmaTable, proc: str = "/proc") -> VmaTable:
     """``table`` with the names that maps gives to VMAs of the same start and end.
 
-    What changed between the two reads has no name. Raises CannotRead, ProcessGone.
+    What changed between the two reads has no name, nor what was not read in time. Raises
+    CannotRead, ProcessGone.
     """
     pid = table.id.pid
     try:
@@ -55,8 +61,11 @@ def _names(process: ProcessId, proc: str, tick: Tick) -> dict[tuple[int, int], s
 
 
 def _ticking(lines: Iterable[bytes], process: ProcessId, tick: Tick) -> Iterator[bytes]:
+    until = time.monotonic() + ENOUGH
     for line in lines:
         tick(process)
+        if time.monotonic() > until:
+            return
         yield line
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,10 @@ from vmad.scan.explain import explain
 from vmad.sources import names
 from vmad.sources.bounded import BoundedReads
 from vmad.sources.names import named_or_not, with_names
+from vmad.sources.procfs import process_files
 from vmad.sources.procfs.pagemap import page_counts
+from vmad.sources.procfs.source import ProcfsSource
+from vmad.sources.procfs.stat import read_stat
 
 TABLE = table_of(alternating(10), pid=os.getpid())
 
@@ -59,3 +63,25 @@ def test_pages_are_given_up(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_process_is_called_by_its_pid() -> None:
     assert f"{ProcessId(12, 34)}" == "process 12"
+
+
+def test_what_comes_too_slowly_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a process whose threads keep its mmap_lock busy, without ever being stuck."""
+    mine = ProcessId(os.getpid(), read_stat(os.getpid()).start_time)
+    monkeypatch.setattr(process_files, "ENOUGH", -1.0)
+    monkeypatch.setattr(names, "ENOUGH", -1.0)
+    with closing(ProcfsSource()) as source:
+        table = source.table(mine)
+
+    assert len(table.rows) > 10
+    assert (table.has_flags, table.consistent) == (False, False)
+    assert with_names(table).paths == {}
+
+
+def test_what_comes_in_time_is_read_whole() -> None:
+    mine = ProcessId(os.getpid(), read_stat(os.getpid()).start_time)
+    with closing(ProcfsSource()) as source:
+        table = source.table(mine)
+
+    assert table.has_flags
+    assert with_names(table).paths
