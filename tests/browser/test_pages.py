@@ -96,7 +96,7 @@ def test_on_a_phone_a_tap_chooses_a_vma(address: str, open_page: OpenPage) -> No
     assert abs(picture.chosen - 700) < 20
 
 
-@pytest.mark.parametrize("path", ["/", "/explain/4711"])
+@pytest.mark.parametrize("path", ["/", "/explain/4711", GROUP])
 def test_without_scripts_all_of_the_text_is_there(
     address: str, open_page: OpenPage, path: str
 ) -> None:
@@ -107,6 +107,11 @@ def test_without_scripts_all_of_the_text_is_there(
     if path == "/":
         assert "High-water" in text
         assert page.locator("table a").count() > 5
+        assert page.locator("svg.sparkline").first.is_visible()
+    elif path == GROUP:
+        assert "failed at the limit, 1,404 calls" in text
+        assert "vmad was not running, for 15 min" in text
+        assert page.locator(".plot .counts").count() >= 2
     else:
         assert "needs JavaScript" in text
         assert "pairs kept apart by anon_vma_differs: 1,500 VMAs" in text

@@ -78,9 +78,9 @@ class Belonging:
         census: Census,
         at: float,
         limit: int | None,
-        strangers: Mapping[str, int] = MappingProxyType({}),
+        strangers: Mapping[Remembered, int] = MappingProxyType({}),
     ) -> Counted:
-        """What that census says, and the highest count of ``strangers`` by group."""
+        """What that census says, and the counts of ``strangers``."""
         counts = census["map_count"]
         rows = self._aligned(census)
         of_groups = np.full(len(self.groups), MISSING, np.int32)
@@ -90,20 +90,24 @@ class Belonging:
         of_processes = np.full(len(self.processes), MISSING, np.int32)
         there = rows.top >= 0
         of_processes[there] = np.maximum(counts[rows.top[there]], MISSING)
-        groups = self.groups
-        for name, count in strangers.items():
-            if name not in self._number_of:
-                groups = (*groups, name)
-                of_groups = np.append(of_groups, np.int32(count))
-            else:
-                number = self._number_of[name]
-                of_groups[number] = max(of_groups[number], count)
+        groups, processes = self.groups, self.processes
+        number_of = self._number_of
+        for one, count in strangers.items():
+            if one.group not in number_of:
+                number_of = {**number_of, one.group: len(groups)}
+                groups = (*groups, one.group)
+                of_groups = np.append(of_groups, np.int32(MISSING))
+            number = number_of[one.group]
+            of_groups[number] = max(of_groups[number], count)
+        if strangers:
+            processes = (*processes, *strangers)
+            of_processes = np.append(of_processes, np.array([*strangers.values()], np.int32))
         highest = int(counts.max(initial=MISSING))
         return Counted(
             at,
             groups,
             of_groups,
-            self.processes,
+            processes,
             of_processes,
             highest if highest >= 0 else None,
             limit,

@@ -36,6 +36,7 @@ from vmad.scan.walked import Key, WalkedProcesses
 from vmad.sources.identity import IdentityReader
 from vmad.sources.procfs.merge_counters import MergeAttempts
 from vmad.sources.source import Census, Source
+from vmad.timeline.timeline import Remembered
 
 #: full scans from one to the next in which all identities are looked up again
 LOOK_AGAIN_EVERY = 8
@@ -228,13 +229,12 @@ class Scanner:
             census, at, limit = self._history.census, self._counted_at, self._limit
         if belonging is None or census is None or at is None:
             return None
-        strangers: dict[str, int] = {}
+        strangers: dict[Remembered, int] = {}
         for row in belonging.strangers(census, marked_from(limit))[:MOST_TOLD].tolist():
             pid, start, comm, count = census[["pid", "start_time", "comm", "map_count"]][row].item()
-            group = self._marks.group_of(
-                ProcessId(pid, start), comm.decode("utf-8", "surrogateescape"), self.source
-            )
-            strangers[group] = max(strangers.get(group, 0), count)
+            name = comm.decode("utf-8", "surrogateescape")
+            group = self._marks.group_of(ProcessId(pid, start), name, self.source)
+            strangers[Remembered(pid, start, name, group)] = count
         return belonging.counted(census, at, limit, strangers)
 
     def recount(self) -> HostSnapshot | None:

@@ -67,7 +67,13 @@ def test_who_came_since_and_is_large_counts_in_its_group() -> None:
     ]
     scanner.sample()
 
-    assert by_group(scanner.counted()) == {"comm/a": 2_000, "comm/new": 3_000}
+    host.processes.append(Imagined(10, 2_500, comm="new"))
+    scanner.sample()
+
+    counted = scanner.counted()
+
+    assert by_group(counted) == {"comm/a": 2_000, "comm/new": 3_000}
+    assert by_pid(counted) == {1: 100, 7: 2_000, 8: 3_000, 10: 2_500}
 
 
 def test_groups_beyond_the_cap_are_one() -> None:
