@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
 
+_DELETED: Final = " (deleted)"
+
 
 class Ending(StrEnum):
     """How the outermost frame that is known was left."""
@@ -33,14 +35,17 @@ class Frame:
     @property
     def short(self) -> str:
         """The function without parameters, template arguments and symbol versions."""
-        return without_arguments(self.name.split("@@", 1)[0])
+        if self.function is None:
+            return self.name
+        return without_arguments(self.function.split("@@", 1)[0])
 
     @property
     def name(self) -> str:
         """The function, or where it is."""
         if self.function is not None:
             return self.function
-        where = PurePath(self.module).name if self.module is not None else "?"
+        # a file that was replaced is printed with " (deleted)" behind it
+        where = PurePath(self.module.removesuffix(_DELETED)).name if self.module else "?"
         return f"{where}+{self.offset:#x}"
 
 

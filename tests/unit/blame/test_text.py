@@ -86,3 +86,9 @@ def test_a_stack_of_an_allocator_alone_is_shown_whole() -> None:
 )
 def test_a_name_is_short_enough_for_a_line_of_names(name: str, short: str) -> None:
     assert Frame(name, None, 0).short == short
+
+
+def test_code_without_a_symbol_is_its_file_and_offset_also_where_that_was_replaced() -> None:
+    frame = Frame(None, "/opt/app/bin/app (deleted)", 0x123)
+
+    assert frame.short == frame.name == "app+0x123"
