@@ -15,7 +15,16 @@ from vmad.export.printable import printable
 from vmad.model.process import Evidence, ProcessId
 from vmad.scan.explain import explain
 from vmad.scan.history import History
-from vmad.scan.planner import Ledger, Plan, is_full, most_owed, next_sample_in, next_scan_in
+from vmad.scan.planner import (
+    NEAR,
+    Ledger,
+    Plan,
+    hurried_scan_in,
+    is_full,
+    most_owed,
+    next_sample_in,
+    next_scan_in,
+)
 from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
 from vmad.sources.cpu_time import cpu_seconds
@@ -30,6 +39,8 @@ from vmad.top.row import Frame, Row, why_of
 BUDGET = 0.03
 SAMPLE = 1.0
 FULL_EVERY = 10
+#: so much of the limit, for who is near it, brings a scan forward
+MOVED = 0.05
 
 
 class Failing(Protocol):
@@ -78,7 +89,8 @@ class Watching:
         self._past = Past()
         self._ledger = Ledger()
         self._since_full: int | None = None
-        self._scan_due = self._stepped = clock()
+        self._scan_due = self._hurried_due = self._stepped = clock()
+        self._urgent = False
         self._pause = SAMPLE
 
     @property
@@ -95,9 +107,10 @@ class Watching:
         self._stepped = now
         problem = None
         try:
-            if now >= self._scan_due:
+            if now >= (self._hurried_due if self._urgent else self._scan_due):
                 self._scan(now)
             census = self._sample(now)
+            self._urgent = self._is_urgent(census)
         except FAILURES as error:
             if self._snapshot is None or self._history.census is None:
                 raise
@@ -119,7 +132,9 @@ class Watching:
             process.id: (printable(process.group), why_of(process)) for process in processes
         }
         self._ledger.spend(cpu_seconds() - spent, most_owed(self._plan))
-        self._scan_due = now + next_scan_in(self._plan, self._ledger.owed)
+        owed = self._ledger.owed
+        self._scan_due = now + next_scan_in(self._plan, owed)
+        self._hurried_due = now + hurried_scan_in(self._plan, owed)
 
     def _sample(self, now: float) -> Census:
         census = self.source.sample()
@@ -128,6 +143,17 @@ class Watching:
         self._history.sample(census, now)
         self._past.sample(census)
         return census
+
+    def _is_urgent(self, census: Census) -> bool:
+        """Whether somebody near the limit has another count than when it was walked."""
+        limit = self.source.max_map_count
+        if not limit:
+            return False
+        near = census[census["map_count"] >= NEAR * limit]
+        return any(
+            abs(number - (self._counted.get(ProcessId(pid, start)) or 0)) > MOVED * limit
+            for pid, start, number in near[["pid", "start_time", "map_count"]].tolist()
+        )
 
     def _walked_counts(self, census: Census) -> Census:
         census = census.copy()

@@ -63,6 +63,21 @@ def test_walks_wait_for_the_interval() -> None:
     assert moves.walks == 2
 
 
+def test_who_comes_near_the_limit_is_walked_before_the_interval_ends() -> None:
+    climbs, rests = Imagined(7, comm="climbs"), Imagined(8, comm="rests")
+    clock = Clock()
+    host = ImaginedHost(processes=[climbs, rests])
+    watching = Watching(host, "here", clock=clock, interval=3600)
+    watching.step()
+    for count in (60_000, 60_000, 60_010, 60_020):
+        clock.now += 2
+        climbs.map_count = count
+        rests.map_count += 1
+        watching.step()
+
+    assert climbs.walks == 2
+
+
 def test_who_comes_is_shown_before_any_walk_and_who_goes_is_not() -> None:
     stays, comes = Imagined(1, comm="stays"), Imagined(2, 9_000, comm="comes")
     host = ImaginedHost(processes=[stays])
