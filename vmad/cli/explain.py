@@ -169,7 +169,7 @@ def _read(arguments: argparse.Namespace, source: Source, progress: Progress) -> 
             limits.cost,
             limit_origin_of(source),
             other_bounds(read_other_use(process.pid)),
-            _failures_of(process, arguments.daemon or DEFAULT_ADDRESS),
+            *_failures_of(process, arguments.daemon or DEFAULT_ADDRESS),
         )
     return _Answer(explanation, growth, limits, pages, notes)
 
@@ -195,15 +195,20 @@ def _context(arguments: argparse.Namespace, source: Source, answer: _Answer) -> 
     return Context(answer.growth, seen, samples, identity, arguments.advice, answer.limits)
 
 
-def _failures_of(process: ProcessId, address: str) -> tuple[LimitFailure, ...] | None:
-    """Its calls that failed at the limit; None where no daemon counts them, or not all."""
+def _failures_of(
+    process: ProcessId, address: str
+) -> tuple[tuple[LimitFailure, ...] | None, float | None]:
+    """Its calls that failed at the limit (None where no daemon counts them, or not all), and since
+    when they are counted.
+    """
     try:
         tally = failed_at_limit(address)
     except NoDaemon:
-        return None
+        return None, None
     found = tuple(failure for failure in tally.last if failure.process == process)
     told = sum(failure.count for failure in tally.last) + tally.lost
-    return found if found or (told == sum(tally.totals.values()) and not tally.lost) else None
+    whole = told == sum(tally.totals.values()) and not tally.lost
+    return found if found or whole else None, tally.since
 
 
 def _watch(source: Source, process: ProcessId, pause: float) -> Growth | None:

@@ -133,7 +133,9 @@ def _failed(context: Context) -> list[str]:
     if failures is None:
         return []
     if not failures:
-        return ["None of its calls has failed at the limit since a daemon counts them."]
+        since = context.limits.counted_since
+        when = "" if since is None else f" ({datetime.fromtimestamp(since):%Y-%m-%d %H:%M})"
+        return [f"None of its calls has failed at the limit since a daemon counts them{when}."]
     text = ", ".join(
         f"{failure.call} {failure.error} {counted(failure.count, 'time')}"
         for failure in failures[:FAILURES_SHOWN]

@@ -25,6 +25,7 @@ class HostLimits:
     origin: LimitOrigin | None = None
     others: tuple[Bound, ...] | None = None  #: those in force first
     failures: tuple[LimitFailure, ...] | None = None  #: of this process, as a daemon counted them
+    counted_since: float | None = None  #: Unix seconds; what failed before is not known
 
 
 def is_far(

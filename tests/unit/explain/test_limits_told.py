@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from tests.unit.explain.tables import Area, table_of
@@ -35,6 +36,13 @@ def explained(vmas: int) -> Explanation:
 
 def told(vmas: int, context: Context) -> list[str]:
     return explain_text(explained(vmas), Style(), context)
+
+
+def test_what_no_call_has_failed_since_is_said() -> None:
+    limits = HostLimits(others=CALM, failures=(), counted_since=1_790_000_000.0)
+    text = "\n".join(told(90, Context(limits=limits)))
+
+    assert re.search(r"since a daemon counts them \(2026-09-2\d \d\d:\d\d\)", text)
 
 
 def test_far_from_the_limit_the_first_line_names_another() -> None:
