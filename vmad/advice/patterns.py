@@ -37,8 +37,8 @@ SMALLEST_STACK = 16 << 10
 DEFAULT_STACK = 8 << 20
 #: bytes; blocks of malloc have a header, so that hardly one in 16 is a multiple of it
 ROUND = 64 << 10
-#: different libraries of one process beyond which they are a pattern: large programs have 160
-MANY = 256
+#: different libraries of one process beyond which they are a pattern: scikit-learn brings 280
+MANY = 512
 #: files that stand for what the kernel shares with a program: each mapping is another one
 _RINGS = ("anon_inode:", "/[aio]", "socket:")
 #: fewer than so many of a kind are nobody's pattern
