@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from vmad.architecture.architecture import Architecture, Emulator, SystemCalls
+from vmad.architecture.architecture import Architecture, Emulator
 from vmad.architecture.common_flags import common_flags
 from vmad.architecture.page_table import Entry, PageTableFormat
+from vmad.architecture.system_calls import SystemCalls
 
 
 def high_flags(release: tuple[int, int]) -> dict[str, int]:
@@ -78,7 +79,7 @@ AARCH64 = Architecture(
     kernel_image="Image",
     unwound_registers=33,
     pc_apart=True,
-    traced=False,
+    borrowing=None,
     emulator=Emulator(
         program="qemu-system-aarch64",
         package="qemu-system-arm",

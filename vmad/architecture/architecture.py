@@ -6,30 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vmad.architecture.borrowing import Borrowing
 from vmad.architecture.page_table import PageTableFormat
-
-
-@dataclass(frozen=True, slots=True)
-class SystemCalls:
-    """Numbers of the calls that are made here without the C library."""
-
-    exit: int
-    kcmp: int
-    madvise: int
-    map_shadow_stack: int
-    mbind: int
-    mlock2: int
-    mmap: int
-    mprotect: int
-    mseal: int
-    munmap: int
-    perf_event_open: int
-    pkey_alloc: int
-    pkey_mprotect: int
-    rt_sigreturn: int
-    sched_setscheduler: int
-    set_mempolicy: int
-    userfaultfd: int
+from vmad.architecture.system_calls import SystemCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +51,5 @@ class Architecture:
     kernel_image: str  #: below arch/*/boot of a kernel tree
     unwound_registers: int  #: that a stack begins with, in DWARF's order; the last is the pc
     pc_apart: bool  #: the pc is none of the numbers that libdw takes together
-    traced: bool  #: its threads can be borrowed (vmad/probe)
+    borrowing: Borrowing | None  #: None: its threads are not borrowed (vmad/probe)
     emulator: Emulator

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from vmad.architecture.aarch64 import AARCH64
 from vmad.architecture.architecture import Architecture
+from vmad.architecture.borrowing import Borrowing
 from vmad.architecture.x86_64 import X86_64
 from vmad.errors import VmadError
 
@@ -45,3 +46,11 @@ def needed(machine: str, what: str, among: Iterable[Architecture] = ARCHITECTURE
             "reading (scan, explain, serve, capture) works there",
         )
     return found
+
+
+def borrowing_here() -> Borrowing:
+    """How threads are borrowed on this machine. Raises UnknownArchitecture where they are not."""
+    lending = [architecture for architecture in ARCHITECTURES if architecture.borrowing]
+    borrowing = needed(os.uname().machine, "tracing", lending).borrowing
+    assert borrowing is not None
+    return borrowing

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from vmad.architecture.architecture import Architecture, Emulator, SystemCalls
+from vmad.architecture.architecture import Architecture, Emulator
 from vmad.architecture.common_flags import common_flags
 from vmad.architecture.page_table import Entry, PageTableFormat
+from vmad.architecture.x86_64_borrowing import BORROWING
+from vmad.architecture.x86_64_calls import CALLS
 
 
 def high_flags(release: tuple[int, int]) -> dict[str, int]:
@@ -36,13 +38,7 @@ X86_64 = Architecture(
     machine="x86_64",
     title="x86-64",
     page_shifts=(12,),
-    # arch/x86/entry/syscalls/syscall_64.tbl
-    calls=SystemCalls(
-        exit=60, kcmp=312, madvise=28, map_shadow_stack=453, mbind=237, mlock2=325, mmap=9,
-        mprotect=10, mseal=462, munmap=11, perf_event_open=298, pkey_alloc=330,
-        pkey_mprotect=329, rt_sigreturn=15, sched_setscheduler=144, set_mempolicy=238,
-        userfaultfd=323,
-    ),
+    calls=CALLS,
     call_prefix="__x64_sys_",
     high_flags=high_flags,
     unshown_flags=frozenset(),
@@ -54,7 +50,7 @@ X86_64 = Architecture(
     kernel_image="bzImage",
     unwound_registers=17,
     pc_apart=False,
-    traced=True,
+    borrowing=BORROWING,
     emulator=Emulator(
         program="qemu-system-x86_64",
         package="qemu-system-x86",

@@ -6,7 +6,7 @@ Request: {"pid", "boundaries", "max_stop", "evidence", "latent_only", "room_need
 then {"event": "end"}; or {"event": "error", "kind", "what", "remedy"}. It ends when told by SIGINT
 or SIGTERM, or when nobody reads any more, after the stop in hand; a stop is bounded. When it is
 killed, the kernel frees the target, and the frames that lie on its stack restore it
-(vmad/probe/frames.py).
+(vmad/architecture/x86_64_borrowing.py).
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from vmad.architecture.known import ARCHITECTURES, needed
+from vmad.architecture.known import borrowing_here
 from vmad.errors import UsageError, VmadError
 from vmad.probe import refusals
 from vmad.probe.gadget import NoGadget
@@ -102,11 +101,7 @@ def rebuild(pid: int, runs: Sequence[tuple[int, int]], *, max_stop: float) -> It
 
 def _events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What the program says to a request, without its errors, which are raised."""
-    needed(
-        os.uname().machine,
-        "tracing",
-        (architecture for architecture in ARCHITECTURES if architecture.traced),
-    )
+    borrowing_here()
     if importlib.util.find_spec("ptrace") is None:
         raise VmadError(
             "tracing needs the Python package ptrace, which is not installed",

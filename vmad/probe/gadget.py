@@ -3,7 +3,7 @@
 
 Two places: ``syscall`` followed by a return, and the call of rt_sigreturn that every C library
 and the Go runtime have for their signal handlers. With the second, a thread whose tracer died in
-the middle of an injection restores itself (see :mod:`vmad.probe.frames`).
+the middle of an injection restores itself (see :mod:`vmad.architecture.borrowing`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from vmad.errors import VmadError
+from vmad.probe.processor import borrowing_here
 from vmad.sources.procfs.living import place_by
 from vmad.sources.procfs.stat import read_stat
-
-#: syscall; ret, or as C libraries have it: syscall; cmp $-4095,%rax; jae over the ret
-_CALL = re.compile(rb"\x0f\x05(?:\xc3|\x48\x3d\x01\xf0\xff\xff\x73\x01\xc3)", re.DOTALL)
-#: mov $15,%rax (or %eax); syscall
-_SIGRETURN = re.compile(rb"(?:\x48\xc7\xc0|\xb8)\x0f\x00\x00\x00\x0f\x05", re.DOTALL)
 
 #: text that is searched at most; a C library has 2 MB, a large Go program 60 MB
 _SEARCHED = 256 << 20
@@ -111,6 +107,7 @@ def _search(pid: int, proc: str) -> Gadgets:
     call: tuple[int, bytes] | None = None
     back: tuple[int, bytes] | None = None
     left = _SEARCHED
+    borrowing = borrowing_here()
     place = place_by(read_stat(pid, proc), pid, proc)
     if place is None:
         raise ProcessLookupError(errno.ESRCH, "its address space is gone")
@@ -125,8 +122,8 @@ def _search(pid: int, proc: str) -> Gadgets:
                     raise
                 break
             left -= size
-            call = call or _first(_CALL, text, at)
-            back = back or _first(_SIGRETURN, text, at)
+            call = call or _first(borrowing.call, text, at)
+            back = back or _first(borrowing.sigreturn, text, at)
             at += size if size <= _OVERLAP or at + size == end else size - _OVERLAP
     if call is None or back is None:
         raise NoGadget(

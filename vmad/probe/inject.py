@@ -25,9 +25,10 @@ from ptrace.binding.func import (
 from ptrace.binding.linux_struct import iovec_struct, user_regs_struct
 from ptrace.error import PtraceError
 
+from vmad.architecture.borrowing import Call, Chain, signed
 from vmad.probe.calls import call, get_registers, set_registers
-from vmad.probe.frames import FRAME_SIZE, RED_ZONE, SYS_MADVISE, Call, Chain, build_chain, signed
 from vmad.probe.gadget import Gadgets, read_memory, write_memory
+from vmad.probe.processor import borrowing_here, calls_here
 from vmad.probe.promptness import make_first, ordinary_policy
 from vmad.probe.refusals import LeftChanged, Refused, TargetGone
 from vmad.probe.toggle import Toggle
@@ -47,7 +48,6 @@ _O_SUSPEND_SECCOMP = 1 << 21
 _NT_X86_XSTATE = 0x202
 _XSTATE_ROOM = 1 << 14
 _EPERM, _EINVAL, _ESRCH, _EAGAIN, _ENOMEM = 1, 22, 3, 11, 12
-_USER_CS = 0x33  #: 64-bit code (arch/x86/include/asm/segment.h)
 _SYSCALL_STOP = signal.SIGTRAP | 0x80
 _ALL_SIGNALS = (1 << 64) - 1
 #: seconds that putting things back may take beyond the deadline
@@ -88,7 +88,7 @@ class Borrowed:
             suspend_seccomp(self.tid)
         call(_GETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
         self._policy = ordinary_policy(self.tid) if hurry else None
-        chain = build_chain(
+        chain = borrowing_here().chain(
             self._registers, self._mask.value, _xstate(self.tid), self._gadgets, back,
             policy=self._policy,
         )  # fmt: skip
@@ -103,15 +103,16 @@ class Borrowed:
         this is that call (``last``), with its own business.
         """
         assert self._chain is not None
-        self.aim(self._gadgets.call, self._chain.address + (FRAME_SIZE if last else 0))
+        here = borrowing_here()
+        self.aim(self._gadgets.call, self._chain.address + (here.frame_size if last else 0))
         working = self._working
-        for name, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments, strict=False):
-            setattr(working, name, ctypes.c_ulong(value).value)
-        working.rax = number
+        for name, value in zip(here.arguments, arguments, strict=False):
+            here.write(working, name, value)
+        here.write(working, "number", number)
         self.release()
         self._to_system_call_stop()  # its beginning
         self._to_system_call_stop()  # its end
-        return signed(get_registers(self.tid).rax)
+        return signed(here.read(get_registers(self.tid), "result"))
 
     def aim(self, instruction: int, stack: int) -> user_regs_struct:
         """Working registers that go on at an instruction; changed by the caller, then released."""
@@ -119,9 +120,11 @@ class Borrowed:
         ctypes.memmove(
             ctypes.addressof(working), ctypes.addressof(self._registers), ctypes.sizeof(working)
         )
-        working.rip, working.rsp = instruction, stack
+        here = borrowing_here()
+        here.write(working, "instruction", instruction)
+        here.write(working, "stack", stack)
         # not in a system call: the kernel begins none again on the way to ours
-        working.orig_rax = ctypes.c_ulong(-1).value
+        here.write(working, "begun", -1)
         return working
 
     def release(self) -> None:
@@ -195,7 +198,7 @@ class Injection(Borrowed):
         Returns why the kernel refused the first call, which then has changed nothing. Raises
         Refused (no way to inject), LeftChanged (the second call failed).
         """
-        back = (SYS_MADVISE, start, length, toggle.back)
+        back = (calls_here().madvise, start, length, toggle.back)
         try:
             if self._chain is None:
                 self.prepare(back)
@@ -221,14 +224,13 @@ class Injection(Borrowed):
 
     def _madvise(self, start: int, length: int, advice: int, last: bool = False) -> int:
         """Its errno or 0."""
-        return -min(self.make(SYS_MADVISE, start, length, advice, last=last), 0)
+        return -min(self.make(calls_here().madvise, start, length, advice, last=last), 0)
 
     def _lay_again(self, address: int, length: int, advice: int) -> None:
         """Change the arguments in the first frame to those of the next toggle."""
         assert self._chain is not None
-        rdi_rsi = self._chain.address + 48 + 64  # pretcode, flags, link, stack; r8..r15
-        write_memory(self.tid, rdi_rsi, struct.pack("<QQ", address, length))
-        write_memory(self.tid, rdi_rsi + 32, struct.pack("<Q", advice))  # after rbp, rbx
+        for at, value in zip(borrowing_here().arguments_at, (address, length, advice), strict=True):
+            write_memory(self.tid, self._chain.address + at, struct.pack("<Q", value))
 
 
 def suspend_seccomp(tid: int) -> None:
@@ -266,8 +268,8 @@ def choose_thread(threads: Threads, room: int = 24 << 10) -> Stopped:
 
 
 def _unfit(thread: Stopped, room: int) -> str | None:
-    registers = thread.registers
-    if registers.cs != _USER_CS:
+    registers, here = thread.registers, borrowing_here()
+    if not here.runs_64_bits(registers):
         return "runs 32-bit code"
     try:
         if not thread.in_system_call and _in_rseq(thread):
@@ -275,7 +277,7 @@ def _unfit(thread: Stopped, room: int) -> str | None:
         if _dispatched(thread.tid):
             return "has its system calls dispatched to user space"
         size = 256
-        read_memory(thread.tid, registers.rsp - RED_ZONE - size, size)
+        read_memory(thread.tid, here.read(registers, "stack") - here.red_zone - size, size)
     except (PtraceError, OSError):
         return "has no room on its stack"
     return None
@@ -294,7 +296,7 @@ def _in_rseq(thread: Stopped) -> bool:
     if not section:
         return False
     _, _, start, length, _ = struct.unpack("<IIQQQ", read_memory(thread.tid, section, 32))
-    return bool(start <= thread.registers.rip < start + length)
+    return bool(start <= borrowing_here().read(thread.registers, "instruction") < start + length)
 
 
 def _dispatched(tid: int) -> bool:

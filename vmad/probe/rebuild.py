@@ -21,6 +21,7 @@ from vmad.probe.cost import ENDS, PER_PIECE, PLANNED, Pace, moving_time
 from vmad.probe.gadget import find_gadgets
 from vmad.probe.inject import choose_thread
 from vmad.probe.pieces import LeftOut, Piece, Pieces, Range, give_back
+from vmad.probe.processor import borrowing_here
 from vmad.probe.promptness import await_sleepers, coming_first, move_near
 from vmad.probe.refusals import DidNotStop, Refused, TargetGone
 from vmad.probe.sharing import others_in
@@ -163,10 +164,11 @@ class RebuildSession:
                 if not self._gadgets.still_there(self.target.pid):
                     raise TargetGone(f"process {self.target.pid} runs another program now")
                 count = len(threads.stopped)
+                here = borrowing_here()
                 self._pieces.own = sorted(
-                    address
-                    for each in threads.stopped.values()
-                    for address in (each.registers.rsp, each.registers.fs_base)
+                    here.read(thread.registers, name)
+                    for thread in threads.stopped.values()
+                    for name in here.on_its_stack
                 )
                 ends = threads.began + self._max_stop * ENDS
                 visit = Visit(choose_thread(threads), self._gadgets, deadline, False)

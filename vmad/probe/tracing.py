@@ -8,7 +8,6 @@ detaches and the target lives. Only this module and inject.py call ptrace.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import time
@@ -20,8 +19,9 @@ from ptrace.binding.func import PTRACE_CONT, PTRACE_DETACH
 from ptrace.binding.linux_struct import user_regs_struct
 from ptrace.error import PtraceError
 
+from vmad.architecture.borrowing import signed
 from vmad.probe.calls import call, get_registers, set_registers
-from vmad.probe.frames import signed
+from vmad.probe.processor import borrowing_here
 from vmad.probe.refusals import DidNotStop, Refused, TargetGone
 from vmad.probe.target import Target, may_not_trace
 
@@ -40,15 +40,6 @@ _RING_EVERY, _RING_SHARE, _RINGS = 0.004, 0.1, 4
 #: until the next look whether those that are left are in an uninterruptible sleep
 _LATE, _LATE_ROUND = 30.0, 0.5
 
-#: system calls that give EINTR when a stop wakes them, even without a handler (signal(7)), and
-#: that have done nothing then, so that they can be begun again: read, write, accept, sendto,
-#: recvfrom, sendmsg, recvmsg (sockets with a timeout), semop, rt_sigtimedwait, io_getevents,
-#: semtimedop, epoll_wait, epoll_pwait, accept4, recvmmsg, io_pgetevents, io_uring_enter,
-#: epoll_pwait2
-_BEGUN_AGAIN = frozenset(
-    (0, 1, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 333, 426, 441)
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
@@ -60,7 +51,7 @@ class Stopped:
     @property
     def in_system_call(self) -> bool:
         """Whether it was stopped on the way out of a system call that will be begun again."""
-        return signed(self.registers.orig_rax) >= 0
+        return signed(borrowing_here().read(self.registers, "begun")) >= 0
 
 
 class Deadline:
@@ -236,10 +227,12 @@ class Threads:
                     raise
         try:
             registers = get_registers(tid)
-            if signed(registers.rax) == -_EINTR and registers.orig_rax in _BEGUN_AGAIN:
+            here = borrowing_here()
+            interrupted = signed(here.read(registers, "result")) == -_EINTR
+            if interrupted and here.read(registers, "begun") in here.begun_again:
                 # a stop without a signal must not be seen: ask the kernel to begin it again,
                 # unless a handler is to run (what ERESTARTNOHAND means)
-                registers.rax = ctypes.c_ulong(_ERESTARTNOHAND).value
+                here.write(registers, "result", _ERESTARTNOHAND)
                 set_registers(tid, registers)
         except PtraceError as error:
             if error.errno != _ESRCH:

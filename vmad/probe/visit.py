@@ -19,15 +19,14 @@ from importlib import resources
 
 from ptrace.binding.func import PTRACE_CONT
 
-from vmad.architecture.x86_64 import X86_64
 from vmad.probe.calls import call, get_registers
 from vmad.probe.gadget import read_memory, write_memory
 from vmad.probe.inject import Borrowed
+from vmad.probe.processor import borrowing_here, calls_here
 from vmad.probe.refusals import LeftChanged, Refused, TargetGone
 from vmad.probe.tracing import PTRACE_EVENT_STOP, PTRACE_INTERRUPT
 from vmad.rules.carried import Carried
 
-_MMAP, _MPROTECT, _MUNMAP = X86_64.calls.mmap, X86_64.calls.mprotect, X86_64.calls.munmap
 _READ_WRITE, _READ_EXEC = 3, 5
 _PRIVATE_ANONYMOUS_NEW = 0x100022  #: with MAP_FIXED_NOREPLACE
 _WALL = 0x4000_0000
@@ -123,9 +122,9 @@ class Visit(Borrowed):
 
     def enter(self, area: int, code: bytes) -> None:
         """Make the area at a free address. Raises Refused; nothing has changed then."""
-        self.prepare((_MUNMAP, area, AREA, 0), hurry=True)
+        self.prepare((calls_here().munmap, area, AREA, 0), hurry=True)
         assert self._chain is not None
-        got = self.make(_MMAP, area, AREA, _READ_WRITE, _PRIVATE_ANONYMOUS_NEW, -1, 0)
+        got = self.make(calls_here().mmap, area, AREA, _READ_WRITE, _PRIVATE_ANONYMOUS_NEW, -1, 0)
         if got != area:
             why = os.strerror(-got).lower() if got < 0 else "another place was given"
             self.restore()
@@ -135,7 +134,7 @@ class Visit(Borrowed):
             )
         self._area = area
         write_memory(self.tid, area, code)
-        error = self.make(_MPROTECT, area, _CODE, _READ_EXEC)
+        error = self.make(calls_here().mprotect, area, _CODE, _READ_EXEC)
         if error:
             self.leave()
             raise Refused(
@@ -160,7 +159,8 @@ class Visit(Borrowed):
         content += bytes(_CUTS_AT - len(content)) + struct.pack(f"<{len(plan.cuts)}Q", *plan.cuts)
         write_memory(self.tid, data, content)
         working = self.aim(self._area, data + _DATA - 256)
-        working.rdi = data
+        here = borrowing_here()
+        here.write(working, here.arguments[0], data)
         self.release()
         call(PTRACE_CONT, self.tid)
         self._await_done(data + _DONE_AT)
@@ -168,7 +168,8 @@ class Visit(Borrowed):
         while (status := self._wait()) >> 16 != PTRACE_EVENT_STOP:
             self._note(status)
             call(PTRACE_CONT, self.tid)
-        if not self._area <= get_registers(self.tid).rip < self._area + _CODE:
+        at = here.read(get_registers(self.tid), "instruction")
+        if not self._area <= at < self._area + _CODE:
             # we were not given a processor for a second, and it has gone its way
             self._chain = None
             raise Refused("the borrowed thread did not wait long enough", "try again")
@@ -194,6 +195,6 @@ class Visit(Borrowed):
     def leave(self) -> None:
         """Unmap the area and restore the thread."""
         if self._chain is not None and self._area:
-            self.make(_MUNMAP, self._area, AREA, last=True)
+            self.make(calls_here().munmap, self._area, AREA, last=True)
             self._area = 0
         self.restore()

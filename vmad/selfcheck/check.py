@@ -80,46 +80,61 @@ def _check(builder: _Builder, condition: Condition, sources: Sequence[Source]) -
         checked.note = f"not on this kernel ({answer['error']})"
         return checked
     pid = int(answer["pid"])
-    process = ProcessId(pid, read_stat(pid).start_time)
+    flags = _judge(checked, condition, sources, ProcessId(pid, read_stat(pid).start_time))
+    if flags is None:
+        checked.note = "merged at once on this kernel: no pair"
+    elif condition.rebuilt:
+        _rebuild(checked, builder, pid)
+    elif _toggle(checked, builder, pid, flags):
+        _compare(checked)
+        if exact := checked.judgements.get("kernel"):
+            _expect(checked, condition, exact)
+    return checked
+
+
+def _judge(
+    checked: Checked, condition: Condition, sources: Sequence[Source], process: ProcessId
+) -> list[int] | None:
+    """What each evidence says. Returns the flags of both VMAs, None where they are no pair."""
     flags = [0, 0]
     for source in sources:
-        stock, rules = StockRules(source.kernel), _rules(condition, source)
         rows = source.table(process).rows
         rows = rows[(rows["start"] >= BASE) & (rows["start"] < END)]
         if len(rows) != 2 or rows["start"].tolist() != [BASE, B] or not rows["pair"][1]:
-            checked.note = "merged at once on this kernel: no pair"
-            return checked
+            return None
         facts = int(rows["facts"][1])
-        checked.judgements[source.evidence.value] = rules.judge(facts)
+        checked.judgements[source.evidence.value] = _rules(condition, source).judge(facts)
         if condition.rebuilt and source.evidence is Evidence.KERNEL:
-            _expect(checked, condition, stock.judge(facts))
+            _expect(checked, condition, StockRules(source.kernel).judge(facts))
         if rows["flags"].any():
             flags = rows["flags"].tolist()
-    if condition.rebuilt:
-        answer = builder.ask("rebuild")
-        if "error" in answer:
-            checked.note = f"not to be rebuilt on this kernel ({answer['error']})"
-            return checked
-        checked.merged, checked.merged_on = not _begins_at(pid, B), "b"
-        _compare(checked)
-        return checked
+    return flags
+
+
+def _rebuild(checked: Checked, builder: _Builder, pid: int) -> None:
+    answer = builder.ask("rebuild")
+    if "error" in answer:
+        checked.note = f"not to be rebuilt on this kernel ({answer['error']})"
+        return
+    checked.merged, checked.merged_on = not _begins_at(pid, B), "b"
+    _compare(checked)
+
+
+def _toggle(checked: Checked, builder: _Builder, pid: int, flags: list[int]) -> bool:
+    """Have the kernel try to merge, first by a call on B, then by one on A; False: it failed."""
     for side, start, index in (("b", B, 1), ("a", BASE, 0)):
         toggle = choose_toggle(flags[index], flags[1 - index])
         if toggle is None:
             continue
-        length = END - B
-        answer = builder.ask(f"toggle {toggle.away} {toggle.back} {start} {length}")
+        answer = builder.ask(f"toggle {toggle.away} {toggle.back} {start} {END - B}")
         if "error" in answer:
             checked.wrong.append(f"the toggle failed: {answer['error']}")
-            return checked
+            return False
         checked.merged = not _begins_at(pid, B)
         if checked.merged:
             checked.merged_on = side
             break
-    _compare(checked)
-    if exact := checked.judgements.get("kernel"):
-        _expect(checked, condition, exact)
-    return checked
+    return True
 
 
 def _rules(condition: Condition, source: Source) -> StockRules | RebuildRules:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from vmad.errors import EvidenceUnavailable, VmadError
 from vmad.model.evidence import EvidenceChoice
@@ -22,15 +24,13 @@ def open_source(evidence: EvidenceChoice, capture: str | None, proc: str = "/pro
         from vmad.sources.capture import CaptureSource  # noqa: PLC0415
 
         return CaptureSource(capture)
-    if evidence in ("auto", "kernel"):
-        try:
-            return kernel_source(proc)
-        except EvidenceUnavailable:
-            if evidence == "kernel":
-                raise
-    from vmad.sources.procfs.source import ProcfsSource  # noqa: PLC0415
-
-    return ProcfsSource(proc)
+    if evidence != "auto":
+        return OPENERS[evidence](proc)
+    *better, last = OPENERS.values()
+    for opener in better:
+        with suppress(EvidenceUnavailable):
+            return opener(proc)
+    return last(proc)
 
 
 def kernel_source(
@@ -47,6 +47,17 @@ def kernel_source(
     if patience is None:
         return BpfSource(kernel, walk=walk, proc=proc)
     return BpfSource(kernel, walk=walk, proc=proc, patience=patience)
+
+
+def procfs_source(proc: str = "/proc") -> Source:
+    """What /proc shows. Raises EvidenceUnavailable."""
+    from vmad.sources.procfs.source import ProcfsSource  # noqa: PLC0415
+
+    return ProcfsSource(proc)
+
+
+#: by what is asked for, the best one first
+OPENERS: Mapping[str, Callable[[str], Source]] = {"kernel": kernel_source, "procfs": procfs_source}
 
 
 def why_not_kernel(proc: str = "/proc") -> str | None:

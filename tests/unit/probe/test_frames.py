@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from vmad.probe.frames import FRAME_SIZE, RED_ZONE, SYS_MADVISE, Chain, build_chain
+from vmad.architecture.borrowing import Chain
+from vmad.architecture.x86_64_borrowing import FRAME_SIZE, RED_ZONE, build_chain
+from vmad.architecture.x86_64_calls import CALLS
 
 RIP, RSP = 0x401000, 0x7FFF_0000_1000
 #: offsets in struct rt_sigframe: pretcode, ucontext up to its sigcontext
@@ -31,7 +33,7 @@ def registers(**changed: int) -> SimpleNamespace:
 
 
 def chain(thread: SimpleNamespace) -> Chain:
-    return build_chain(thread, 0xABCD, bytes(2696), Places(), (SYS_MADVISE, 0x5000, 0x3000, 0))
+    return build_chain(thread, 0xABCD, bytes(2696), Places(), (CALLS.madvise, 0x5000, 0x3000, 0))
 
 
 def restored(content: bytes, frame: int) -> dict[str, int]:
@@ -44,7 +46,7 @@ def test_the_first_frame_takes_the_hint_back() -> None:
     first = restored(laid.content, 0)
 
     assert (first["rdi"], first["rsi"], first["rdx"]) == (0x5000, 0x3000, 0)
-    assert (first["rax"], first["rip"]) == (SYS_MADVISE, Places.call)
+    assert (first["rax"], first["rip"]) == (CALLS.madvise, Places.call)
     assert first["rsp"] == laid.address + FRAME_SIZE
 
 
@@ -55,7 +57,7 @@ def test_the_second_frame_is_the_thread_as_it_was() -> None:
 
 
 def test_a_frame_between_them_gives_back_the_scheduling_policy() -> None:
-    thread, back = registers(), (SYS_MADVISE, 0x5000, 0x3000, 0)
+    thread, back = registers(), (CALLS.madvise, 0x5000, 0x3000, 0)
     laid = build_chain(thread, 0, bytes(2696), Places(), back, policy=3)
     second = restored(laid.content, 1)
     parameter = second["rdx"] - laid.address

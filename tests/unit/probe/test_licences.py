@@ -13,7 +13,9 @@ EVERY_COMMAND = (
     "for module, _ in m.COMMANDS.values():\n"
     "    with contextlib.suppress(ModuleNotFoundError): importlib.import_module(module)\n"
 )
-LIBRARY = "import vmad.probe.client, vmad.probe.question, vmad.probe.target, vmad.probe.frames\n"
+LIBRARY = (
+    "import vmad.probe.client, vmad.probe.question, vmad.probe.target, vmad.architecture.known\n"
+)
 
 
 def imported(statements: str) -> set[str]:

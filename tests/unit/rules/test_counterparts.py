@@ -11,6 +11,7 @@ from vmad.model.evidence import CHOICES, Evidence
 from vmad.rules.catalogue import CATALOGUE
 from vmad.scan.shapes import BY_REASON
 from vmad.selfcheck.conditions import CONDITIONS
+from vmad.sources.choose import OPENERS
 
 #: what evidence does not show is no condition of the kernel
 UNSEEN = {name for name in CATALOGUE if name.endswith("_unknown")}
@@ -65,3 +66,7 @@ def test_the_selfcheck_builds_every_reason_or_says_why_not() -> None:
 def test_what_may_be_asked_for_is_evidence() -> None:
     assert CHOICES[0] == "auto"
     assert set(CHOICES[1:]) == {evidence.value for evidence in Evidence} - {"probe"}
+
+
+def test_whatever_may_be_asked_for_can_be_opened_the_best_first() -> None:
+    assert ("auto", *OPENERS) == CHOICES

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Signal frames on the target's stack that undo an injection by themselves if the tracer dies.
+"""Borrowing a thread on 64-bit x86: its instructions and registers, and signal frames.
+
+The frames lie on the target's stack and undo an injection by themselves if the tracer dies.
 
 When a tracer is killed, the kernel sets its tracees free at once, with whatever registers they
 have. So before a thread's registers are changed, two or three frames are laid below its stack (and
@@ -16,19 +18,18 @@ of the uapi headers; unchanged since x86-64 exists.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
-from vmad.architecture.x86_64 import X86_64
+from vmad.architecture.borrowing import Borrowing, Call, Chain, Places, signed
+from vmad.architecture.x86_64_calls import CALLS
 
 RED_ZONE = 128
-SYS_MADVISE = X86_64.calls.madvise
-_SYS_SCHED_SETSCHEDULER = X86_64.calls.sched_setscheduler
-
-#: a system call: its number, and the first three arguments
-Call = tuple[int, int, int, int]
+_SYS_SCHED_SETSCHEDULER = CALLS.sched_setscheduler
+#: __USER_CS of 64-bit programs (arch/x86/include/asm/segment.h)
+_USER_CS = 0x33
 
 #: ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK (include/linux/errno.h):
 #: the kernel's own word that a system call is to be begun again
@@ -74,31 +75,6 @@ class Registers(Protocol):
     cs: int
     ss: int
     orig_rax: int
-
-
-class Places(Protocol):
-    """Addresses of the borrowed instructions."""
-
-    @property
-    def call(self) -> int:
-        """``syscall`` and a return."""
-
-    @property
-    def sigreturn(self) -> int:
-        """The call of rt_sigreturn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Bytes to lay at ``address``; the injected call runs with its stack pointer there."""
-
-    address: int
-    content: bytes
-
-
-def signed(value: int) -> int:
-    """A 64-bit register as a signed number."""
-    return value - (1 << 64) if value >> 63 else value
 
 
 def build_chain(
@@ -165,3 +141,30 @@ def _frame(registers: Registers, changed: dict[str, int]) -> tuple[int, ...]:
         r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, c["rdi"], c["rsi"], r.rbp, r.rbx,
         c["rdx"], c["rax"], r.rcx, c["rsp"], c["rip"], r.eflags, r.cs, 0, 0, r.ss, 0, 0, 0, 0,
     )  # fmt: skip
+
+
+BORROWING = Borrowing(
+    # syscall; ret, or as C libraries have it: syscall; cmp $-4095,%rax; jae over the ret
+    call=re.compile(rb"\x0f\x05(?:\xc3|\x48\x3d\x01\xf0\xff\xff\x73\x01\xc3)", re.DOTALL),
+    # mov $15,%rax (or %eax); syscall
+    sigreturn=re.compile(rb"(?:\x48\xc7\xc0|\xb8)\x0f\x00\x00\x00\x0f\x05", re.DOTALL),
+    arguments=("rdi", "rsi", "rdx", "r10", "r8", "r9"),
+    number="rax",
+    result="rax",
+    begun="orig_rax",
+    instruction="rip",
+    stack="rsp",
+    on_its_stack=("rsp", "fs_base"),
+    runs_64_bits=lambda registers: bool(registers.cs == _USER_CS),
+    red_zone=RED_ZONE,
+    frame_size=FRAME_SIZE,
+    chain=build_chain,
+    # behind pretcode, flags, link, stack, r8..r15: rdi, rsi, rbp, rbx, rdx
+    arguments_at=(48 + 64, 48 + 64 + 8, 48 + 64 + 32),
+    # read, write, accept, sendto, recvfrom, sendmsg, recvmsg (sockets with a timeout), semop,
+    # rt_sigtimedwait, io_getevents, semtimedop, epoll_wait, epoll_pwait, accept4, recvmmsg,
+    # io_pgetevents, io_uring_enter, epoll_pwait2
+    begun_again=frozenset(
+        (0, 1, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 333, 426, 441)
+    ),
+)
