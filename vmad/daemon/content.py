@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from vmad.errors import CannotRead, ProcessGone
+from vmad.errors import CannotRead
 from vmad.export.metrics.exposition import Exposition
-from vmad.scan.bursts import bursts_of
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import SelfStats
 from vmad.sources.source import Source
@@ -20,7 +19,7 @@ from vmad.timeline.wanted import Wanted
 from vmad.web.viewer import Viewer
 
 if TYPE_CHECKING:
-    from vmad.daemon.process_pages import ProcessPages
+    from vmad.daemon.documents import Documents
 
 
 #: seconds that a page serves whoever asks for it
@@ -66,7 +65,7 @@ class DaemonContent:
         self._why_not: str | None = None
         self._rendering = threading.Lock()
         self._page: _Page | None = None
-        self._process_pages: ProcessPages | None = None
+        self._made_documents: Documents | None = None
         #: moves when metrics that were rendered before are wrong
         self.edition = 0
 
@@ -124,137 +123,68 @@ class DaemonContent:
 
     def page(self) -> bytes:
         """The page at /: of this second, however many look."""
-        from vmad.web.page import render_page  # noqa: PLC0415  only where somebody looks
-
+        documents = self._documents()
         with self._rendering:
             snapshot, kept = self._now(), self._page
             at = time.monotonic()
             if kept is not None and kept.of is snapshot and at - kept.at < PAGE_SERVES:
                 return kept.page
-            page = render_page(
-                snapshot,
-                self._stats(),
-                target=self._name,
-                why_not=self._why_not,
-                timeline=self._timeline(),
-            )
+            page = documents.page(snapshot, self._stats(), self._why_not, self._timeline())
             self._page = None if snapshot is None else _Page(at, snapshot, page)
             return page
 
     def scan_json(self) -> Iterator[str] | None:
         """The last scan in pieces, schema vmad.scan/1."""
-        from vmad.export.scan_json import scan_pieces  # noqa: PLC0415
-        from vmad.sources.host_limits import limit_origin_of  # noqa: PLC0415
-
         snapshot = self._now()
-        if snapshot is None:
-            return None
-        return scan_pieces(
-            evidence=snapshot.evidence,
-            kernel=snapshot.kernel,
-            max_map_count=snapshot.max_map_count,
-            taken_at=snapshot.taken_at,
-            counted_at=snapshot.counted_at,
-            took_seconds=snapshot.took_seconds,
-            # who was only counted is among the unreadable
-            processes=(one for one in snapshot.processes if one.walked_at is not None),
-            unreadable=snapshot.unreadable,
-            groups=snapshot.groups,
-            failures=self._stats().machine.limit_failures,
-            origin=limit_origin_of(self._source()),
-            phases=snapshot.phases,
-        )
+        return None if snapshot is None else self._documents().scan(snapshot, self._stats())
 
     def failures_json(self) -> bytes | None:
         """Failures at the limit, schema vmad.failures/1; None where they are not counted."""
-        from vmad.export.failures_json import failures_document  # noqa: PLC0415
-
-        tally = self._stats().machine.limit_failures
-        return None if tally is None else json.dumps(failures_document(tally)).encode() + b"\n"
+        return self._documents().failures(self._stats())
 
     def daemon_json(self) -> bytes:
         """How vmad does itself, schema vmad.daemon/1."""
-        from vmad.export.daemon_json import daemon_document  # noqa: PLC0415
-
-        document = daemon_document(self._stats(), self._snapshot)
-        return json.dumps(document).encode() + b"\n"
+        return self._documents().daemon(self._stats(), self._snapshot)
 
     def bursts_json(self) -> bytes | None:
         """Bursts that are over, schema vmad.bursts/1; None before the first scan."""
-        from vmad.export.bursts_json import bursts_document  # noqa: PLC0415
-
         snapshot = self._now()
-        if snapshot is None:
-            return None
-        bursts = bursts_of(snapshot.groups, snapshot.max_map_count)
-        return json.dumps(bursts_document(bursts)).encode() + b"\n"
+        return None if snapshot is None else self._documents().bursts(snapshot)
 
     def history_page(self, wanted: Wanted) -> bytes:
         """The page at /history."""
-        from vmad.web.page_history import render_history  # noqa: PLC0415
-
-        query = "" if self._name is None else f"?target={self._name}"
-        timeline = self._timeline() or Timeline()
-        return render_history(timeline, wanted, self._now(), time.time(), query)
+        return self._documents().history_page(self._timeline(), wanted, self._now())
 
     def history_json(self, wanted: Wanted) -> Iterator[str]:
         """What was, in pieces, schema vmad.history/1."""
-        from vmad.export.history_json import history_pieces  # noqa: PLC0415
-
-        timeline = self._timeline()
-        return history_pieces(Timeline() if timeline is None else timeline, wanted, time.time())
+        return self._documents().history(self._timeline(), wanted)
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process, walked now, in pieces; schema vmad.explain/1."""
-        from vmad.advice.recognise import TellingSymbols  # noqa: PLC0415
-        from vmad.export.explain_json import explain_json  # noqa: PLC0415
-        from vmad.scan.explain import explain  # noqa: PLC0415
-        from vmad.scan.host_limits import HostLimits  # noqa: PLC0415
-        from vmad.sources.host_limits import limit_origin_of  # noqa: PLC0415
-        from vmad.sources.names import named_or_not  # noqa: PLC0415
-        from vmad.sources.traits import read_traits  # noqa: PLC0415
-
-        source = self._source()
-        process = source.find(pid)
-        if pairs:
-            self._check(viewer, pid)
-        table = source.table(process)
-        if len(table.rows) == 0:
-            raise ProcessGone(f"process {pid} is gone")
-        if pairs:  # it may have executed a setuid program in between
-            self._check(viewer, pid)
-        traits = None
-        if self._name is None:  # its files can be reached: it runs here
-            table = named_or_not(table, self._proc)
-            traits = read_traits(table, TellingSymbols(), self._proc)
-        explanation = explain(table, source.kernel, source.max_map_count, traits=traits)
-        return explain_json(
-            explanation,
-            limits=HostLimits(source.vma_cost, limit_origin_of(source)),
-            pairs=pairs,
-        )
+        check = partial(self._check, viewer, pid)
+        return self._documents().explanation(pid, check if pairs else None)
 
     def process_page(self, pid: int, viewer: Viewer) -> bytes:
         """The page of one process, read now."""
-        return self._pages().page(pid, self._may_see(viewer, pid))
+        return self._documents().process_pages.page(pid, self._may_see(viewer, pid))
 
     def process_map(self, pid: int, viewer: Viewer) -> bytes:
         """Its picture: that of its page, where it was asked for just now."""
-        return self._pages().picture(pid, self._may_see(viewer, pid))
+        return self._documents().process_pages.picture(pid, self._may_see(viewer, pid))
 
-    def _pages(self) -> ProcessPages:
-        from vmad.daemon.process_pages import ProcessPages  # noqa: PLC0415
+    def _documents(self) -> Documents:
+        from vmad.daemon.documents import Documents  # noqa: PLC0415  only where somebody looks
 
         with self._lock:
-            if self._process_pages is None:
-                self._process_pages = ProcessPages(
+            if self._made_documents is None:
+                self._made_documents = Documents(
                     self._source,
                     lambda: (self._now(), self._stats()),
                     self._proc,
                     self._name,
                     self._timeline,
                 )
-            return self._process_pages
+            return self._made_documents
 
     def _may_see(self, viewer: Viewer, pid: int) -> bool:
         try:
