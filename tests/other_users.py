@@ -22,6 +22,15 @@ import vmad
 #: "nobody", who owns no process of a test
 NOBODY = "65534"
 
+#: a program that sends its input to the Unix socket that it is told, and prints the answer
+ASK_BY_SOCKET = (
+    "import socket, sys\n"
+    "one = socket.socket(socket.AF_UNIX)\n"
+    "one.connect(sys.argv[1])\n"
+    "one.sendall(sys.stdin.buffer.read())\n"
+    "while part := one.recv(65536): sys.stdout.buffer.write(part)\n"
+)
+
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 _SCRIPT = """\

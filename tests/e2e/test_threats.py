@@ -16,20 +16,13 @@ import pytest
 
 from tests.e2e.daemons import Daemon, wait_for
 from tests.live.targets import Target
-from tests.other_users import open_to_everybody
+from tests.other_users import ASK_BY_SOCKET, open_to_everybody
 from tests.unit.web.serving import Reply, parse_reply
 
 CONFIG = "scan:\n  interval: 1s\n  budget: 50%\n"
 #: a user and a group that nobody has
 UID = "54321"
 AS_USER = ("setpriv", "--reuid", UID, "--regid", UID, "--clear-groups")
-_ASK = (
-    "import socket, sys\n"
-    "one = socket.socket(socket.AF_UNIX)\n"
-    "one.connect(sys.argv[1])\n"
-    "one.sendall(sys.stdin.buffer.read())\n"
-    "while part := one.recv(65536): sys.stdout.buffer.write(part)\n"
-)
 _ADDRESS = re.compile(rb"0x[0-9a-f]{6,}|\b[0-9a-f]{8,16}-[0-9a-f]{8,16}\b")
 
 
@@ -37,7 +30,7 @@ def ask(path: Path, what: str, *prefix: str) -> Reply:
     """GET at a Unix socket, as another user."""
     python = sys._base_executable  # type: ignore[attr-defined]
     ran = subprocess.run(
-        [*prefix, python, "-S", "-c", _ASK, str(path)],
+        [*prefix, python, "-S", "-c", ASK_BY_SOCKET, str(path)],
         input=f"GET {what} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
         capture_output=True,
         check=False,

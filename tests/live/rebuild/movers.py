@@ -55,12 +55,8 @@ class Mover:
                 return now
 
     def stop(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self.process.communicate()
 
 
 def heal(*words: object) -> subprocess.CompletedProcess[str]:

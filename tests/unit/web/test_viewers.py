@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.other_users import ASK_BY_SOCKET
 from tests.unit.web.serving import Reply, SampleContent, get, parse_reply, serving
 from vmad.errors import VmadError
 from vmad.web.listen import bind_all
@@ -24,13 +25,6 @@ UID, GID = 54321, 54321
 
 _WAIT = "import sys; print('up', flush=True); sys.stdin.read()"
 _UNDUMPABLE = "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); " + _WAIT
-_ASK = (
-    "import socket, sys\n"
-    "one = socket.socket(socket.AF_UNIX)\n"
-    "one.connect(sys.argv[1])\n"
-    "one.sendall(sys.stdin.buffer.read())\n"
-    "while part := one.recv(65536): sys.stdout.buffer.write(part)\n"
-)
 
 
 def as_user(uid: int, *more: str) -> list[str]:
@@ -59,7 +53,7 @@ def may_really(uid: int, pid: int) -> bool:
 
 def ask(path: Path, request: bytes, prefix: list[str]) -> Reply:
     """The daemon's answer to another user at its Unix socket."""
-    command = [*prefix, sys._base_executable, "-S", "-c", _ASK, str(path)]  # type: ignore[attr-defined]
+    command = [*prefix, sys._base_executable, "-S", "-c", ASK_BY_SOCKET, str(path)]  # type: ignore[attr-defined]
     return parse_reply(
         subprocess.run(command, input=request, capture_output=True, check=True).stdout
     )
