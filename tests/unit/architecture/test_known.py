@@ -10,7 +10,6 @@ from dataclasses import fields
 
 import pytest
 
-from vmad.architecture.architecture import Architecture, SystemCalls
 from vmad.architecture.known import (
     ARCHITECTURES,
     UnknownArchitecture,
@@ -18,6 +17,7 @@ from vmad.architecture.known import (
     needed,
     running,
 )
+from vmad.architecture.system_calls import SystemCalls
 
 
 @pytest.mark.parametrize(
