@@ -10,6 +10,7 @@ from dataclasses import fields
 
 import pytest
 
+from vmad.architecture.architecture import Architecture
 from vmad.architecture.known import (
     ARCHITECTURES,
     UnknownArchitecture,

@@ -13,12 +13,13 @@ import pytest
 from tests.unit.sample import NOW, process, sample_snapshot, self_stats, snapshot_of
 from tests.unit.scan.hosts import Imagined, ImaginedHost
 from tests.unit.timeline.made_up import lively
+from vmad.daemon import documents
 from vmad.daemon.content import DaemonContent
 from vmad.errors import TargetUnavailable
 from vmad.scan.snapshot import HostSnapshot
 from vmad.sources.source import Source
 from vmad.timeline.wanted import Wanted
-from vmad.web import page as page_module
+from vmad.web.page import render_page
 
 
 def no_source() -> Source:
@@ -93,13 +94,13 @@ def test_nothing_is_recounted_before_the_first_scan_or_after_the_machine_went() 
 def rendered(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Grows by one with each page that is rendered."""
     made: list[float] = []
-    render = page_module.render_page
+    render = render_page
 
     def counted(*words: object, **more: object) -> bytes:
         made.append(0.0)
         return render(*words, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(page_module, "render_page", counted)
+    monkeypatch.setattr(documents, "render_page", counted)
     monkeypatch.setattr("vmad.daemon.content.PAGE_SERVES", 3600.0)
     return made
 
