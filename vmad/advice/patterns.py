@@ -310,7 +310,7 @@ def _of_judgement(judgement: Judgement) -> Pattern | None:
     if decisive in _DIFFER and _MOVED & set(judgement.reasons):
         return Pattern.MOVED
     if decisive.startswith("vm_flags:"):
-        return next((each for each in _FLAGS if explains(each, decisive)), Pattern.OTHER_FLAGS)
+        return next((flag for flag in _FLAGS if explains(flag, decisive)), Pattern.OTHER_FLAGS)
     return next(
         (pattern for start, pattern in _BY_REASON if decisive.startswith(start)),
         Pattern.OTHER_FLAGS,

@@ -219,7 +219,14 @@ class Machine:
 
 def _near_in(snapshot: HostSnapshot) -> list[Near]:
     return [
-        Near(one.id, one.comm, one.group, one.map_count, one.rate, one.seconds_to_limit)
-        for one in snapshot.processes
-        if one.map_count is not None and one.ratio is not None and one.ratio >= NEAR
+        Near(
+            process.id,
+            process.comm,
+            process.group,
+            process.map_count,
+            process.rate,
+            process.seconds_to_limit,
+        )
+        for process in snapshot.processes
+        if process.map_count is not None and process.ratio is not None and process.ratio >= NEAR
     ]

@@ -309,7 +309,7 @@ def _name_thread(name: str) -> None:
 
 
 def _warn_of_missing_rights(snapshot: HostSnapshot) -> None:
-    refused = [one for one in snapshot.unreadable if one.why is Unread.PERMISSION]
+    refused = [unread for unread in snapshot.unreadable if unread.why is Unread.PERMISSION]
     if refused:
         number = counted(len(refused), "process", "processes")
         log.warning("%s may not be read: %s (vmad doctor says more)", number, refused[0].detail)

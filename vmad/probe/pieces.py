@@ -184,11 +184,11 @@ def give_back(waiting: deque[Range], ranges: Iterable[Range]) -> None:
     """Put ranges to those that wait, in ascending order, adjacent ones as one."""
     every = sorted([*waiting, *ranges])
     waiting.clear()
-    for each in every:
-        if waiting and waiting[-1][1] == each[0]:
-            waiting.append((waiting.pop()[0], each[1]))
+    for setting in every:
+        if waiting and waiting[-1][1] == setting[0]:
+            waiting.append((waiting.pop()[0], setting[1]))
         else:
-            waiting.append(each)
+            waiting.append(setting)
 
 
 def lowest_in(start: int, end: int, addresses: list[int]) -> int:

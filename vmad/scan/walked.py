@@ -191,7 +191,7 @@ class WalkedProcesses:
             if walked is not None:
                 walked.member = None
         arrays: tuple[Any, ...] = now[1:-1]
-        columns = _Columns(*([each.tolist() for each in arrays] if len(rows) > FEW else arrays))
+        columns = _Columns(*([array.tolist() for array in arrays] if len(rows) > FEW else arrays))
         for row in rows:
             shown.members[row] = self._member(row, ids[row], columns, now.comms)
         return tuple([member for member in shown.members if member is not None])

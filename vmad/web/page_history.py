@@ -149,7 +149,7 @@ def _subject(
 
 def _process_of(host: HostSnapshot | None, pid: int) -> JudgedProcess | None:
     processes = () if host is None else host.processes
-    return next((one for one in processes if one.id.pid == pid), None)
+    return next((process for process in processes if process.id.pid == pid), None)
 
 
 _PROCESSES = Table(
