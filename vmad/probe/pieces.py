@@ -184,11 +184,11 @@ def give_back(waiting: deque[Range], ranges: Iterable[Range]) -> None:
     """Put ranges to those that wait, in ascending order, adjacent ones as one."""
     every = sorted([*waiting, *ranges])
     waiting.clear()
-    for setting in every:
-        if waiting and waiting[-1][1] == setting[0]:
-            waiting.append((waiting.pop()[0], setting[1]))
+    for piece in every:
+        if waiting and waiting[-1][1] == piece[0]:
+            waiting.append((waiting.pop()[0], piece[1]))
         else:
-            waiting.append(setting)
+            waiting.append(piece)
 
 
 def lowest_in(start: int, end: int, addresses: list[int]) -> int:

@@ -11,7 +11,6 @@ from time import time
 from typing import NamedTuple
 
 from vmad.export.quantities import duration, size
-from vmad.model.kinds import KIND_TEXT, Kind
 from vmad.scan.headline import AtLimit, at_limit, soonest
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess
 from vmad.scan.statistics import SelfStats
@@ -32,7 +31,6 @@ from vmad.web.markup import (
     not_known,
     number,
     of_value,
-    plain_bar,
     process_link,
     section,
     share,
@@ -42,6 +40,7 @@ from vmad.web.page_bursts import bursts_section
 from vmad.web.page_failures import failures_section
 from vmad.web.page_health import health_section
 from vmad.web.page_history import group_link, history_link, past_of_host
+from vmad.web.page_kinds import kinds_table
 from vmad.web.page_pairs import pairs_section
 from vmad.web.sparkline import sparkline
 
@@ -344,27 +343,10 @@ def _kernel_memory(kernel_bytes: int | None) -> Html:
     return not_known() if kernel_bytes is None else of_value(kernel_bytes, text(size(kernel_bytes)))
 
 
-_KINDS = Table(
-    "VMAs of the host by kind",
-    (Column("Kind"), Column("VMAs", "number"), Column("Share", "number"), Column("", "near")),
-)
-
-
 def _kinds_section(host: HostSnapshot) -> Html:
-    total = sum(host.kinds)
-    ordered = sorted(Kind, key=lambda kind: -host.kinds[kind])
-    rows = (
-        (
-            text(KIND_TEXT[kind]),
-            number(host.kinds[kind]),
-            share(host.kinds[kind] / total),
-            plain_bar(host.kinds[kind] / total),
-        )
-        for kind in ordered
-        if host.kinds[kind]
-    )
     note = "What the VMAs of all processes are. Deleted files and shared memory point to a leak."
-    return section("Composition", note, _KINDS.html(rows) if total else Html("<p>No VMAs.</p>"))
+    table = kinds_table("VMAs of the host by kind", host.kinds)
+    return section("Composition", note, table if any(host.kinds) else Html("<p>No VMAs.</p>"))
 
 
 _TOP = Table(

@@ -6,7 +6,6 @@ from __future__ import annotations
 from vmad.export.other_limits_text import not_this_limit
 from vmad.export.printable import printable
 from vmad.export.quantities import count, duration
-from vmad.model.kinds import KIND_TEXT, Kind
 from vmad.scan.headroom import thresholds
 from vmad.web.chart import chart, legend
 from vmad.web.document import document
@@ -21,7 +20,6 @@ from vmad.web.markup import (
     moment,
     name,
     number,
-    plain_bar,
     section,
     share,
     text,
@@ -29,6 +27,7 @@ from vmad.web.markup import (
 from vmad.web.page_causes import causes_section
 from vmad.web.page_change import change_section, vanish_section
 from vmad.web.page_history import group_link, history_link
+from vmad.web.page_kinds import kinds_table
 from vmad.web.process_view import ProcessView
 
 #: names of files shown
@@ -199,35 +198,19 @@ def _picture(view: ProcessView) -> Html:
     return section("The picture", note, Html(place), Html(hidden))
 
 
-_KINDS = Table(
-    "VMAs by kind",
-    (Column("Kind"), Column("VMAs", "number"), Column("Share", "number"), Column("", "near")),
-)
 _NAMES = Table("Mapped most often", (Column("Name"), Column("VMAs", "number")))
 
 
 def _composition(view: ProcessView) -> Html:
     explanation = view.explanation
-    total = sum(explanation.kinds)
-    if not total:
+    if not any(explanation.kinds):
         return section("What they are", "It has no VMA: it is exiting.")
-    kinds = sorted(Kind, key=lambda kind: -explanation.kinds[kind])
-    rows = (
-        (
-            text(KIND_TEXT[kind]),
-            number(explanation.kinds[kind]),
-            share(explanation.kinds[kind] / total),
-            plain_bar(explanation.kinds[kind] / total),
-        )
-        for kind in kinds
-        if explanation.kinds[kind]
-    )
-    parts = [_KINDS.html(rows)]
+    parts = [kinds_table("VMAs by kind", explanation.kinds)]
     names = [named for named in explanation.names if named.vmas > 1][:NAMES_SHOWN]
     if view.names and names:
         listed = _NAMES.html((name(named.name), number(named.vmas)) for named in names)
         parts.append(Html(f"<h3>Mapped most often</h3>{listed}"))
-    return section("What they are", f"Its {count(total)} VMAs, by kind.", *parts)
+    return section("What they are", f"Its {count(sum(explanation.kinds))} VMAs, by kind.", *parts)
 
 
 def _more(view: ProcessView) -> Html:
