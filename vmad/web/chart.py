@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import numpy as np
+
 from vmad.export.quantities import count, counted, duration
 from vmad.timeline.rings import MISSING, Series
 from vmad.web.markup import Html, text
@@ -36,11 +38,11 @@ def chart(past: Past, what: str, *, small: bool = False) -> Html:
     known = series.known
     if not len(known):
         return Html('<p class="note">Nothing is remembered of this time.</p>')
-    most = int(known.max())
+    most = int(np.max(known))
     with_limit = limit is not None and most >= SHOW_LIMIT * limit
     top, every = _scale(max(most, limit or 0) if with_limit else most)
     span = len(series.values) * series.step
-    said = f"{what}: {count(int(known.min()))} to {count(most)} VMAs in {duration(span)}"
+    said = f"{what}: {count(int(np.min(known)))} to {count(most)} VMAs in {duration(span)}"
     if limit is not None:
         said += f"; the limit is {count(limit)}"
     episodes = past.episodes()

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+import numpy as np
+
 from vmad.export.printable import printable
 from vmad.export.quantities import duration, size
 from vmad.scan.snapshot import HostSnapshot, JudgedProcess
@@ -176,13 +178,13 @@ def _processes(
     ]
     if not followed:
         return Html("")
-    followed.sort(key=lambda item: -int(item[1].known.max()))
+    followed.sort(key=lambda item: -int(np.max(item[1].known)))
     rows = (
         (
             process_link(one.comm, one.pid, query)
             if (one.pid, one.start_time) in running
             else Html(f'{name(one.comm)} <span class="pid">{one.pid}, ended</span>'),
-            number(int(series.known.max())),
+            number(int(np.max(series.known))),
             number(int(series.known[-1])),
             Html(
                 f'<a href="{history_link(query, wanted.span, pid=one.pid)}">{sparkline(series)}</a>'
@@ -216,7 +218,7 @@ def _groups(timeline: Timeline, wanted: Wanted, now: float, query: str) -> Html:
             continue
         failed = int(failures.known.sum())
         if len(counts.known) or failed:
-            found.append((int(counts.known.max(initial=0)), failed, group, counts, failures))
+            found.append((int(np.max(counts.known, initial=0)), failed, group, counts, failures))
     found.sort(key=lambda item: (-item[0], item[2]))
     rows = (
         (
