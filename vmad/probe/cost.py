@@ -12,7 +12,7 @@ PER_PAGE, PER_VMA = 0.3e-6, 5e-6
 PER_STOP, PER_PIECE = 1e-3, 0.3e-3
 #: share of the allowed stop that is planned for, and after which the code in the target, which
 #: looks at the clock after every VMA, moves no further one
-PLANNED, ENDS = 0.45, 0.6
+PLANNED, ENDS = 0.4, 0.5
 _AT_LEAST = 0.2
 
 
