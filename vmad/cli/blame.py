@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from vmad.blame.blamed import Blamed
+from vmad.blame.last import one_at_a_time, place
 from vmad.blame.recording import Recording
 from vmad.blame.redacted import redacted
 from vmad.blame.started import Started
@@ -62,6 +63,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="write it for a viewer, too, by the name's end: " + ", ".join(
             f"{suffix} ({text})" for suffix, text in FORMATS.items()),
     )  # fmt: skip
+    parser.add_argument("--page", action="store_true",
+                        help="leave it for the page of this host's daemon (/blame), too; one such "
+                        "recording is made at a time")  # fmt: skip
     parser.add_argument("--from", dest="recording", metavar="FILE",
                         help="show a recording that -o NAME.json wrote")  # fmt: skip
     parser.add_argument(
@@ -78,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Record, or read a recording, and print."""
     if arguments.output is not None:
         format_of(arguments.output)  # before anything is recorded
-    blamed = _blamed(arguments)
+    blamed = _for_the_page(arguments) if arguments.page else _blamed(arguments)
     if arguments.redact:
         blamed = redacted(blamed, Redaction())
     if arguments.output is not None:
@@ -93,10 +97,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _for_the_page(arguments: argparse.Namespace) -> Blamed:
+    """The page redacts it itself, for whom it must."""
+    with one_at_a_time(place()) as lay:
+        blamed = _blamed(arguments)
+        lay(blame_json(blamed))
+        return blamed
+
+
 def _blamed(arguments: argparse.Namespace) -> Blamed:
     words = arguments.what
     if arguments.recording is not None:
-        if words or arguments.seconds or arguments.follow:
+        if words or arguments.seconds or arguments.follow or arguments.page:
             raise UsageError("--from shows what was recorded: nothing else can be asked for")
         return read_recording(arguments.recording)
     if not words:

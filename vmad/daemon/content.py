@@ -159,6 +159,10 @@ class DaemonContent:
         """What was, in pieces, schema vmad.history/1."""
         return self._documents().history(self._timeline(), wanted)
 
+    def blame_page(self, viewer: Viewer) -> bytes | None:
+        """The last recording that was made for it."""
+        return self._documents().blame_page(viewer.trusted)
+
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process, walked now, in pieces; schema vmad.explain/1."""
         check = partial(self._check, viewer, pid)

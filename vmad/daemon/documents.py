@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from vmad.advice.recognise import TellingSymbols
+from vmad.blame.last import place
 from vmad.daemon.process_pages import ProcessPages
+from vmad.daemon.recordings import Recordings
 from vmad.errors import ProcessGone
 from vmad.export.bursts_json import bursts_document
 from vmad.export.daemon_json import daemon_document
@@ -54,6 +56,7 @@ class Documents:
         self._name = name
         #: the page of a process, and its picture
         self.process_pages = ProcessPages(source, now, proc, name, timeline)
+        self._recordings = Recordings(place()) if name is None else None
 
     def page(
         self,
@@ -106,6 +109,10 @@ class Documents:
     def history(self, timeline: Timeline | None, wanted: Wanted) -> Iterator[str]:
         """In pieces."""
         return history_pieces(Timeline() if timeline is None else timeline, wanted, time.time())
+
+    def blame_page(self, whole: bool) -> bytes | None:
+        """The last recording; without names unless ``whole``. Recordings are of this machine."""
+        return None if self._recordings is None else self._recordings.page(whole)
 
     def explanation(self, pid: int, check: Callable[[], None] | None) -> Iterator[str]:
         """One process, walked now, in pieces. With ``check`` its pairs, too: it raises CannotRead

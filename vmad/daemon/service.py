@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from vmad.blame.last import offer, place
 from vmad.config import load_config
 from vmad.config.schema import Config
 from vmad.daemon.bursts import BurstWatching
@@ -88,6 +89,7 @@ class Service:
         self._opened = open_evidence(self._config, proc)
         self._state = state_file(proc)
         self._marks = marks_file()
+        offer(place())
         self._timeline = timeline_file(proc)
         self._failures = FailureCounting(self._config, self._opened.source.kernel, proc)
         self._bursts = BurstWatching(self._config, proc)

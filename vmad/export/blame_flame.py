@@ -48,11 +48,15 @@ def _details(maker: Maker) -> list[str]:
     return ["", *(printable(f.source or f.module or "") for f in reversed(maker.stack.frames))]
 
 
+def flame_policy() -> str:
+    """The page's Content-Security-Policy: its own script runs, nothing is loaded."""
+    return f"default-src 'none'; script-src '{_hash(_script())}'; style-src 'unsafe-inline'"
+
+
 def flame_html(blamed: Blamed) -> Iterator[str]:
     """The page, in pieces."""
-    here = files("vmad.export")
-    script = here.joinpath("flame.js").read_text("utf-8")
-    style = here.joinpath("flame.css").read_text("utf-8")
+    script = _script()
+    style = files("vmad.export").joinpath("flame.css").read_text("utf-8")
     tree = json.dumps(flame_tree(blamed), ensure_ascii=False, separators=(",", ":"))
     # nothing in a name may end the element that it is in
     tree = tree.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
@@ -60,10 +64,7 @@ def flame_html(blamed: Blamed) -> Iterator[str]:
     yield "<!doctype html>\n<!-- SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only -->\n"
     yield '<html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield (
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        f"script-src '{_hash(script)}'; style-src 'unsafe-inline'\">"
-    )
+    yield f'<meta http-equiv="Content-Security-Policy" content="{flame_policy()}">'
     yield f"<title>{title}</title><style>{style}</style></head><body><h1>{title}</h1>"
     yield f"<p>{escape(_summary(blamed))}</p>"
     yield (
@@ -78,6 +79,10 @@ def flame_html(blamed: Blamed) -> Iterator[str]:
     for maker in blamed.makers[:ROWS]:
         yield _row(maker)
     yield "</tbody></table></body></html>\n"
+
+
+def _script() -> str:
+    return files("vmad.export").joinpath("flame.js").read_text("utf-8")
 
 
 def _hash(text: str) -> str:

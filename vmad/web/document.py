@@ -30,7 +30,8 @@ def document(
         f"{again}<title>{text(title)}</title><style>{style}</style></head><body>{body}"
         f'<footer><a href="/{query}">all processes</a> <a href="/metrics{query}">metrics</a> '
         f'<a href="/api/v1/scan{query}">this scan as JSON</a> '
-        f'<a href="/-/ready{query}">ready</a> <span>vmad {text(__version__)}</span></footer>'
+        f'<a href="/blame">last recording</a> <a href="/-/ready{query}">ready</a> '
+        f"<span>vmad {text(__version__)}</span></footer>"
         f"{scripts}</body></html>\n"
     ).encode()
 

@@ -30,14 +30,16 @@ METRICS_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-
 HEALTHY, READY, METRICS, SCAN = "/-/healthy", "/-/ready", "/metrics", "/api/v1/scan"
 FAILURES, BURSTS = "/api/v1/failures", "/api/v1/bursts"
 DAEMON, HISTORY = "/api/v1/daemon", "/api/v1/history"
-PAST = "/history"
+PAST, BLAME = "/history", "/blame"
 #: bodies from this many bytes on are worth compressing
 _COMPRESS_FROM = 2048
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _EXPLAIN = re.compile(r"/api/v1/explain/([1-9][0-9]{0,9})")
 _PROCESS = re.compile(r"/explain/([1-9][0-9]{0,9})")
 _MAP = re.compile(r"/api/v1/map/([1-9][0-9]{0,9})")
-_PATHS = frozenset(("/", METRICS, HEALTHY, READY, SCAN, FAILURES, BURSTS, DAEMON, HISTORY, PAST))
+_PATHS = frozenset(
+    ("/", METRICS, HEALTHY, READY, SCAN, FAILURES, BURSTS, DAEMON, HISTORY, PAST, BLAME)
+)
 #: bytes of a large answer that are made at a time
 _PIECE = 1 << 16
 
@@ -74,6 +76,11 @@ class Content(Protocol):
 
     def history_json(self, wanted: Wanted) -> Iterator[str]:
         """What was under the schema vmad.history/1."""
+
+    def blame_page(self, viewer: Viewer) -> bytes | None:
+        """The last recording of ``vmad blame --page``, HTML in UTF-8, without names for those who
+        may not see them; None where there is none.
+        """
 
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         """One process under the schema vmad.explain/1; with its ``pairs`` for those who may see
@@ -131,7 +138,7 @@ def refuse(request: Request) -> Response | None:
 
 def is_large(request: Request) -> bool:
     """Whether the answer may be large and take long."""
-    return request.path in (SCAN, HISTORY, PAST) or _of_process(request.path)
+    return request.path in (SCAN, HISTORY, PAST, BLAME) or _of_process(request.path)
 
 
 def _of_process(path: str) -> bool:
@@ -185,14 +192,30 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
             return error(path, 503, why_not, Retry_After="1")
         return _compressed(request, Response(200, JSON, bursts))
     if path in (HISTORY, PAST):
-        wanted = _wanted(request)
-        if isinstance(wanted, Response):
-            return wanted
-        if path == PAST:
-            page = content.history_page(wanted)
-            return _compressed(request, Response(200, HTML, page, page_headers()))
-        return _streamed(request, content.history_json(wanted))
+        return _history(request, content)
+    if path == BLAME:
+        return _blame(request, content.blame_page(viewer))
     return _process(request, content, viewer)
+
+
+def _history(request: Request, content: Content) -> Response:
+    wanted = _wanted(request)
+    if isinstance(wanted, Response):
+        return wanted
+    if request.path == PAST:
+        page = content.history_page(wanted)
+        return _compressed(request, Response(200, HTML, page, page_headers()))
+    return _streamed(request, content.history_json(wanted))
+
+
+def _blame(request: Request, page: bytes | None) -> Response:
+    from vmad.export.blame_flame import flame_policy  # noqa: PLC0415  only where somebody looks
+
+    if page is None:
+        text = "no recording was made for this page yet; as root: vmad blame PID --page"
+        return error(request.path, 404, text)
+    headers = {**page_headers(), "Content-Security-Policy": flame_policy()}
+    return _compressed(request, Response(200, HTML, page, headers))
 
 
 def _wanted(request: Request) -> Wanted | Response:

@@ -56,6 +56,9 @@ class SampleContent:
     def history_json(self, wanted: Wanted) -> Iterator[str]:
         return iter((f'{{"schema": "vmad.history/1", "span": {wanted.span}}}\n',))
 
+    def blame_page(self, viewer: Viewer) -> bytes | None:
+        return b"with names" if viewer.trusted else b"without names"
+
     def explain_json(self, pid: int, viewer: Viewer, pairs: bool) -> Iterator[str]:
         self.explaining()
         if pid == 404:

@@ -11,13 +11,14 @@ from tests.unit.web.serving import get, serving
 from vmad.config.load import load_config
 
 PAGES = ("/", "/explain/7", "/api/v1/map/7", "/api/v1/scan", "/api/v1/explain/7", "/history",
-         "/api/v1/history")  # fmt: skip
+         "/api/v1/history", "/blame")  # fmt: skip
 
 
 def test_by_default_anybody_sees_processes_and_no_addresses() -> None:
     with serving() as address:
         assert {get(address, path).status for path in PAGES} == {200}
         assert get(address, "/api/v1/map/7").body == b"without addresses"
+        assert get(address, "/blame").body == b"without names"
         assert get(address, "/api/v1/explain/7?pairs=true").status == 403
 
 

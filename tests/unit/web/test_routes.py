@@ -77,6 +77,7 @@ def early() -> Iterator[str]:
         ("GET", "/api/v1/daemon", 200, router.JSON),
         ("GET", "/api/v1/history", 200, router.JSON),
         ("GET", "/history", 200, router.HTML),
+        ("GET", "/blame", 200, router.HTML),
         ("GET", "/history?group=a%2Fb&span=86400", 200, router.HTML),
         ("GET", "/history?pid=x", 400, router.TEXT),
         ("GET", "/api/v1/history?span=60&group=a%2Fb&pid=7", 200, router.JSON),

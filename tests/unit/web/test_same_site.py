@@ -124,7 +124,8 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
     ],
 )
 @pytest.mark.parametrize(
-    "path", ["/explain/7", "/api/v1/explain/7", "/api/v1/map/7", "/api/v1/scan", "/history"]
+    "path",
+    ["/explain/7", "/api/v1/explain/7", "/api/v1/map/7", "/api/v1/scan", "/history", "/blame"],
 )
 def test_what_costs_work_is_not_set_off_by_a_link_of_another_site(
     path: str, headers: dict[str, str], led: bool
