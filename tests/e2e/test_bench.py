@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
         ("latency", 5),
         pytest.param("watching", 8, marks=pytest.mark.bpf),
         pytest.param("sampling", 2, marks=pytest.mark.bpf),
-        ("by-hand", 2),
+        ("by-hand", 4),
     ],
 )
 def test_a_quick_run_measures_every_figure_of_a_part(part: str, figures: int) -> None:

@@ -54,7 +54,12 @@ def test_a_damaged_state_is_set_aside_and_the_daemon_starts(tmp_path: Path) -> N
     with Daemon(tmp_path, QUICK, environment=environment).ready() as daemon:
         daemon.logged(r"is damaged, starting afresh \(kept as history.damaged\): not an array")
         daemon.stop()
-    assert {path.name for path in state.iterdir()} == {"history", "history.damaged", "marks"}
+    assert {path.name for path in state.iterdir()} == {
+        "history",
+        "history.damaged",
+        "marks",
+        "timeline",
+    }
 
 
 def test_without_a_state_directory_nothing_is_written(tmp_path: Path, victim: Target) -> None:

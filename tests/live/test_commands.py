@@ -118,9 +118,11 @@ def test_a_capture_tells_what_the_process_told(
         again.pop(key, None)
     # versions, and what a process runs, are read of the process itself
     told_live, told_again = live.pop("programs"), again.pop("programs")
-    assert [program["program"] for program in told_again] == [
+    # a program that has what tells it in its own file, as Debian 13's Python, is not in a capture
+    assert {program["program"] for program in told_again} <= {
         program["program"] for program in told_live
-    ]
+    }
+    assert "glibc" in {program["program"] for program in told_again}
     assert again == live
 
 
