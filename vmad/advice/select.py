@@ -55,7 +55,8 @@ def select(situation: Situation) -> Selection:
     """The best advice for the process, and of every other record why it is not among it.
 
     The pattern with most VMAs comes first; for each pattern what the operator of a program
-    can set comes before what is for any, and what takes more VMAs away before what takes fewer.
+    can set comes before what is for any, and what takes more VMAs away before what takes fewer;
+    where that is the same, what an operator can do at once.
     """
     main = main_patterns(situation)
     ranked = [_ranked(situation, pattern) for pattern in main]
@@ -97,7 +98,13 @@ def _ranked(situation: Situation, pattern: PatternCount) -> list[Chosen]:
         for record in ADVICE.values()
         if record is not RAISE_LIMIT and mismatch(situation, record, pattern) is None
     ]
-    return sorted(chosen, key=lambda each: (_tier(each.advice), -each.advice.proof.share))
+    return sorted(chosen, key=_order)
+
+
+def _order(chosen: Chosen) -> tuple[int, float, bool, float]:
+    """Of what is the same to a hundredth, an operator's comes first: nobody waits."""
+    advice, share = chosen.advice, chosen.advice.proof.share
+    return _tier(advice), -round(share, 2), advice.whose is not Whose.OPERATOR, -share
 
 
 def _tier(record: Advice) -> int:
