@@ -41,6 +41,8 @@ ROUND = 64 << 10
 MANY = 512
 #: files that stand for what the kernel shares with a program: each mapping is another one
 _RINGS = ("anon_inode:", "/[aio]", "socket:")
+#: names of memory that is shared and no file: the kernel's own, and shm_open(3)'s
+_SEGMENTS = ("/dev/shm/", "/memfd:", "/SYSV", "/dev/zero", "/anon_hugepage")
 #: fewer than so many of a kind are nobody's pattern
 FEW = 4
 #: guards beyond this many per thread are not those of threads: some runtimes (Mono) add their own
@@ -155,8 +157,10 @@ def _files(view: _View) -> dict[Pattern, int]:
     backwards = np.zeros(len(which), bool)
     backwards[1:] = beside & (offset[:-1] - offset[1:] == view.size[which[1:]] >> view.page_shift)
     reverse = np.bincount(of, backwards, minlength=objects)
-    deleted = view.kind[which] == Kind.FILE_DELETED
-    library = executable[of] & (view.kind[which] != Kind.SHARED_MEMORY)
+    shared = view.kind[which] == Kind.SHARED_MEMORY
+    file, gone = _files_of_memory(view.table, which)
+    deleted = (view.kind[which] == Kind.FILE_DELETED) | shared & gone
+    library = executable[of] & ~shared
     many_libraries = len(distinct(of[library])) > MANY
     view.give(which[library], Pattern.MANY_LIBRARIES if many_libraries else Pattern.LIBRARIES)
     _data_of_libraries(view)
@@ -166,7 +170,7 @@ def _files(view: _View) -> dict[Pattern, int]:
     view.give(which[(many & (split * 2 >= pieces))[of]], Pattern.OBJECT_SPLIT)
     view.give(which[(many & (reverse * 2 >= pieces))[of]], Pattern.OBJECT_REVERSED)
     view.give(which[many[of]], Pattern.OBJECT_IN_PIECES)
-    view.give(which[view.kind[which] == Kind.SHARED_MEMORY], Pattern.MANY_SEGMENTS)
+    view.give(which[shared & ~file], Pattern.MANY_SEGMENTS)
     view.give(which, Pattern.MANY_OBJECTS)
     return {
         pattern: len(distinct(of[view.of_row[which] == _NUMBER[pattern]]))
@@ -191,6 +195,16 @@ def _objects(table: VmaTable, which: Rows) -> tuple[Rows, int]:
         name = table.paths.get(row) if kind == Kind.FILE or not file else None
         found[place] = numbers.setdefault(file if name is None else name, len(numbers))
     return found, len(numbers)
+
+
+def _files_of_memory(table: VmaTable, which: Rows) -> tuple[Bools, Bools]:
+    """Which of these rows, where they are of tmpfs, are files as others are, and which of those
+    are deleted: /tmp is one on many machines. /dev/shm is where segments have their names.
+    """
+    paths = [table.paths.get(row, "") for row in which.tolist()]
+    file = np.array([path[:1] == "/" and not path.startswith(_SEGMENTS) for path in paths], bool)
+    deleted = np.array([path.endswith(" (deleted)") for path in paths], bool)
+    return file, file & deleted
 
 
 def _rings(table: VmaTable, which: Rows) -> Bools:

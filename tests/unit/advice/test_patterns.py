@@ -70,6 +70,25 @@ def test_memory_objects_and_files_are_told_apart() -> None:
     assert main_pattern(table(files)).pattern is Pattern.MANY_OBJECTS
 
 
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("/tmp/tables/{}", Pattern.MANY_OBJECTS),
+        ("/tmp/tables/{} (deleted)", Pattern.DELETED_FILES),
+        ("/dev/shm/psm_{}", Pattern.MANY_SEGMENTS),
+        ("/dev/shm/psm_{} (deleted)", Pattern.MANY_SEGMENTS),
+        ("/SYSV{:08x} (deleted)", Pattern.MANY_SEGMENTS),
+        ("/dev/zero (deleted)", Pattern.MANY_SEGMENTS),
+    ],
+)
+def test_files_of_a_tmpfs_are_files(path: str, pattern: Pattern) -> None:
+    areas = [Area("rw-s", kind=Kind.SHARED_MEMORY, path=path.format(n)) for n in range(NUMBER)]
+    of_memory = table(areas)
+    of_memory.rows["file"] = range(1, NUMBER + 1)
+
+    assert main_pattern(of_memory).pattern is pattern
+
+
 def test_stacks_that_grow_are_a_pattern_with_what_is_reserved_below_them() -> None:
     stacks = [Area("---p", 64 * KIB, gap=4 * KIB), Area("rw-p", 64 * KIB, ACCESS)] * NUMBER
     grown = table(stacks)
