@@ -112,7 +112,14 @@ def test_after_an_exec_the_program_before_it_is_forgotten(source: BpfSource, mak
     assert blamed.vmas_of(Origin.BEFORE) == 0
     assert blamed.vmas_of(Origin.KERNEL) > 0
     assert by_function(blamed, "in_the_child")["in_the_child"] in (199, 200)
-    assert all(maker.stack.complete for maker in blamed.makers if maker.call == "mprotect")
+    # the dynamic linker's own lose themselves where Debian 13's begins: it has no tables there
+    cut = [
+        maker
+        for maker in blamed.makers
+        if maker.call == "mprotect" and "in_the_child" in {f.function for f in maker.stack.frames}
+    ]
+    assert cut
+    assert all(maker.stack.complete for maker in cut)
 
 
 def test_a_parent_is_blamed_for_its_own_while_a_child_makes_more(
