@@ -29,7 +29,7 @@ class KeptFile:
     def read(self) -> bytes | None:
         """All of it; None where there is none, or none that can be read, which is logged."""
         try:
-            with open(self.path, "rb", opener=_opened) as file:
+            with open(self.path, "rb", opener=opened_unfollowed) as file:
                 return file.read(self._largest)
         except FileNotFoundError:
             return None
@@ -74,7 +74,7 @@ class KeptFile:
             self.why_not = None
 
 
-def _opened(path: str, flags: int) -> int:
+def opened_unfollowed(path: str, flags: int) -> int:
     """A file and no link. Raises OSError."""
     found = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(found).st_mode):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from vmad.blame.last import LARGEST, NAME
 from vmad.blame.redacted import redacted
+from vmad.daemon.kept_file import opened_unfollowed
 from vmad.errors import BadCapture
 from vmad.export.blame_flame import flame_html
 from vmad.export.blame_json import blamed_of
@@ -31,7 +32,7 @@ class Recordings:
     def page(self, whole: bool) -> bytes | None:
         """Its flame graph, HTML in UTF-8; None where there is none, or none that makes sense."""
         try:
-            with open(self._path, "rb", opener=_opened) as file:
+            with open(self._path, "rb", opener=opened_unfollowed) as file:
                 found = os.fstat(file.fileno())
                 of = found.st_ino, found.st_size, found.st_mtime_ns
                 made = self._made
@@ -47,7 +48,3 @@ class Recordings:
         page = "".join(flame_html(blamed)).encode()
         self._made = _Made(of, whole, page)
         return page
-
-
-def _opened(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -14,7 +14,6 @@ import pytest
 
 SOURCE = Path(__file__).with_name("compacted.c")
 EXAMPLE = Path(__file__).parents[3] / "examples" / "rebuild"
-COMPACT = Path("/proc/sys/vm/compact_memory")
 
 pytestmark = [pytest.mark.bpf, pytest.mark.moves]
 
@@ -22,7 +21,6 @@ pytestmark = [pytest.mark.bpf, pytest.mark.moves]
 AT_MOST = 30
 
 
-@pytest.mark.skipif(not COMPACT.exists(), reason="this kernel does not compact memory")
 def test_pages_that_migrate_meanwhile_are_not_lost(tmp_path: Path) -> None:
     binary = tmp_path / "compacted"
     strict = ("-O2", "-Wall", "-Wextra", "-Werror", f"-I{EXAMPLE}")
