@@ -121,7 +121,7 @@ done
 systemd-cat -t vmad sh -c \
 	'export JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2); exec "$@"' sh "$@" &
 daemon=$!
-read -r _
+read -r _ || true # which fails where the input ends
 kill $daemon
 wait $daemon || true
 """
@@ -143,7 +143,7 @@ def journal(tmp_path: Path) -> Iterator[Path]:
         yield Path(f"/proc/{inside.pid}/root/run/log/journal")
     finally:
         inside.stdin.close()  # its end of input is the end
-        inside.wait()
+        assert inside.wait() == 0  # and it takes the daemon along
 
 
 def entries(journal: Path, *matches: str) -> list[dict[str, Any]]:
