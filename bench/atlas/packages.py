@@ -9,8 +9,15 @@ from collections.abc import Sequence
 
 from bench.atlas.row import BUILD, HERE, ROOT, Needs
 
+
+def _names(file: str) -> tuple[str, ...]:
+    """The words of a file beside this one, but for lines that begin with #."""
+    lines = (HERE / file).read_text("ascii").splitlines()
+    return tuple(word for line in lines if not line.startswith("#") for word in line.split())
+
+
 #: of the machine's own release; exact versions go into the results
-DEBIAN = tuple((HERE / "debian.txt").read_text("ascii").split())
+DEBIAN = _names("debian.txt")
 DEBS, UNPACKED = BUILD / "debs", BUILD / "root"
 VENV, NPM = BUILD / "venv", BUILD / "npm"
 #: of a release where / and /usr are one: links, so that unpacking follows them
@@ -38,8 +45,9 @@ def fetch(needs: set[Needs]) -> None:
         (VENV / "complete").touch()
     if Needs.NPM in needs and not (NPM / "complete").exists():
         NPM.mkdir(exist_ok=True)
-        wanted = (HERE / "npm.txt").read_text("ascii").split()
-        _run("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(NPM), *wanted)
+        packages = _names("npm.txt")
+        _run("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(NPM),
+             *packages)  # fmt: skip
         (NPM / "complete").touch()
 
 

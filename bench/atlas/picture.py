@@ -94,6 +94,7 @@ def picture(results: dict[str, dict[str, Any]]) -> str:
 
 def _head(height: int) -> Iterator[str]:
     width = _LABEL + _WIDTH + _COUNT + 12
+    yield "<!-- SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only -->"
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img" '

@@ -38,13 +38,17 @@ class Marks:
         self.risen = False
 
     def mark(self, group: str, count: int, at: float) -> None:
-        """A process of ``group`` had ``count`` VMAs at ``at``, which is not before earlier ones."""
+        """A process of ``group`` had ``count`` VMAs at ``at``, later than all before it: what is of
+        a time to come, as after the clock was set back, is taken to be of then.
+        """
         steps = self._steps.get(group)
         if steps is None:
             self._make_room()
             steps = self._steps[group] = []
         if not steps or count > steps[0].count:
             self.risen = True
+        if steps and steps[-1].at > at:
+            steps[:] = [Mark(step.count, min(step.at, at)) for step in steps]
         while steps and steps[-1].count <= count:
             steps.pop()
         steps.append(Mark(count, at))
@@ -52,9 +56,7 @@ class Marks:
             _join_the_closest(steps)
 
     def expire(self, now: float) -> None:
-        """Drop what is older than the window. What is of a time to come, as after the clock was
-        set back, is taken to be of now.
-        """
+        """Drop what is older than the window. What is of a time to come is taken to be of now."""
         oldest = now - self.keep
         for group, steps in list(self._steps.items()):
             if steps[0].at >= oldest and steps[-1].at <= now:

@@ -135,11 +135,15 @@ def test_a_parent_is_blamed_for_its_own_while_a_child_makes_more(
 def test_beside_threads_that_never_stop_every_wrong_one_would_be_marked(
     source: BpfSource, makers: Path
 ) -> None:
-    blamed = recorded(source, makers, "threads")
+    # by chance, none comes between a call and its look
+    for _ in range(20):
+        blamed = recorded(source, makers, "threads")
 
-    vmas = by_function(blamed, "in_the_child")["in_the_child"]
+        vmas = by_function(blamed, "in_the_child")["in_the_child"]
+        assert vmas + blamed.doubtful >= 1_990
+        if blamed.losses.busy:
+            break
     assert blamed.losses.busy > 0
-    assert vmas + blamed.doubtful >= 1_990
 
 
 def test_stacks_go_through_code_made_at_run_time(source: BpfSource, makers: Path) -> None:

@@ -59,6 +59,13 @@ def test_a_clock_that_was_set_back_leaves_no_mark_of_the_future() -> None:
     assert marks.highest("db") is None
 
 
+def test_a_mark_after_those_of_the_future_brings_them_back_to_now() -> None:
+    marks = marks_of((65_531, 10 * DAY), (2_000, DAY))
+    marks.expire(DAY)
+
+    assert marks.leave()["db"] == (Mark(65_531, DAY), Mark(2_000, DAY))
+
+
 def test_only_a_higher_mark_is_a_risen_one() -> None:
     marks = marks_of((5_000, 0.0))
     marks.risen = False
