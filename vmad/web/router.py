@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol
 
-from vmad.errors import CannotRead, ProcessGone, TargetUnavailable, VmadError
+from vmad.errors import CannotRead, ProcessGone, StillChanging, TargetUnavailable, VmadError
 from vmad.timeline.wanted import LONGEST, USUAL, Wanted
 from vmad.web.document import page_headers
 from vmad.web.page_short import detour_page, no_process_page
@@ -253,6 +253,8 @@ def _process(request: Request, content: Content, viewer: Viewer) -> Response:
         return _streamed(request, content.explain_json(pid, viewer, pairs))
     except ProcessGone as gone:
         return _no_process(request, 404, gone)
+    except StillChanging as restless:
+        return _no_process(request, 503, restless, Retry_After="1")
     except CannotRead as refusal:
         return _no_process(request, 403, refusal)
     except TargetUnavailable as absent:
@@ -261,12 +263,13 @@ def _process(request: Request, content: Content, viewer: Viewer) -> Response:
         return error(path, 500, str(failure))
 
 
-def _no_process(request: Request, status: int, why: VmadError) -> Response:
-    found = _PROCESS.fullmatch(request.path)
-    if found is None:
-        return error(request.path, status, str(why))
-    body = no_process_page(int(found[1]), str(why), request.asked("target"))
-    return Response(status, HTML, body, page_headers())
+def _no_process(request: Request, status: int, why: VmadError, **headers: str) -> Response:
+    page = _PROCESS.fullmatch(request.path)
+    if page is None:
+        return error(request.path, status, str(why), **headers)
+    body = no_process_page(int(page[1]), str(why), request.asked("target"))
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, HTML, body, page_headers() | named)
 
 
 def detour(request: Request) -> Response:

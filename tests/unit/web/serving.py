@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from tests.unit.sample import NOW, sample_snapshot, self_stats
-from vmad.errors import CannotRead, ProcessGone
+from vmad.errors import CannotRead, ProcessGone, StillChanging
 from vmad.export.metrics.exposition import Exposition
 from vmad.scan.snapshot import HostSnapshot
 from vmad.timeline.wanted import Wanted
@@ -65,6 +65,8 @@ class SampleContent:
             raise ProcessGone("process 404 is gone")
         if pid == 403:
             raise CannotRead("/proc/403/maps: permission denied", "give vmad CAP_PERFMON")
+        if pid == 503:
+            raise StillChanging("process 503: it changes during every reading", "try again")
         if pid == 500:
             raise ZeroDivisionError("a bug")
         if pairs and not viewer.trusted:

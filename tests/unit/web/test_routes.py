@@ -87,6 +87,7 @@ def early() -> Iterator[str]:
         ("GET", "/api/v1/explain/1", 200, router.JSON),
         ("GET", "/api/v1/explain/404", 404, router.JSON),
         ("GET", "/api/v1/explain/403", 403, router.JSON),
+        ("GET", "/api/v1/explain/503", 503, router.JSON),
         ("GET", "/api/v1/explain/500", 500, router.JSON),
         ("GET", "/api/v1/explain/", 404, router.JSON),
         ("GET", "/api/v1/explain/0", 404, router.JSON),
@@ -98,6 +99,7 @@ def early() -> Iterator[str]:
         ("GET", "/explain/1?target=web-1", 200, router.HTML),
         ("GET", "/explain/404", 404, router.HTML),
         ("GET", "/explain/403", 403, router.HTML),
+        ("GET", "/explain/503", 503, router.HTML),
         ("GET", "/explain/", 404, router.TEXT),
         ("GET", "/explain/x", 404, router.TEXT),
         ("GET", "/api/v1/map/1", 200, router.BYTES),
@@ -123,6 +125,8 @@ def test_each_path_gives_its_answer(
     reply = get(address, path, method=method)
 
     assert (reply.status, reply.headers["content-type"]) == (status, content_type)
+    # it may hold still a moment later
+    assert reply.headers.get("retry-after") == ("1" if status == 503 else None)
     assert reply.headers["connection"] == "close"
     assert (reply.headers.get("allow") == "GET, HEAD") == (status == 405)
     if method == "HEAD":
