@@ -185,6 +185,7 @@ def failure_tally(**changes: object) -> FailureTally:
     fields: dict[str, object] = {
         "way": "fexit",
         "since": NOW - 3600,
+        "watched_since": NOW - 3600,
         "totals": {
             ("opensearch.service", "mmap", "ENOMEM"): 1_203,
             ("opensearch.service", "munmap", "ENOMEM"): 0,

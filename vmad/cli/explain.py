@@ -199,7 +199,7 @@ def _failures_of(
     process: ProcessId, address: str
 ) -> tuple[tuple[LimitFailure, ...] | None, float | None]:
     """Its calls that failed at the limit (None where no daemon counts them, or not all), and since
-    when they are counted.
+    when they are watched (None: not at this moment).
     """
     try:
         tally = failed_at_limit(address)
@@ -208,7 +208,7 @@ def _failures_of(
     found = tuple(failure for failure in tally.last if failure.process == process)
     told = sum(failure.count for failure in tally.last) + tally.lost
     whole = told == sum(tally.totals.values()) and not tally.lost
-    return found if found or whole else None, tally.since
+    return found if found or whole else None, tally.watched_since
 
 
 def _watch(source: Source, process: ProcessId, pause: float) -> Growth | None:

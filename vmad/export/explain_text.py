@@ -133,9 +133,13 @@ def _failed(context: Context) -> list[str]:
     if failures is None:
         return []
     if not failures:
-        since = context.limits.counted_since
-        when = "" if since is None else f" ({datetime.fromtimestamp(since):%Y-%m-%d %H:%M})"
-        return [f"None of its calls has failed at the limit since a daemon counts them{when}."]
+        since = context.limits.watched_since
+        if since is None:
+            return []
+        when = f"{datetime.fromtimestamp(since):%Y-%m-%d %H:%M:%S}"
+        return [
+            f"None of its calls has failed at the limit since {when}; before that nobody watched."
+        ]
     text = ", ".join(
         f"{failure.call} {failure.error} {counted(failure.count, 'time')}"
         for failure in failures[:FAILURES_SHOWN]

@@ -18,6 +18,7 @@ def failures_object(tally: FailureTally) -> dict[str, Any]:
     return {
         "watched_by": tally.way,
         "since": round(tally.since, 3),
+        "watched_since": None if tally.watched_since is None else round(tally.watched_since, 3),
         "lost": tally.lost,
         "totals": [
             {"group": utf8(group), "call": call, "error": error, "count": count}
@@ -54,6 +55,7 @@ def tally_of(document: Mapping[str, Any]) -> FailureTally:
     return FailureTally(
         str(document["watched_by"]),
         float(document["since"]),
+        None if document["watched_since"] is None else float(document["watched_since"]),
         {(each["group"], each["call"], each["error"]): each["count"]
          for each in document["totals"]},
         tuple(

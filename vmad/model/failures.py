@@ -50,11 +50,13 @@ class FailureTally:
 
     ``totals`` is by (group, call, error), with a 0 for mmap of groups that never failed;
     ``last`` has the newest first, one entry for each process, call and error. ``lost`` failures
-    are in neither, as there was no room.
+    are in neither, as there was no room. Calls may be watched only while some process is near the
+    limit: without a gap they are since ``watched_since``; None: nobody watches at this moment.
     """
 
     way: str  #: how they are watched
     since: float
+    watched_since: float | None
     totals: Mapping[tuple[str, str, str], int]
     last: tuple[LimitFailure, ...]
     lost: int

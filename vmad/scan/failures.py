@@ -34,6 +34,10 @@ class FailureSource(Protocol):
     way: str
 
     @property
+    def attached(self) -> bool:
+        """Whether calls are watched at this moment."""
+
+    @property
     def lost(self) -> int:
         """Failures of which nothing is known."""
 
@@ -66,6 +70,7 @@ class LimitFailures:
         self._proc = proc
         self._tell = tell
         self._since = time.time()
+        self._watched_since = self._since if source.attached else None
         self._lock = threading.Lock()
         self._totals = Counter[tuple[str, str, str]]()
         self._new = Counter[str]()  #: by group, since somebody asked
@@ -96,6 +101,7 @@ class LimitFailures:
             self._source.limit_is(read_max_map_count(self._proc) if limit is None else limit)
             try:
                 self._source.most_is(most)
+                self._know_since_when()
                 found = self._source.read()
             except EvidenceUnavailable as error:
                 self.why_down = str(error)
@@ -103,6 +109,12 @@ class LimitFailures:
             self.why_down = None
             for calls in sorted(found, key=lambda calls: calls.last):
                 self._add(calls)
+
+    def _know_since_when(self) -> None:
+        if not self._source.attached:
+            self._watched_since = None
+        elif self._watched_since is None:
+            self._watched_since = time.time()
 
     def _add(self, calls: FailedCalls) -> None:
         group = self._group_of(calls)
@@ -146,6 +158,7 @@ class LimitFailures:
             return FailureTally(
                 self._source.way,
                 self._since,
+                self._watched_since,
                 totals | self._totals,
                 tuple(sorted(self._last.values(), key=lambda failure: -failure.last)),
                 self._source.lost,

@@ -25,7 +25,8 @@ class HostLimits:
     origin: LimitOrigin | None = None
     others: tuple[Bound, ...] | None = None  #: those in force first
     failures: tuple[LimitFailure, ...] | None = None  #: of this process, as a daemon counted them
-    counted_since: float | None = None  #: Unix seconds; what failed before is not known
+    #: Unix seconds; what failed before is not known. None: calls are not watched at this moment
+    watched_since: float | None = None
 
 
 def is_far(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from vmad.export.failures_text import AT_ONCE
 from vmad.export.quantities import counted, duration
 from vmad.model.stops import Stops
 from vmad.scan.phases import Phase
@@ -124,7 +125,12 @@ def _failures(stats: MachineStats) -> Html:
     if tally is None:
         return not_known("not counted here")
     lost = f", {tally.lost:,} lost" if tally.lost else ""
-    return text(f"{sum(tally.totals.values()):,}{lost}, watched by {tally.way}")
+    counted_so_far = f"{sum(tally.totals.values()):,}{lost}, watched by {tally.way}"
+    if tally.watched_since is None:
+        return text(f"{counted_so_far} once a process has half of the limit; none has now")
+    if tally.watched_since - tally.since < AT_ONCE:
+        return text(counted_so_far)
+    return join((text(f"{counted_so_far} since"), moment(tally.watched_since)), " ")
 
 
 def _configuration(stats: DaemonStats) -> Html:

@@ -167,7 +167,14 @@ def _failed(view: ProcessView) -> Html:
     if failures is None:
         return Html("")
     if not failures:
-        return Html("<p>None of its calls has failed at the limit since it is watched.</p>")
+        since = view.limits.watched_since
+        if since is None:
+            return Html("")
+        when = moment(since)
+        return Html(
+            f"<p>None of its calls has failed at the limit since {when}; before that nobody "
+            "watched.</p>"
+        )
     calls = ", ".join(
         f"{failure.call} {failure.error} {count(failure.count)} times" for failure in failures[:4]
     )

@@ -116,6 +116,7 @@ def test_explaining_imports_nothing_that_it_does_not_need() -> None:
         "import os, sys, numpy\n"
         "brought = set(sys.modules)\n"
         "import vmad.cli.main as m\n"
+        "import vmad.cli.explain as e; e.DEFAULT_ADDRESS = '127.0.0.1:1'\n"
         "m.main(['explain', str(os.getpid()), '--evidence', 'procfs'])\n"
         "unneeded = {'numpy.ma', 'zipfile', 'http.client', 'vmad.export.scan_json', "
         "'vmad.export.explain_json', 'vmad.scan.snapshot', 'vmad.sources.guest.btf'}\n"

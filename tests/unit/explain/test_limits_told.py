@@ -39,10 +39,15 @@ def told(vmas: int, context: Context) -> list[str]:
 
 
 def test_what_no_call_has_failed_since_is_said() -> None:
-    limits = HostLimits(others=CALM, failures=(), counted_since=1_790_000_000.0)
+    limits = HostLimits(others=CALM, failures=(), watched_since=1_790_000_000.0)
     text = "\n".join(told(90, Context(limits=limits)))
 
-    assert re.search(r"since a daemon counts them \(2026-09-2\d \d\d:\d\d\)", text)
+    assert re.search(r"has failed at the limit since 2026-09-2\d \d\d:\d\d:\d\d; before", text)
+
+
+def test_nothing_is_said_of_calls_that_nobody_watches() -> None:
+    limits = HostLimits(others=CALM, failures=(), watched_since=None)
+    assert "failed" not in "\n".join(told(90, Context(limits=limits)))
 
 
 def test_far_from_the_limit_the_first_line_names_another() -> None:

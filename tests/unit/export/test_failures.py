@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.sample import HOSTILE, failure_tally
+from tests.unit.sample import HOSTILE, NOW, failure_tally
 from vmad.export.failures_json import failures_document, failures_object, tally_of
 from vmad.export.failures_text import failures_text
 from vmad.export.style import Style
@@ -32,7 +32,22 @@ def test_the_text_names_the_last_ones() -> None:
 def test_the_text_says_so_when_nothing_failed() -> None:
     (line,) = failures_text(failure_tally(totals={}, last=()), PLAIN)
 
-    assert line.startswith("No call has failed at the limit since ")
+    assert line.startswith("No call was seen to fail at the limit since ")
+    assert line.endswith("when the daemon started.")
+
+
+def test_what_nobody_watched_is_not_said_to_be_well() -> None:
+    never = failure_tally(totals={}, last=(), watched_since=None)
+    late = failure_tally(totals={}, last=(), watched_since=NOW - 60)
+    some = failure_tally(watched_since=NOW - 60)
+
+    (line,) = failures_text(never, PLAIN)
+    assert "as none has now (scan.failures)" in line
+    (line,) = failures_text(late, PLAIN)
+    assert "Calls are watched since " in line
+    assert failures_text(some, PLAIN)[-1].startswith("Calls are watched since ")
+    for tally in (never, late):
+        assert tally_of(json.loads(json.dumps(failures_document(tally)))) == tally
 
 
 def test_lost_ones_are_told() -> None:

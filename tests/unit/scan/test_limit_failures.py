@@ -29,6 +29,7 @@ class Kernel:
 
     way = "fexit"
     lost = 0
+    attached = True
 
     def __init__(self, *readings: list[FailedCalls] | EvidenceUnavailable) -> None:
         self._readings = list(readings)
@@ -46,6 +47,22 @@ class Kernel:
         if isinstance(reading, EvidenceUnavailable):
             raise reading
         return reading
+
+
+def test_calls_are_watched_since_somebody_began_without_a_gap() -> None:
+    kernel = Kernel()
+    kernel.attached = False
+    failures = LimitFailures(kernel, Config())
+    assert failures.tally().watched_since is None
+
+    kernel.attached = True
+    began = failures.tally().watched_since
+    assert began is not None
+    assert began >= failures.tally().since
+    assert failures.tally().watched_since == began
+
+    kernel.attached = False
+    assert failures.tally().watched_since is None
 
 
 def test_process_that_has_ended_is_named_by_what_the_kernel_kept() -> None:

@@ -17,6 +17,11 @@ def _lost(stats: SelfStats) -> int | None:
     return None if tally is None else tally.lost
 
 
+def _watched(stats: SelfStats) -> bool | None:
+    tally = stats.machine.limit_failures
+    return None if tally is None else tally.watched_since is not None
+
+
 FAILURES: Section[SelfStats] = Section(
     "Failures at the limit",
     "Calls that failed because of vm.max_map_count, counted by BPF as they return and up to the "
@@ -31,6 +36,12 @@ FAILURES: Section[SelfStats] = Section(
                "every group that is shown: that is 0.",
                "Above 0: programs have been refused memory, or could not give it back. "
                "`vmad scan` and the page name the last ones."),
+        Metric("vmad_limit_failures_watched", "gauge", (), "boolean",
+               _watched,
+               "Whether calls are watched at this moment. Where the kernel has no cheap way, they "
+               "are (scan.failures: auto) while some process has half of the limit or more.",
+               "0 beside a process that came to its limit within a second: what failed on its way "
+               "is not counted; scan.failures: always watches from the start."),
         Metric("vmad_limit_failures_lost_total", "counter", (), "calls",
                _lost,
                "Failures at the limit that are in no other sample, since more processes failed "
