@@ -12,9 +12,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from vmad.architecture.known import ARCHITECTURES
 from vmad.model import facts, flags
 from vmad.model.facts import AnonVma
 from vmad.model.kernel import KernelInfo
+from vmad.model.kernel_flags import KERNEL_FLAGS
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VMA_ROW
 from vmad.rules.runs import HARD_FACTS
@@ -81,7 +83,7 @@ def test_flags() -> None:
         "FLAG_SHARED": flags.VM_SHARED,
         "FLAG_ACCESS": flags.ACCESS,
         "FLAG_SPECIAL": flags.VM_SPECIAL,
-        "FLAGS_LOW_MASK": flags.LOW_MASK,
+        "FLAG_MAYREAD_BIT": flags.VM_MAYREAD.bit_length() - 1,
         "FLAG_UNNAMED": 1 << flags.HIGH_CODES["??"],
         "HIGH_FLAGS": layout.HIGH_FLAGS,
     }
@@ -180,18 +182,20 @@ def test_settings_are_laid_out_as_the_programs_read_them() -> None:
     assert text[:8] == (0x1234).to_bytes(8, "little")
     assert text[-512:] == tables[0] + tables[1]
     masks = flags.high_masks((6, 18), "x86_64")
-    high = np.frombuffer(text, "<u8", layout.HIGH_FLAGS, 8)
-    bits = np.frombuffer(text, "<u4", layout.HIGH_FLAGS, 8 + high.nbytes)
+    assert text[8:16] == flags.LOW_MASK.to_bytes(8, "little")
+    high = np.frombuffer(text, "<u8", layout.HIGH_FLAGS, 16)
+    bits = np.frombuffer(text, "<u4", layout.HIGH_FLAGS, 16 + high.nbytes)
     assert dict(zip(high.tolist(), bits.tolist(), strict=True)) == {0: 0} | {
         mask: flags.HIGH_CODES[code] for code, mask in masks.items()
     }
-    shift_at = 8 + high.nbytes + bits.nbytes
+    shift_at = 16 + high.nbytes + bits.nbytes
     assert text[shift_at] == 16
     expected = {
         "sizeof(struct settings)": len(text),
         "__builtin_offsetof(struct settings, ignored_flags)": 0,
-        "__builtin_offsetof(struct settings, high_mask)": 8,
-        "__builtin_offsetof(struct settings, high_bit)": 8 + high.nbytes,
+        "__builtin_offsetof(struct settings, low_mask)": 8,
+        "__builtin_offsetof(struct settings, high_mask)": 16,
+        "__builtin_offsetof(struct settings, high_bit)": 16 + high.nbytes,
         "__builtin_offsetof(struct settings, page_shift)": shift_at,
         "__builtin_offsetof(struct settings, merge_table)": len(text) - 512,
     }
@@ -199,6 +203,6 @@ def test_settings_are_laid_out_as_the_programs_read_them() -> None:
 
 
 def test_every_release_has_room_for_its_high_flags() -> None:
-    for release in ((5, 10), (5, 17), (6, 1), (6, 6), (6, 12), (6, 18), (7, 3)):
-        for machine in ("x86_64", "aarch64"):
-            assert len(flags.high_masks(release, machine)) <= layout.HIGH_FLAGS
+    for release in {place.since for flag in KERNEL_FLAGS for place in flag.places}:
+        for architecture in ARCHITECTURES:
+            assert len(flags.high_masks(release, architecture.machine)) <= layout.HIGH_FLAGS

@@ -4,29 +4,8 @@
 from __future__ import annotations
 
 from vmad.architecture.architecture import Architecture, Emulator
-from vmad.architecture.common_flags import common_flags
 from vmad.architecture.page_table import Entry, PageTableFormat
 from vmad.architecture.system_calls import SystemCalls
-
-
-def high_flags(release: tuple[int, int]) -> dict[str, int]:
-    """Memory tags, permission keys, guarded control stacks (include/linux/mm.h).
-
-    - VM_MTE and VM_MTE_ALLOWED (5.10, "arm64: mte: Add PROT_MTE support to mmap() and
-      mprotect()"): VM_HIGH_ARCH_0 and 1; since 6.12 VM_HIGH_ARCH_4 and 5 ("arm64: re-order MTE
-      VM_ flags"), for the keys to have the first bits, as on x86
-    - VM_PKEY_BIT0..2 (6.12, permission overlays: FEAT_S1POE has eight keys)
-    - VM_SHADOW_STACK (6.13, guarded control stacks): VM_HIGH_ARCH_6
-    """
-    masks = common_flags(release)
-    tags = 36 if release >= (6, 12) else 32
-    masks["mt"] = 1 << tags
-    masks["mt_allowed"] = 1 << (tags + 1)
-    if release >= (6, 12):
-        masks["pkey"] = 7 << 32
-    if release >= (6, 13):
-        masks["ss"] = 1 << 38
-    return masks
 
 
 def page_table_format(page_shift: int, address_bits: int) -> PageTableFormat:
@@ -66,9 +45,6 @@ AARCH64 = Architecture(
         userfaultfd=282,
     ),
     call_prefix="__arm64_sys_",
-    high_flags=high_flags,
-    unshown_flags=frozenset({"mt_allowed"}),
-    flag_24="bt",  # VM_ARM64_BTI
     page_tables=tuple(
         page_table_format(shift, bits) for shift, all_bits in ADDRESS_BITS.items()
         for bits in all_bits

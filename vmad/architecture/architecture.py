@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from vmad.architecture.borrowing import Borrowing
@@ -29,21 +28,13 @@ class Emulator:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One processor architecture, 64 bits.
-
-    ``high_flags`` gives the raw mask of each flag above bit 31 of vm_flags on a kernel release
-    (major, minor), by code; a flag that the release does not have is absent. ``unshown_flags``:
-    codes of those that neither the letters nor another line of smaps shows.
-    """
+    """One processor architecture, 64 bits. Its flags of VMAs: vmad/model/kernel_flags.py."""
 
     machine: str  #: as ``uname -m`` has it
     title: str  #: for a person
     page_shifts: tuple[int, ...]  #: log2 of the page sizes that a kernel of it may have
     calls: SystemCalls
     call_prefix: str  #: of the kernel functions that are the system calls
-    high_flags: Callable[[tuple[int, int]], dict[str, int]]
-    unshown_flags: frozenset[str]
-    flag_24: str  #: what smaps prints for VM_ARCH_1, the architecture's own flag
     page_tables: tuple[PageTableFormat, ...]  #: those that its kernels use
     debian: str
     bpf: str  #: as the kernel's arch/ has it, and __TARGET_ARCH_ of libbpf's headers

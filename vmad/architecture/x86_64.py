@@ -4,22 +4,9 @@
 from __future__ import annotations
 
 from vmad.architecture.architecture import Architecture, Emulator
-from vmad.architecture.common_flags import common_flags
 from vmad.architecture.page_table import Entry, PageTableFormat
 from vmad.architecture.x86_64_borrowing import BORROWING
 from vmad.architecture.x86_64_calls import CALLS
-
-
-def high_flags(release: tuple[int, int]) -> dict[str, int]:
-    """Protection keys are VM_HIGH_ARCH_0..3; shadow stacks came with 6.6 (2928e8b7a1e9's series).
-
-    Sources: include/linux/mm.h of 5.10, 5.17, 6.1, 6.6, 6.12, 6.18, 7.3.
-    """
-    masks = {"pkey": 0xF << 32, **common_flags(release)}
-    if release >= (6, 6):
-        masks["ss"] = 1 << 37
-    return masks
-
 
 _ADDRESS = 0x000F_FFFF_FFFF_F000
 _PRESENT, _LARGE = 1, 0x80
@@ -40,9 +27,6 @@ X86_64 = Architecture(
     page_shifts=(12,),
     calls=CALLS,
     call_prefix="__x64_sys_",
-    high_flags=high_flags,
-    unshown_flags=frozenset(),
-    flag_24="ar",
     page_tables=(FOUR_LEVELS, FIVE_LEVELS),
     debian="amd64",
     bpf="x86",

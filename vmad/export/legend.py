@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vmad.export.style import Style
+from vmad.model.kernel_flags import KERNEL_FLAGS
 from vmad.rules.catalogue import CATALOGUE
-from vmad.rules.flag_reasons import ACCESS_FLAGS, FLAG_REASONS
 
 _INDENT = "  "
 
@@ -26,15 +26,13 @@ def reason_lines(names: Iterable[str], style: Style) -> list[str]:
 def flag_lines(codes: Iterable[str], style: Style) -> list[str]:
     """What each flag is, by the code that smaps has for it."""
     shown = set(codes)
-    known = {
-        **ACCESS_FLAGS,
-        **{code: (flag.kernel_term, flag.sentence) for code, flag in FLAG_REASONS.items()},
-    }
     return [
         line
-        for code, (term, sentence) in known.items()
-        if code in shown
-        for line in style.wrapped(f"{code} ({term}): {sentence}.", _INDENT * 2, _INDENT)
+        for flag in KERNEL_FLAGS
+        if flag.sentence and flag.code in shown
+        for line in style.wrapped(
+            f"{flag.code} ({flag.term}): {flag.sentence}.", _INDENT * 2, _INDENT
+        )
     ]
 
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vmad.model.flags import VM_SPECIAL
+from vmad.model.flags import VM_DONTDUMP, VM_RAND_READ, VM_SEQ_READ, VM_SPECIAL
 
 MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL = 0, 1, 2
 MADV_DONTDUMP, MADV_DODUMP = 16, 17
 
-VM_SEQ_READ, VM_RAND_READ, VM_DONTDUMP = 1 << 15, 1 << 16, 1 << 26
 #: MAP_DROPPABLE (6.11), always VM_DONTDUMP: MADV_DODUMP is EINVAL, as on VM_SPECIAL
 VM_DROPPABLE = 1 << 40
 _READ_AHEAD = VM_SEQ_READ | VM_RAND_READ

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vmad.architecture.known import ARCHITECTURES
-from vmad.model.flags import canonical_codes
-from vmad.rules.flag_reasons import FLAG_REASONS
+from vmad.model.kernel_flags import KERNEL_FLAGS, KernelFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +29,10 @@ _VMA_TEST = "mm/vma.c, is_mergeable_vma"
 _PGOFF_TEST = "mm/vma.c, can_vma_merge_before and can_vma_merge_after"
 
 
-#: (canonical bit, code) of every flag of every architecture
-_CODES = {
-    item for architecture in ARCHITECTURES for item in canonical_codes(architecture.machine).items()
-}
-
-
-def _flag_reason(code: str) -> Reason:
-    flag = FLAG_REASONS[code]
+def _flag_reason(flag: KernelFlag) -> Reason:
     return Reason(
-        f"vm_flags:{code}",
-        flag.kernel_term,
-        f"Only one of the two VMAs {flag.sentence}.",
-        _VMA_TEST,
-    )
+        flag.reason, flag.term, f"Only one of the two VMAs {flag.sentence}.", _VMA_TEST
+    )  # fmt: skip
 
 
 def _unknown(name: str, term: str, what: str) -> Reason:
@@ -92,9 +80,9 @@ _REASONS = (
         _VMA_TEST,
     ),
     *(
-        _flag_reason(code)
-        for _, code in sorted(_CODES, key=lambda flag: (flag[1] == "ac", flag))
-        if code in FLAG_REASONS
+        _flag_reason(flag)
+        for flag in sorted(KERNEL_FLAGS, key=lambda flag: flag.code == "ac")
+        if flag.sentence and flag.reason != "vm_flags:access"
     ),
     Reason(
         "mempolicy",

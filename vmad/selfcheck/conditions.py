@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from vmad.model.kernel_flags import KERNEL_FLAGS
 from vmad.selfcheck.calls import (
     BASE,
     DROPPABLE,
@@ -35,7 +36,7 @@ from vmad.selfcheck.calls import (
     write,
 )
 
-_NORMAL, _RANDOM, _SEQUENTIAL, _DONTNEED = 0, 1, 2, 4
+_NORMAL, _RANDOM, _DONTNEED = 0, 1, 4
 
 
 class Condition(NamedTuple):
@@ -191,14 +192,11 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("access differs", _on_second(lambda at, size: protect(at, size, READ)),
               "vm_flags:access"),
     Condition("no access beside writable", _second_mapped(PRIVATE, NONE), "vm_flags:access"),
-    Condition("MADV_RANDOM", _second_advised(_RANDOM), "vm_flags:rr"),
-    Condition("MADV_SEQUENTIAL", _second_advised(_SEQUENTIAL), "vm_flags:sr"),
-    Condition("MADV_DONTFORK", _second_advised(10), "vm_flags:dc"),
-    Condition("MADV_WIPEONFORK", _second_advised(18), "vm_flags:wf"),
-    Condition("MADV_DONTDUMP", _second_advised(16), "vm_flags:dd"),
-    Condition("MADV_MERGEABLE", _second_advised(12), "vm_flags:mg"),
-    Condition("MADV_HUGEPAGE", _second_advised(14), "vm_flags:hg"),
-    Condition("MADV_NOHUGEPAGE", _second_advised(15), "vm_flags:nh"),
+    *(
+        Condition(flag.madvise.name, _second_advised(flag.madvise.number), flag.reason)
+        for flag in KERNEL_FLAGS
+        if flag.madvise is not None
+    ),
     Condition("MADV_GUARD_INSTALL", _apart_then(lambda: advise(B, HALF, 102)), "anon_vma_differs"),
     Condition("mlock", _on_second(lock_on_fault), "vm_flags:lo"),
     Condition("MAP_NORESERVE", _second_mapped(PRIVATE | NORESERVE), "vm_flags:nr"),

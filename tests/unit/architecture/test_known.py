@@ -10,14 +10,7 @@ from dataclasses import fields
 
 import pytest
 
-from vmad.architecture.architecture import Architecture
-from vmad.architecture.known import (
-    ARCHITECTURES,
-    UnknownArchitecture,
-    architecture_of,
-    needed,
-    running,
-)
+from vmad.architecture.known import UnknownArchitecture, architecture_of, needed, running
 from vmad.architecture.system_calls import SystemCalls
 
 
@@ -59,26 +52,6 @@ def test_system_calls_are_those_of_this_machines_headers() -> None:
     # headers may be older than the newest calls
     assert {"madvise", "kcmp", "userfaultfd"} <= set(defined)
     assert {name: getattr(here.calls, name) for name in defined} == defined
-
-
-@pytest.mark.parametrize("each", ARCHITECTURES, ids=lambda each: each.machine)
-def test_flags_of_one_release_never_share_a_bit(each: Architecture) -> None:
-    for release in ((5, 10), (5, 17), (6, 1), (6, 6), (6, 12), (6, 13), (6, 18), (7, 3)):
-        masks = list(each.high_flags(release).values())
-        assert sum(mask.bit_count() for mask in masks) == sum(masks).bit_count()
-        assert all(mask >> 32 for mask in masks)
-
-
-def test_arm_flags_moved_with_the_releases() -> None:
-    arm = architecture_of("aarch64")
-    assert arm is not None
-    old, keys, stacks = (arm.high_flags(release) for release in ((6, 1), (6, 12), (6, 13)))
-
-    assert (old["mt"], old["mt_allowed"], old["ui"]) == (1 << 32, 1 << 33, 1 << 37)
-    assert "pkey" not in old
-    assert (keys["mt"], keys["mt_allowed"], keys["pkey"]) == (1 << 36, 1 << 37, 7 << 32)
-    assert "ss" not in keys
-    assert (stacks["ss"], stacks["ui"]) == (1 << 38, 1 << 41)
 
 
 def test_this_machines_page_size_is_one_that_its_architecture_has() -> None:

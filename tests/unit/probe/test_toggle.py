@@ -6,16 +6,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmad.model.flags import VM_DONTDUMP, VM_RAND_READ, VM_SEQ_READ
 from vmad.probe.toggle import (
     MADV_DODUMP,
     MADV_DONTDUMP,
     MADV_NORMAL,
     MADV_RANDOM,
     MADV_SEQUENTIAL,
-    VM_DONTDUMP,
     VM_DROPPABLE,
-    VM_RAND_READ,
-    VM_SEQ_READ,
     Toggle,
     choose_toggle,
 )

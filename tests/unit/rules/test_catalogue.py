@@ -23,7 +23,6 @@ from vmad.model.verdict import Verdict
 from vmad.rules.base import Rules
 from vmad.rules.catalogue import CATALOGUE, reason
 from vmad.rules.composition import COMPOSITIONS
-from vmad.rules.flag_reasons import FLAG_REASONS
 from vmad.rules.stock import StockRules
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +51,6 @@ def test_each_flag_that_can_differ_has_an_entry() -> None:
     } | {"vm_flags:access"}  # fmt: skip
 
     assert {name for name in CATALOGUE if name.startswith("vm_flags:")} == expected
-    assert set(FLAG_REASONS) == codes - {"rd", "wr", "ex"}
 
 
 def test_catalogue_has_no_reason_that_nothing_gives() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vmad.export.picture.palette import REASONS, UNKNOWN, of_reason
 from vmad.model.evidence import CHOICES, Evidence
+from vmad.model.kernel_flags import KERNEL_FLAGS
 from vmad.rules.catalogue import CATALOGUE
 from vmad.scan.shapes import BY_REASON
 from vmad.selfcheck.conditions import CONDITIONS
@@ -26,21 +27,7 @@ NOT_BUILT = {
     "not_adjacent": "it is not a pair",
     "VM_SPECIAL": "memory of a device, which is nowhere the same",
     "vm_ops_close": "a driver's, too",
-    "vm_flags:mw": "a file opened for reading, mapped shared: not anonymous",
-    "vm_flags:me": "a file on a mount without exec: not anonymous",
-    "vm_flags:um": "behind vm_userfaultfd_ctx, which decides first",
-    "vm_flags:uw": "behind vm_userfaultfd_ctx, which decides first",
-    "vm_flags:ui": "behind vm_userfaultfd_ctx, which decides first",
-    "vm_flags:ur": "behind vm_userfaultfd_ctx, which decides first",
-    "vm_flags:lf": "comes with vm_flags:lo, which decides first",
-    "vm_flags:gu": "no kernel minds it",
-    "vm_flags:sd": "no kernel minds it",
-    "vm_flags:??": "of a flag that nobody knows yet",
-    "vm_flags:ss": "wants a processor with shadow stacks",
-    "vm_flags:ar": "wants a processor that has it",
-    "vm_flags:bt": "wants a processor that has it",
-    "vm_flags:mt": "wants a processor with memory tags",
-    "vm_flags:mt_allowed": "wants a processor with memory tags",
+    **{flag.reason: flag.unbuilt for flag in KERNEL_FLAGS if flag.unbuilt},
 }
 
 

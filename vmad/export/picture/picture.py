@@ -23,7 +23,7 @@ from vmad.export.picture.names import name_numbers, names_within
 from vmad.export.picture.regions import dense_regions
 from vmad.export.picture.varints import Numbers, varints
 from vmad.export.printable import printable
-from vmad.model.flags import LOW_CODES, high_masks
+from vmad.model.flags import flag_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.table import Rows, VmaTable
 from vmad.rules.catalogue import reason
@@ -143,7 +143,7 @@ def _looks(
     flags, texts = np.full(len(rows), -1, np.int64), []
     if blocks.has_flags:
         values, flags = np.unique(rows["flags"], return_inverse=True)
-        masks = high_masks(kernel.version[:2], kernel.machine)
+        masks = flag_masks(kernel.version[:2], kernel.machine)
         texts = [_flags_text(value, masks) for value in values.tolist()]
     columns = [rows["perms"], flags, blocks.case, gap, named, *(mode.of_row for mode in modes)]
     _, firsts, of_row, counts = np.unique(
@@ -173,9 +173,8 @@ def _key(columns: Sequence[npt.NDArray[Any]]) -> Numbers:
 
 
 def _flags_text(raw: int, masks: Mapping[str, int]) -> str:
-    """Two-letter codes as smaps prints them."""
-    codes = [code for bit, code in LOW_CODES.items() if raw >> bit & 1]
-    return " ".join([*codes, *(code for code, mask in masks.items() if raw & mask)])
+    """Codes as smaps prints them."""
+    return " ".join(code for code, mask in masks.items() if raw & mask)
 
 
 def _mode_object(mode: Mode) -> dict[str, Any]:

@@ -9,7 +9,7 @@
 /* Raw flags in the canonical numbering, into walk->canonical (vmad/model/flags.py). */
 __noinline int canonical_flags(u64 raw)
 {
-	u64 high = raw >> 32 << 32, result = raw & FLAGS_LOW_MASK;
+	u64 high = raw >> 32 << 32, result = raw & settings.low_mask;
 	u32 zero = 0;
 	struct walk *walk = bpf_map_lookup_elem(&walks, &zero);
 	int i;

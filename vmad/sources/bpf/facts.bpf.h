@@ -43,13 +43,9 @@
 #define FLAG_MAYSHARE (1ULL << 7)
 #define FLAG_ACCESS 7ULL
 #define FLAG_SPECIAL (1ULL << 10 | 1ULL << 14 | 1ULL << 18 | 1ULL << 28)
-/* canonical positions that hold flags from above bit 31 instead of their own */
-#define FLAGS_LOW_MASK (0xffffffffULL & ~(1ULL << 3 | 1ULL << 4 | 1ULL << 7 | 1ULL << 10 |  \
-					  1ULL << 14 | 1ULL << 18 | 1ULL << 22 | 1ULL << 23 | \
-					  1ULL << 28))
 #define FLAG_MAYREAD_BIT 4
 #define FLAG_UNNAMED_BIT 23
 #define FLAG_UNNAMED (1ULL << FLAG_UNNAMED_BIT)
-#define HIGH_FLAGS 8
+#define HIGH_FLAGS 16
 
 #endif

@@ -46,6 +46,7 @@ struct wanted {
 /* Set by user space before loading; a section of its own, so that nothing else is in it. */
 struct settings {
 	u64 ignored_flags;         /* canonical; vmad/rules/eras.py */
+	u64 low_mask;              /* flags whose canonical bit is their own; vmad/model/flags.py */
 	u64 high_mask[HIGH_FLAGS]; /* raw mask of a flag above bit 31, 0 = none */
 	u32 high_bit[HIGH_FLAGS];  /* its canonical bit */
 	u32 page_shift;

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from vmad.model.flags import HIGH_CODES, high_masks
+from vmad.model.flags import HIGH_CODES, LOW_MASK, high_masks
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT
 from vmad.rules.kernel_rules import KernelRules
@@ -21,7 +21,7 @@ MAX_ENTRIES = 65536
 MAX_ROWS = 4096
 MAX_DISTINCT = 128
 RULES = 2
-HIGH_FLAGS = 8
+HIGH_FLAGS = 16
 
 
 class Status(IntEnum):
@@ -112,7 +112,7 @@ def settings(kernel: KernelInfo, ignored_flags: int, merge_tables: Sequence[byte
     values = list(masks.values()) + [0] * (HIGH_FLAGS - len(masks))
     bits = [HIGH_CODES[code] for code in masks] + [0] * (HIGH_FLAGS - len(masks))
     return (
-        struct.pack(f"<Q{HIGH_FLAGS}Q{HIGH_FLAGS}III", ignored_flags, *values, *bits,
+        struct.pack(f"<QQ{HIGH_FLAGS}Q{HIGH_FLAGS}III", ignored_flags, LOW_MASK, *values, *bits,
                     kernel.page_shift, 0)
         + b"".join(merge_tables)
     )  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 
+from vmad.architecture.aarch64 import AARCH64
 from vmad.architecture.known import architecture_of
 
 _AT_HWCAP2, _HWCAP2_MTE = 26, 1 << 18  # arch/arm64/include/uapi/asm/hwcap.h
@@ -17,8 +18,7 @@ _AT_HWCAP2, _HWCAP2_MTE = 26, 1 << 18  # arch/arm64/include/uapi/asm/hwcap.h
 
 def heap_differs_unseen(machine: str) -> bool:
     """Whether they do on this machine, whose name uname(2) gives as ``machine``."""
-    architecture = architecture_of(machine)
-    if architecture is None or "mt_allowed" not in architecture.unshown_flags:
+    if architecture_of(machine) is not AARCH64:
         return False
     libc = ctypes.CDLL(None)
     libc.getauxval.argtypes, libc.getauxval.restype = [ctypes.c_ulong], ctypes.c_ulong

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vmad.architecture.known import architecture_of
-from vmad.model.flags import ARCHITECTURE_BIT, LOW_CODES, high_masks
+from vmad.model.flags import flag_masks
 from vmad.model.kernel import KernelInfo
+from vmad.model.kernel_flags import KERNEL_FLAGS
 
 #: raw bit that stands for a code this kernel release is not known to have, or prints as "??"
 UNNAMED = 1 << 61
@@ -43,15 +43,13 @@ class Smaps:
 
 def raw_flags(kernel: KernelInfo) -> dict[bytes, int]:
     """Raw bit of each two-letter code on a kernel release; absent where it has no such flag."""
-    codes = {code.encode(): 1 << bit for bit, code in LOW_CODES.items()}
-    codes[b"dw"] = 1 << 11  # VM_DENYWRITE, until 5.14
-    architecture = architecture_of(kernel.machine)
-    if architecture is not None:
-        codes[architecture.flag_24.encode()] = 1 << ARCHITECTURE_BIT
-    for code, mask in high_masks(kernel.version[:2], kernel.machine).items():
-        if code != "pkey" and (architecture is None or code not in architecture.unshown_flags):
-            codes[code.encode()] = mask & -mask
-    return codes
+    masks = flag_masks(kernel.version[:2], kernel.machine)
+    return {
+        letters.encode(): masks[flag.code]
+        for flag in KERNEL_FLAGS
+        if flag.code in masks
+        for letters in flag.in_smaps
+    }
 
 
 def parse_smaps(chunks: Iterable[bytes], kernel: KernelInfo) -> Smaps:
