@@ -40,7 +40,7 @@ def measure(plan: Plan) -> list[Figure]:
     with Children() as children, scanner("kernel") as subject:
         children.small(plan.small_processes)
         few = len(subject.scan(True).processes)
-        costs = _apart({"sample": subject.sample, "loadavg": _read_loadavg}, plan)
+        costs = _apart({"sample": subject.samples.take, "loadavg": _read_loadavg}, plan)
         sample, loadavg = _cpu(costs["sample"]), _cpu(costs["loadavg"])
         against = Figure(
             "sample-loadavg",
@@ -78,7 +78,7 @@ def _many(
         )
         return Figure("sample-many", title, "", Asked("<=", 1.0), None, method, f"{error}.")
     number = len(subject.scan(True).processes)
-    costs = _apart({"sample": subject.sample}, plan)["sample"]
+    costs = _apart({"sample": subject.samples.take}, plan)["sample"]
     few_each = spread(few_costs).median / few
     each: Spread = spread(_cpu(costs)).scaled(1 / number / few_each)
     return Figure(

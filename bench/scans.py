@@ -52,7 +52,7 @@ def _samples(subject: Scanner, plan: Plan) -> list[Cost]:
     costs = []
     for _ in range(plan.samples):
         time.sleep(plan.sample_pause)
-        costs.append(cost_of(subject.sample))
+        costs.append(cost_of(subject.samples.take))
     return costs
 
 
@@ -75,7 +75,7 @@ def measure(plan: Plan) -> list[Figure]:
         seen = exact.scan(True)
         host = {"processes": len(seen.processes), "vmas": sum(seen.kinds)}
         samples = _samples(exact, plan)
-        back_to_back = cost_of(exact.sample, times=20)
+        back_to_back = cost_of(exact.samples.take, times=20)
         by_psutil = None
         if psutil_version() is not None:
             by_psutil = in_turn(

@@ -20,7 +20,7 @@ log = logging.getLogger("vmad")
 
 
 class Marked(Protocol):
-    """What is told of the highest counts: the scanner."""
+    """What is told of the highest counts: a scanner's samples."""
 
     def mark(self, process: ProcessId, comm: str, count: int, cgroup: bytes | None = None) -> None:
         """A process, which may be gone by now, had so many VMAs."""
@@ -60,7 +60,7 @@ class BurstWatching:
         if self._kernel is not None:
             self._kernel.try_reading()
 
-    def mark(self, scanner: Marked, limit: int | None = None) -> list[PeakSeen]:
+    def mark(self, samples: Marked, limit: int | None = None) -> list[PeakSeen]:
         """Tell of what has risen since the last time; returns that of it which is near ``limit``,
         which is as LimitFailures.take has it.
         """
@@ -69,7 +69,7 @@ class BurstWatching:
         limit = read_max_map_count(self._proc) if limit is None else limit
         self._kernel.limit_is(limit)
         try:
-            self._kernel.most_is(scanner.most)
+            self._kernel.most_is(samples.most)
             found = self._kernel.read()
         except EvidenceUnavailable as error:
             self.why_not = str(error)
@@ -78,8 +78,8 @@ class BurstWatching:
         seen = []
         for peak in found:
             who = peak.who
-            scanner.mark(who.process, who.comm, peak.map_count, who.cgroup)
+            samples.mark(who.process, who.comm, peak.map_count, who.cgroup)
             if limit and peak.map_count >= NEAR * limit:
-                group = scanner.group_of(who.process, who.comm, who.cgroup)
+                group = samples.group_of(who.process, who.comm, who.cgroup)
                 seen.append(PeakSeen(who.process, who.comm, group, peak.map_count))
         return seen

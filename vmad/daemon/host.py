@@ -173,20 +173,20 @@ class Host(Machine):
             began, spent = time.monotonic(), cpu_seconds()
             if self.samples:
                 try:
-                    self.scanner.sample()
+                    self.scanner.samples.take()
                 except FAILURES as error:
                     self._evidence_log.is_("samples", told(error))
                 else:
                     self._evidence_log.is_("samples", None)
-            if self.scanner.is_urgent(NEAR):
+            if self.scanner.samples.is_urgent(NEAR):
                 self._somebody_is_urgent()
-            most, limit = self.scanner.most, read_max_map_count(self._proc)
+            most, limit = self.scanner.samples.most, read_max_map_count(self._proc)
             if self._failures is not None and self._failures.failures is not None:
                 self._failures.failures.take(most, limit)
                 self.timeline.put_failures(time.time(), self._failures.failures.news())
-            peaks = [] if self._bursts is None else self._bursts.mark(self.scanner, limit)
+            peaks = [] if self._bursts is None else self._bursts.mark(self.scanner.samples, limit)
             if self.samples:
-                self.limit_log.look(self.scanner.near(crossings.NEAR), limit, peaks)
+                self.limit_log.look(self.scanner.samples.near(crossings.NEAR), limit, peaks)
             self.remember()
             took = cpu_seconds() - spent
             self._sampling += took

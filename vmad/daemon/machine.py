@@ -144,7 +144,7 @@ class Machine:
         """The last scan with counts newer than those it was shown with; None without. From any
         thread.
         """
-        return None if self.scanner is None else self.scanner.recount()
+        return None if self.scanner is None else self.scanner.newest.recount()
 
     def scan(
         self,
@@ -174,7 +174,7 @@ class Machine:
 
     def remember(self) -> None:
         """Keep the counts of the newest sample, or scan, and how the machine is read."""
-        counted = None if self.scanner is None else self.scanner.counted()
+        counted = None if self.scanner is None else self.scanner.newest.counted()
         if counted is None or counted.at == self._remembered:
             return
         self._remembered = counted.at

@@ -254,11 +254,11 @@ class Service:
     def _keep(self, everything: bool = True) -> None:
         """Write down what was learned; if not everything, then groups' marks that have risen."""
         if self._marks is not None:
-            marks = self._host.scanner.marks_left(risen=not everything)
+            marks = self._host.scanner.samples.marks_left(risen=not everything)
             if marks is not None:
                 self._marks.write(marks)
         if everything and self._state is not None:
-            left = self._host.scanner.leave()
+            left = self._host.scanner.samples.leave()
             if left is not None:
                 self._state.write(left)
         if everything and self._timeline is not None:

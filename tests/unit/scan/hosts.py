@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vmad.config.schema import Config
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_COUNT
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
 from vmad.model.verdict import MERGE_RULES
 from vmad.rules.vma_cost import TYPICAL, VmaCost
+from vmad.scan.scanner import Scanner
+from vmad.scan.snapshot import HostSnapshot
 from vmad.sources.source import CENSUS_ROW, Census, SourceHealth
 from vmad.sources.this_machine import ThisMachine
 
@@ -129,3 +132,31 @@ class ImaginedHost(ThisMachine):
 
     def close(self) -> None:
         return
+
+
+def scanner_of(host: ImaginedHost, config: Config | None = None) -> Scanner:
+    """One that has not scanned yet."""
+    return Scanner(host, config or Config(), "host")
+
+
+def scan(scanner: Scanner, full: bool = False, execed: tuple[int, ...] = ()) -> HostSnapshot:
+    """Scan who is due, or everybody."""
+    return scanner.scan(full, execed)
+
+
+class Clock:
+    """Unix seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def scanned_of(*processes: Imagined, counts: bool = True) -> tuple[ImaginedHost, Scanner, Clock]:
+    """A host that was scanned once, and the clock that its scanner goes by."""
+    host, clock = ImaginedHost(list(processes), counts=counts), Clock()
+    scanner = Scanner(host, Config(), "host", clock=clock)
+    scanner.scan(full=True)
+    return host, scanner, clock

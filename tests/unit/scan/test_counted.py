@@ -35,9 +35,9 @@ def test_a_group_counts_as_its_worst_process_of_this_second() -> None:
     )
     scanner = scanner_of(host)
     host[1].map_count = 900
-    scanner.sample()
+    scanner.samples.take()
 
-    counted = scanner.counted()
+    counted = scanner.newest.counted()
 
     assert by_group(counted) == {"comm/a": 900, "comm/b": 300}
     assert by_pid(counted) == {1: 900, 2: 300, 3: 200}
@@ -49,9 +49,9 @@ def test_who_is_gone_or_is_another_one_counts_no_more() -> None:
     host = ImaginedHost([Imagined(1, 100, comm="a"), Imagined(2, 300, comm="b"), Imagined(3, 50)])
     scanner = scanner_of(host)
     host.processes = [Imagined(1, 700, comm="a", start_time=9), host[3]]
-    scanner.sample()
+    scanner.samples.take()
 
-    counted = scanner.counted()
+    counted = scanner.newest.counted()
 
     assert by_group(counted) == {"comm/b": MISSING, "comm/a": MISSING, "comm/imagined": 50}
     assert by_pid(counted) == {1: MISSING, 2: MISSING, 3: 50}
@@ -65,12 +65,12 @@ def test_who_came_since_and_is_large_counts_in_its_group() -> None:
         Imagined(8, 3_000, comm="new"),
         Imagined(9, 300, comm="small"),
     ]
-    scanner.sample()
+    scanner.samples.take()
 
     host.processes.append(Imagined(10, 2_500, comm="new"))
-    scanner.sample()
+    scanner.samples.take()
 
-    counted = scanner.counted()
+    counted = scanner.newest.counted()
 
     assert by_group(counted) == {"comm/a": 2_000, "comm/new": 3_000}
     assert by_pid(counted) == {1: 100, 7: 2_000, 8: 3_000, 10: 2_500}
@@ -80,14 +80,14 @@ def test_groups_beyond_the_cap_are_one() -> None:
     host = ImaginedHost([Imagined(pid, 100 * pid, comm=f"c{pid}") for pid in range(1, 6)])
     scanner = scanner_of(host, Config(export=ExportConfig(max_groups=3)))
 
-    assert by_group(scanner.counted()) == {"comm/c5": 500, "comm/c4": 400, "other": 300}
+    assert by_group(scanner.newest.counted()) == {"comm/c5": 500, "comm/c4": 400, "other": 300}
 
 
 def test_names_are_the_same_object_while_nothing_moves_between_groups() -> None:
     scanner = scanner_of(ImaginedHost([Imagined(1, 100), Imagined(2, 300)]))
-    before = scanner.counted()
-    scanner.sample()
-    after = scanner.counted()
+    before = scanner.newest.counted()
+    scanner.samples.take()
+    after = scanner.newest.counted()
 
     assert before is not None
     assert after is not None
@@ -98,19 +98,19 @@ def test_names_are_the_same_object_while_nothing_moves_between_groups() -> None:
 def test_nothing_is_counted_before_the_first_scan_and_after_the_source_went() -> None:
     host = ImaginedHost([Imagined(1, 100)])
     scanner = Scanner(host, Config(), "host")
-    scanner.sample()
-    assert scanner.counted() is None
+    scanner.samples.take()
+    assert scanner.newest.counted() is None
 
     scanner.scan(full=True)
-    assert scanner.counted() is not None
+    assert scanner.newest.counted() is not None
     scanner.use(host)
-    assert scanner.counted() is None
+    assert scanner.newest.counted() is None
 
 
 def test_counts_of_walks_are_kept_where_the_source_cannot_count() -> None:
     scanner = scanner_of(ImaginedHost([Imagined(1, 100)], counts=False))
 
-    assert by_group(scanner.counted()) == {"comm/imagined": 100}
+    assert by_group(scanner.newest.counted()) == {"comm/imagined": 100}
 
 
 def test_who_is_new_and_large_is_shown_before_its_first_walk() -> None:
@@ -120,9 +120,9 @@ def test_who_is_new_and_large_is_shown_before_its_first_walk() -> None:
     scanner.scan(full=True)
     host.processes += [Imagined(7, 40_000, comm="job"), Imagined(8, 300, comm="small")]
     moment[0] += 1
-    scanner.sample()
+    scanner.samples.take()
 
-    snapshot = scanner.recount()
+    snapshot = scanner.newest.recount()
 
     assert snapshot is not None
     assert [(one.id.pid, one.map_count, one.walked_at) for one in snapshot.processes] == [

@@ -105,7 +105,7 @@ def test_incremental_scans_end_where_one_scan_from_nothing_does() -> None:
         for turn in range(15):
             changed_a_little(host, chance)
             if turn % 5 == 3:
-                scanner.sample()
+                scanner.samples.take()
             now = scanner.scan(turn % 7 == 0)
             fresh = Scanner(host, config, "h").scan(True)
             assert totals(now) == totals(fresh), (seed, turn)
@@ -126,7 +126,7 @@ def test_high_water_of_a_sample_is_in_the_next_scan() -> None:
     scanner = Scanner(host, load_config(None), "h")
     scanner.scan(True)
     host.processes = {1: (1, 0, 5000)}
-    scanner.sample()
+    scanner.samples.take()
     host.processes = {1: (1, 0, 100)}
     (process,) = scanner.scan(False).processes
     assert (process.map_count, process.high_water) == (100, 5000)
