@@ -11,7 +11,7 @@ from html import escape
 from typing import NewType
 
 from vmad.export.printable import printable
-from vmad.export.quantities import UNKNOWN, count, percent
+from vmad.export.quantities import UNKNOWN, count, duration, percent
 
 _BREAKS = re.compile(r"([./@:_-])(?=[^\s./@:_-])")
 
@@ -73,6 +73,16 @@ def growth(per_second: float | None) -> Html:
     sign = "+" if per_second > 0 else "−"
     amount = f"{size * seconds:,.1f}".removesuffix(".0")
     return of_value(per_second, f"{sign}{amount}&#8239;/&#8239;{unit}")
+
+
+def time_left(seconds: float | None, otherwise: str = "does not grow") -> Html:
+    """Until the limit is reached at the present growth."""
+    if seconds is None:
+        return not_known(otherwise)
+    if seconds == 0:
+        return of_value(0, '<strong class="alarm">at the limit</strong>')
+    shown = "more than a year" if seconds > 365 * 86400 else duration(seconds)
+    return of_value(seconds, text(shown))
 
 
 def moment(unix: float) -> Html:
