@@ -9,8 +9,9 @@ import pytest
 
 from tests.unit.explain.tables import ACCESS, DIFFERENT, MOVED, Area, table_of
 from vmad.advice.atlas import KnownRow, resembles
+from vmad.advice.finding.files import MANY
 from vmad.advice.pattern import Pattern
-from vmad.advice.patterns import MANY, find_patterns
+from vmad.advice.patterns import find_patterns
 from vmad.advice.situation import PatternCount, Situation
 from vmad.model import facts as f
 from vmad.model.flags import VM_GROWSDOWN
