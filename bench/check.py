@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from bench.plan import QUICK, Plan
 from vmad.errors import VmadError
 from vmad.model.kernel import running_kernel
 from vmad.rules.kernel_rules import KernelRules
-from vmad.sources.bpf import open_coded, task_vma
+from vmad.sources.bpf import lockless, open_coded, queued, task_vma
 from vmad.sources.bpf.census import KernelCensus
 from vmad.sources.bpf.layout import WANTED, settings_of
 from vmad.sources.bpf.waiting import Walk, is_exact
@@ -34,7 +34,7 @@ from vmad.sources.bpf.waiting import Walk, is_exact
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SOURCES = Path(open_coded.__file__).parent
+SOURCES = Path(queued.__file__).parent
 
 #: a kernel of the lab whose walk is the task_vma iterator, under mmap_lock
 OLDER = "6.1"
@@ -47,7 +47,7 @@ def unchecked_objects() -> Path:
     where = OUT / "unchecked"
     where.mkdir(parents=True, exist_ok=True)
     newest = max(path.stat().st_mtime for path in SOURCES.glob("*.bpf.[ch]"))
-    for name in ("open_coded.bpf", "task_vma.bpf"):
+    for name in ("lockless.bpf", "open_coded.bpf", "task_vma.bpf"):
         made = where / f"{name}.o"
         if made.exists() and made.stat().st_mtime > newest:
             continue
@@ -61,20 +61,20 @@ def unchecked_objects() -> Path:
 @contextmanager
 def _objects_in(directory: Path) -> Iterator[None]:
     """What is loaded meanwhile comes from there."""
-    usual = open_coded.HERE
-    open_coded.HERE = task_vma.HERE = directory
+    usual = queued.HERE
+    queued.HERE = task_vma.HERE = directory
     try:
         yield
     finally:
-        open_coded.HERE = task_vma.HERE = usual
+        queued.HERE = task_vma.HERE = usual
 
 
 def _walk() -> Walk:
     text = settings_of(KernelRules.of(running_kernel()))
-    try:
-        return open_coded.OpenCodedWalk(text)
-    except VmadError:
-        return task_vma.TaskVmaWalk(text)
+    for kind in (lockless.LocklessWalk, open_coded.OpenCodedWalk):
+        with suppress(VmadError):
+            return kind(text)
+    return task_vma.TaskVmaWalk(text)
 
 
 def measure_here(plan: Plan) -> Figure:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             f"some tests mount in a namespace of their own, for which {need}; without them: "
             "make test PYTEST_ARGS='-m \"not mounts\"'"
         )
+
+
+@pytest.fixture(scope="session")
+def never_still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of never_still.c."""
+    binary = tmp_path_factory.mktemp("never_still") / "never_still"
+    source = Path(__file__).with_name("never_still.c")
+    subprocess.run(["cc", "-O1", "-Wall", "-static", "-o", binary, source], check=True)
+    return binary
 
 
 @pytest.fixture(scope="session")

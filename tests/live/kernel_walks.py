@@ -8,8 +8,9 @@ from vmad.sources.bpf.source import BpfSource
 
 KERNEL = running_kernel()
 
-#: what loads by release: the open-coded iterator is 6.7, but only from 6.10 in syscall programs
-WALKS = ("open-coded", "task_vma") if KERNEL.version >= (6, 10) else ("task_vma",)
+#: what loads by release: the open-coded iterator is 6.7, but only from 6.10 in syscall programs, as
+#: is what the lockless walk wants
+WALKS = ("lockless", "open-coded", "task_vma") if KERNEL.version >= (6, 10) else ("task_vma",)
 
 
 def open_kernel_source(walk: str | None = None) -> BpfSource:

@@ -18,9 +18,9 @@ from tests.live.targets import Made
 from tests.live.zygote import ForkedTarget
 from vmad.errors import CannotRead, ProcessGone, StillChanging
 from vmad.model.process import ProcessId, ProcessSummary, Unread, Unreadable
-from vmad.sources.bpf import open_coded
+from vmad.sources.bpf import queued
 from vmad.sources.bpf.layout import Status
-from vmad.sources.bpf.open_coded import CHUNK
+from vmad.sources.bpf.queued import CHUNK
 from vmad.sources.bpf.source import BpfSource, _wanted
 
 pytestmark = pytest.mark.bpf
@@ -61,8 +61,8 @@ def in_the_middle(
 
         return called
 
-    if source.health().walk == "open-coded":
-        monkeypatch.setattr(open_coded, "BUDGET", CHUNK)
+    if source.health().walk != "task_vma":
+        monkeypatch.setattr(queued, "BUDGET", CHUNK)
         program = source._walk._program  # type: ignore[attr-defined]
         monkeypatch.setattr(program, "run", before(program.run))
     else:

@@ -19,7 +19,7 @@ from vmad.model.table import VmaTable
 from vmad.rules.relaxed import RelaxedRules
 from vmad.rules.runs import recoverable
 from vmad.rules.stock import StockRules
-from vmad.sources.bpf.open_coded import BUDGET, CHUNK
+from vmad.sources.bpf.queued import BUDGET, CHUNK
 from vmad.sources.bpf.source import BpfSource
 from vmad.sources.procfs.source import ProcfsSource
 from vmad.sources.source import Source
@@ -74,7 +74,7 @@ def test_the_source_says_what_it_is(kernel_source: BpfSource) -> None:
     assert kernel_source.evidence is Evidence.KERNEL
     assert kernel_source.kernel == KERNEL
     assert kernel_source.max_map_count == int(Path("/proc/sys/vm/max_map_count").read_text())
-    assert kernel_source.health().walk in ("open-coded", "task_vma")
+    assert kernel_source.health().walk in ("lockless", "open-coded", "task_vma")
 
 
 def test_kinds_and_counts_are_those_of_maps(kernel_source: BpfSource, tmp_path: Path) -> None:

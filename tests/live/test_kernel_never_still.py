@@ -46,14 +46,6 @@ ROUNDS = 3
 only_open_coded = pytest.mark.open_coded
 
 
-@pytest.fixture(scope="module")
-def never_still(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    binary = tmp_path_factory.mktemp("never_still") / "never_still"
-    source = Path(__file__).with_name("never_still.c")
-    subprocess.run(["cc", "-O1", "-Wall", "-static", "-o", binary, source], check=True)
-    return binary
-
-
 @contextmanager
 def changing(binary: Path, way: str, vmas: int = VMAS) -> Iterator[ProcessId]:
     """The target, once it changes without pause."""

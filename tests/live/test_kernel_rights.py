@@ -106,11 +106,11 @@ def test_an_object_that_was_not_built_is_named() -> None:
 
 @pytest.mark.mounts
 def test_every_walk_works_here_or_says_since_when() -> None:
-    for walk in ("open-coded", "task_vma"):
+    for walk in ("lockless", "open-coded", "task_vma"):
         answer = in_a_mount_namespace(f"export VMAD_WALK={walk}")
         assert answer == (
             f"{walk} True\n"
             if walk in WALKS
-            else "BPF: open_coded.bpf.o does not load: a type or function it wants is not in this "
-            "kernel; needs Linux 6.10 or later\n"
+            else f"BPF: {walk.replace('-', '_')}.bpf.o does not load: a type or function it wants "
+            "is not in this kernel; needs Linux 6.10 or later\n"
         )

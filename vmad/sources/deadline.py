@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """A source whose reads may block, each bounded in time.
 
-The open-coded BPF walk never waits for mmap_lock (what does so behind it is bounded there, process
-by process). Where the task_vma iterator serves alone it waits, as long as the lock's holder likes,
-and holds up everything behind it: so it runs under a deadline.
+The walks of later kernels never wait for mmap_lock (what does so behind them is bounded there,
+process by process). Where the task_vma iterator serves alone it waits, as long as the lock's holder
+likes, and holds up everything behind it: so it runs under a deadline.
 """
 
 from __future__ import annotations

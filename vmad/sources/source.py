@@ -43,7 +43,7 @@ Census = npt.NDArray[np.void]
 class SourceHealth:
     """What a source can say of its own work: exported as self-metrics, shown by ``doctor``."""
 
-    walk: str  #: how address spaces are walked: "open-coded", "task_vma", "maps", "capture"
+    walk: str  #: how: "lockless", "open-coded", "task_vma", "maps", "capture"
     vmas_walked: int = 0
     vmas_skipped: int = 0
 

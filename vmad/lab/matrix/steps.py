@@ -30,7 +30,7 @@ from vmad.scan.once import HostScan, scan_once
 from vmad.sources.choose import open_source
 
 #: the walks of the kernel evidence, and the first release that must have each
-WALKS = {"open-coded": (6, 10), "task_vma": (5, 15)}
+WALKS = {"lockless": (6, 10), "open-coded": (6, 10), "task_vma": (5, 15)}
 #: what stands in the guest while it is scanned: layouts of tests/live/layouts.py
 LAYOUTS = ("guard_pages", "faulted_apart", "halves_swapped", "moved_beside_unfaulted")
 

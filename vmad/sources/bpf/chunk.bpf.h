@@ -7,7 +7,7 @@
 #define VMAD_CHUNK_BPF_H
 
 #include "iterator.bpf.h"
-#include "walk.bpf.h"
+#include "one_by_one.bpf.h"
 
 /* Up to `chunk` VMAs. Returns a status. */
 static __noinline int walk_chunk(struct task_struct *task, struct walk *walk, u32 header_number)

@@ -22,7 +22,7 @@ from vmad.sources.bpf.layout import (
     Control,
     Status,
 )
-from vmad.sources.bpf.open_coded import Entries, Headers
+from vmad.sources.bpf.queued import Entries, Headers
 
 HERE = Path(__file__).parent
 
@@ -60,7 +60,7 @@ class HeldWalk:
     def count(
         self, wanted: npt.NDArray[np.void], *, digest: bool = False
     ) -> Iterator[tuple[Headers, Entries]]:
-        """As OpenCodedWalk.count; one result for each."""
+        """As QueuedWalk.count; one result for each."""
         self._control.want_rows, self._control.want_digest = 0, digest
         for position in range(len(wanted)):
             for _ in self._chunks(wanted[position]):
@@ -69,7 +69,7 @@ class HeldWalk:
             yield self._headers, self._entries
 
     def rows(self, wanted: npt.NDArray[np.void], *, digest: bool = False) -> tuple[Rows, np.void]:
-        """As OpenCodedWalk.rows."""
+        """As QueuedWalk.rows."""
         self._control.want_rows, self._control.want_digest = 1, digest
         parts = [np.empty(0, dtype=VMA_ROW), *self._chunks(wanted[0])]
         return np.concatenate(parts), self._headers[0].copy()

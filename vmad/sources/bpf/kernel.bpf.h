@@ -121,7 +121,34 @@ struct rw_semaphore {
 	atomic_long_t count;
 };
 
+/* the tree of an address space's VMAs: 6.1 (d4af56c5c7c6); lib/maple_tree.c */
+struct maple_tree {
+	void *ma_root;
+};
+
+struct maple_node;
+
+struct maple_range_64 {
+	struct maple_pnode *parent;
+	unsigned long pivot[15];
+	void *slot[16];
+};
+
+struct maple_arange_64 {
+	struct maple_pnode *parent;
+	unsigned long pivot[9];
+	void *slot[10];
+};
+
+enum maple_type {
+	maple_dense,
+	maple_leaf_64,
+	maple_range_64,
+	maple_arange_64,
+};
+
 struct mm_struct {
+	struct maple_tree mm_mt;
 	int map_count;
 	struct rw_semaphore mmap_lock;
 	unsigned long total_vm;

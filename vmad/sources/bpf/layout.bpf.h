@@ -27,6 +27,7 @@ enum status {
 	STATUS_BUSY = 3, /* mmap_lock contended */
 	STATUS_NO_MM = 4,
 	STATUS_FULL = 5, /* no room for output: take what there is and resume */
+	STATUS_UNKNOWN = 6, /* nobody wrote, and yet it is no tree that is known */
 };
 
 /* Whether the VMAs stood still from the first to the last. */

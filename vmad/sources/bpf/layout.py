@@ -33,6 +33,7 @@ class Status(IntEnum):
     BUSY = 3
     NO_MM = 4
     FULL = 5
+    UNKNOWN = 6
 
 
 class Steady(IntEnum):

@@ -122,11 +122,10 @@ static __always_inline void look_at_anon_vma(struct vm_area_struct *vma, struct 
 	}
 }
 
-/* Everything that is wanted of a VMA, into walk->seen[walk->turn & 1]. */
-static __noinline int look_at(struct vm_area_struct *vma, struct walk *walk)
+/* Everything that is wanted of a VMA, into `b`; `a` is the VMA before. */
+static __always_inline void look_into(struct vm_area_struct *vma, struct walk *walk,
+				      struct seen *a, struct seen *b)
 {
-	u32 turn = walk->turn;
-	struct seen *a = &walk->seen[~turn & 1], *b = &walk->seen[turn & 1];
 	u64 file = number_of(walk, vma->vm_file);
 
 	b->start = vma->vm_start;
@@ -152,7 +151,6 @@ static __noinline int look_at(struct vm_area_struct *vma, struct walk *walk)
 		look_at_anon_vma(vma, walk, a, b);
 	if (file && b->anonymous) /* a private mapping of /dev/zero: nobody may change its page offset */
 		b->exclusive = b->unknown_exclusive = 0;
-	return 0;
 }
 
 #endif

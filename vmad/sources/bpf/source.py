@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +21,29 @@ from vmad.rules.marked import marked_from
 from vmad.sources.bounded import Stuck
 from vmad.sources.bpf.census import KERNEL_CENSUS_ROW, KernelCensus
 from vmad.sources.bpf.layout import MAX_HEADERS, WANTED, Status, settings_of
-from vmad.sources.bpf.open_coded import Entries, Headers, OpenCodedWalk
+from vmad.sources.bpf.lockless import LocklessWalk
+from vmad.sources.bpf.open_coded import OpenCodedWalk
+from vmad.sources.bpf.queued import Entries, Headers, QueuedWalk
 from vmad.sources.bpf.task_vma import TaskVmaWalk
-from vmad.sources.bpf.waiting import PATIENCE, Reading, WaitingWalks, Walk, is_exact, is_over
+from vmad.sources.bpf.waiting import (
+    PATIENCE,
+    Reading,
+    WaitingWalks,
+    Walk,
+    is_exact,
+    is_over,
+    settle,
+)
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.source import Census, SourceHealth
 from vmad.sources.this_machine import ThisMachine
 from vmad.sources.unseen import Unseen
 
 #: walks, the best first: each is tried, since distributions backport and configure
-WALKS: tuple[type[OpenCodedWalk] | type[TaskVmaWalk], ...] = (OpenCodedWalk, TaskVmaWalk)
+WALKS: tuple[type[QueuedWalk] | type[TaskVmaWalk], ...] = (LocklessWalk, OpenCodedWalk, TaskVmaWalk)
+
+#: seconds after which no further reading is begun that takes no lock, before those that take one
+BRIEF = 0.2
 
 COUNTS = ("status", "mm", "walked", "first_entry", "entries", "lost")
 
@@ -149,7 +162,7 @@ class BpfSource(ThisMachine):
         why = _CHANGING
         try:
             vmas = int(member["map_count"][0])
-            reading = self._waiting.read(vmas, read) if patient else None
+            reading = self._careful(vmas, read) if patient else None
         except Stuck:
             reading, why = None, _BUSY
         if reading is None:
@@ -276,7 +289,22 @@ class BpfSource(ThisMachine):
             rows, header = walk.rows(wanted, digest=True)
             return Reading(header.copy(), rows)
 
-        return self._waiting.read(int(member["map_count"][0]), read)
+        return self._careful(int(member["map_count"][0]), read)
+
+    def _careful(self, vmas: int, read: Callable[[Walk], Reading]) -> Reading | None:
+        """A reading of a process of about so many VMAs that does not hold still; None, Stuck: as
+        ``WaitingWalks.read``.
+        """
+
+        def alone(walk: Walk) -> Reading:
+            with self._lock:
+                return read(walk)
+
+        if isinstance(self._walk, LocklessWalk):
+            reading = settle((self._walk,), alone, BRIEF)
+            if reading is not None:
+                return reading
+        return self._waiting.read(vmas, read)
 
     def load_all(self, process: ProcessId | None = None) -> None:
         """Load also the walks that few processes need, and try each with ``process``.

@@ -9,7 +9,7 @@
  * then the header. When the seq buffer is full, the kernel discards what this call has written
  * and calls again for the same VMA: so write first, and change state only when that went well.
  */
-#include "walk.bpf.h"
+#include "one_by_one.bpf.h"
 
 /* 0: every process; else only this task (initial pid namespace) */
 u32 only_task SEC(".data.only");

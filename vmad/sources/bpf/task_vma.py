@@ -17,7 +17,7 @@ from vmad.errors import EvidenceUnavailable
 from vmad.model.table import VMA_ROW, Rows
 from vmad.sources.bpf.bpf_object import BpfObject
 from vmad.sources.bpf.layout import ENTRY, HEADER, Control, Status, Steady
-from vmad.sources.bpf.open_coded import Entries, Headers
+from vmad.sources.bpf.queued import Entries, Headers
 
 HERE = Path(__file__).parent
 
@@ -52,7 +52,7 @@ class TaskVmaWalk:
     def count(
         self, wanted: npt.NDArray[np.void], *, digest: bool = False
     ) -> Iterator[tuple[Headers, Entries]]:
-        """As OpenCodedWalk.count."""
+        """As QueuedWalk.count."""
         if len(wanted) == 0:
             return
         self._control.want_rows, self._control.want_digest = 0, digest
@@ -76,7 +76,7 @@ class TaskVmaWalk:
         yield result, entries
 
     def rows(self, wanted: npt.NDArray[np.void], *, digest: bool = False) -> tuple[Rows, np.void]:
-        """As OpenCodedWalk.rows."""
+        """As QueuedWalk.rows."""
         self._control.want_rows, self._control.want_digest = 1, digest
         text = self._read_one(wanted[0])
         end = len(text) - HEADER.itemsize  # the header comes last

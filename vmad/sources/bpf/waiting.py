@@ -31,7 +31,7 @@ from vmad.model.table import Rows
 from vmad.sources.bounded import BoundedReads, Tick
 from vmad.sources.bpf.held import HeldWalk
 from vmad.sources.bpf.layout import Status, Steady
-from vmad.sources.bpf.open_coded import Entries, Headers, OpenCodedWalk
+from vmad.sources.bpf.queued import Entries, Headers, QueuedWalk
 from vmad.sources.bpf.task_vma import TaskVmaWalk
 
 #: readings of one address space by one walk, until one is exact; patience mostly ends them sooner.
@@ -114,7 +114,7 @@ def settle(
             header = reading.header
             if is_exact(header) or is_over(header):
                 return reading
-            if header["status"] == Status.BUSY:
+            if header["status"] in (Status.BUSY, Status.UNKNOWN):
                 break
             if is_whole(header):
                 what = tuple(header[["mm", "walked", "digest"]].tolist())
@@ -145,7 +145,7 @@ class WaitingWalks:
         self._settings = settings
         self._main = main
         # where the main walk waits itself, whoever calls it bounds its reads
-        self._main_waits = not isinstance(main, OpenCodedWalk)
+        self._main_waits = not isinstance(main, QueuedWalk)
         self._lock = lock if self._main_waits else threading.Lock()
         self._reads = BoundedReads(1, DEADLINE)
         self._walks: list[Walk] | None = [main] if self._main_waits else None

@@ -189,37 +189,28 @@ static __noinline int digest(struct header *header, struct seen *seen, u64 facts
 }
 
 /*
- * What look_at() has seen is complete: its pair with the VMA before, its kind; then it becomes
- * the one before.
- *
- * A global function, so that the verifier looks at it once and not per path of the loop.
+ * What has been seen of a VMA is complete: its pair with `a`, the VMA before, its kind. Afterwards
+ * `b` is the one before.
  */
-__noinline int account(u32 header_number)
+static __always_inline void account_for(u32 header_number, struct header *header,
+					struct walk *walk, struct seen *a, struct seen *b)
 {
-	u32 zero = 0, turn;
-	struct walk *walk = bpf_map_lookup_elem(&walks, &zero);
-	struct header *header = bpf_map_lookup_elem(&headers, &header_number);
-	struct seen *a, *b;
 	u64 facts = 0, kind;
 	int pair;
 
-	if (!walk || !header)
-		return 0;
-	turn = walk->turn;
-	a = &walk->seen[~turn & 1];
-	b = &walk->seen[turn & 1];
 	if (walk->seeding) {
 		walk->seeding = 0;
 		if (a->start == b->start && a->end == b->end) {
 			if (a->flags != b->flags || a->pgoff != b->pgoff)
 				header->resumed++; /* the pair to come is of another VMA */
-			walk->turn = turn + 1; /* pointers may have changed while unlocked */
-			return 0;
+			return; /* pointers may have changed while unlocked */
 		}
 		/* another VMA than the last one seen; count it unless it lies below */
 		header->resumed++;
-		if (b->end <= a->end)
-			return 0;
+		if (b->end <= a->end) {
+			*b = *a;
+			return;
+		}
 		a->anonymous = 0;
 	}
 	pair = !walk->first && a->anonymous && b->anonymous && a->end == b->start;
@@ -237,8 +228,6 @@ __noinline int account(u32 header_number)
 		header->kinds[kind]++;
 	header->walked++;
 	walk->first = 0;
-	walk->turn = turn + 1;
-	return 0;
 }
 
 static __always_inline void begin_process(struct walk *walk, struct header *header)

@@ -6,7 +6,7 @@
  * Wants what open_coded.bpf.c wants.
  */
 #include "iterator.bpf.h"
-#include "walk.bpf.h"
+#include "one_by_one.bpf.h"
 
 struct window {
 	u64 start_boottime; /* in: ns; identity */
