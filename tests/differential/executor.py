@@ -60,9 +60,7 @@ class Held(NamedTuple):
 
 def compiled() -> Path:
     """The executor's binary, compiled again only when its source has changed."""
-    source = b"".join(
-        path.read_bytes() for path in (SOURCE, _INCLUDED / "core.h", _INCLUDED / "calls.h")
-    )
+    source = b"".join(path.read_bytes() for path in (SOURCE, *sorted(_INCLUDED.glob("*.h"))))
     name = f"vmad-executor-{os.getuid()}-{hashlib.sha256(source).hexdigest()[:16]}"
     binary = Path(tempfile.gettempdir()) / name
     if not binary.exists():

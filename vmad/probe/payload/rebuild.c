@@ -11,6 +11,8 @@
  * it takes the stack that was prepared beforehand (frames.py): its return leads into rt_sigreturn,
  * which unmaps this area and then restores the thread.
  */
+#include "machine.h"
+
 #include "../../../examples/rebuild/core.h"
 
 struct visit {
@@ -21,10 +23,7 @@ struct visit {
 
 enum { WAITS = 1000, FUTEX_WAIT_PRIVATE = 128 };
 
-__asm__(".text\n"
-	"	call visit\n"
-	"	mov %rax, %rsp\n"
-	"	ret\n");
+ENTRY(visit)
 
 /* Returns the stack pointer to leave with. */
 __attribute__((used)) static uint64_t visit(struct visit *visit)
