@@ -20,8 +20,8 @@ from vmad.model.process import Evidence, ProcessId
 from vmad.model.table import VMA_ROW, VmaTable
 from vmad.scan.explain import explain
 from vmad.scan.growth import Watched
+from vmad.timeline.selection import Selection
 from vmad.timeline.timeline import Timeline
-from vmad.timeline.wanted import Wanted
 from vmad.web.page import render_page
 from vmad.web.page_history import render_history
 from vmad.web.page_process import render_process
@@ -101,7 +101,7 @@ class PageContent(SampleContent):
         page = render_page(host, self_stats(), NOW + 4, timeline=self.timeline)
         return page.replace(b'data-live="5"', b'data-live="%g"' % self.every)
 
-    def history_page(self, wanted: Wanted) -> bytes:
+    def history_page(self, wanted: Selection) -> bytes:
         return render_history(self.timeline, wanted, self.snapshot, NOW + 4)
 
     def process_page(self, pid: int, viewer: Viewer) -> bytes:

@@ -62,12 +62,12 @@ def resembles(situation: Situation, rows: Sequence[KnownRow] | None = None) -> K
     Likeness is the share of VMAs that are of the same pattern in both. Among rows that are as
     like, the one nearest in number.
     """
-    runs = {each.program.value for each in situation.programs} - _LIBCS
+    runs = {recognised.program.value for recognised in situation.programs} - _LIBCS
     # libraries, heap and stack are alike in all that is small
     if not situation.vmas or not (runs or main_patterns(situation)):
         return None
     best: tuple[float, float] | None = None
-    found = None
+    nearest = None
     for row in known_rows() if rows is None else rows:
         if row.programs - _LIBCS != runs or not row.vmas:
             continue
@@ -76,12 +76,14 @@ def resembles(situation: Situation, rows: Sequence[KnownRow] | None = None) -> K
         if alike < ALIKE or times > FACTOR:
             continue
         if best is None or (round(alike, 1), -times) > best:
-            best, found = (round(alike, 1), -times), row
-    return found
+            best, nearest = (round(alike, 1), -times), row
+    return nearest
 
 
 def _alike(situation: Situation, row: KnownRow) -> float:
-    shares = {each.pattern.value: each.vmas / situation.vmas for each in situation.patterns}
+    shares = {
+        counted.pattern.value: counted.vmas / situation.vmas for counted in situation.patterns
+    }
     return sum(
         min(share, row.patterns.get(pattern, 0) / row.vmas) for pattern, share in shares.items()
     )

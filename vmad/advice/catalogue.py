@@ -40,7 +40,7 @@ OF_KIND: dict[Kind, tuple[Pattern, ...]] = {
 
 
 def _records() -> Iterator[Advice]:
-    for module in sorted(pkgutil.iter_modules(pieces.__path__), key=lambda each: each.name):
+    for module in sorted(pkgutil.iter_modules(pieces.__path__), key=lambda module: module.name):
         yield from import_module(f"{pieces.__name__}.{module.name}").PIECES
 
 

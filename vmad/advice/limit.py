@@ -83,8 +83,8 @@ def sysctl_advice(
     return SysctlAdvice(value, raise_it, not cut_off, steps, filled, written, long_core, text)
 
 
-def _rounded(wanted: float, limit: int) -> int:
-    value = max(math.ceil(wanted / ROUND_TO) * ROUND_TO, limit)
+def _rounded(room: float, limit: int) -> int:
+    value = max(math.ceil(room / ROUND_TO) * ROUND_TO, limit)
     if ELF_SEGMENTS - 5 < value <= ELF_SEGMENTS:
         value = math.ceil(ELF_SEGMENTS / ROUND_TO) * ROUND_TO
     return max(limit, min(value, LARGEST))

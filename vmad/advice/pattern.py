@@ -262,6 +262,6 @@ TEXTS: dict[Pattern, PatternText] = {
 def explains(pattern: Pattern, reason: str) -> bool:
     """Whether pairs of the pattern may have this reason."""
     return any(
-        reason.startswith(each) if each.endswith(":") else reason == each
-        for each in TEXTS[pattern].reasons
+        reason.startswith(beginning) if beginning.endswith(":") else reason == beginning
+        for beginning in TEXTS[pattern].reasons
     )

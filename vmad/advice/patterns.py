@@ -88,4 +88,4 @@ def _counted(
                 float(np.mean(pieces % ROUND == 0)) if len(pieces) else None,
             )
         )
-    return tuple(sorted(counts, key=lambda each: -each.vmas))
+    return tuple(sorted(counts, key=lambda count: -count.vmas))

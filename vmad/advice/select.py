@@ -60,16 +60,17 @@ def select(situation: Situation) -> Selection:
     """
     main = main_patterns(situation)
     ranked = [_ranked(situation, pattern) for pattern in main]
-    fitting = {each.advice.name for each in chain.from_iterable(ranked)}
+    fitting = {piece.advice.name for piece in chain.from_iterable(ranked)}
     # two or three for the pattern with most VMAs, one for the next, until there are enough
     first, rest = ranked[:1], ranked[1:]
-    turns = [*(each[: SHOWN - 1] for each in first), *(each[:1] for each in rest), *first]
+    turns = [*(ranking[: SHOWN - 1] for ranking in first), *(ranking[:1] for ranking in rest)]
+    turns += first
     best: list[Chosen] = []
-    for each in chain.from_iterable(turns):
-        if len(best) < SHOWN and each.advice.name not in {one.advice.name for one in best}:
-            best.append(each)
-    best.sort(key=lambda each: main.index(each.pattern))
-    shown = {each.advice.name for each in best}
+    for piece in chain.from_iterable(turns):
+        if len(best) < SHOWN and piece.advice.name not in {chosen.advice.name for chosen in best}:
+            best.append(piece)
+    best.sort(key=lambda piece: main.index(piece.pattern))
+    shown = {piece.advice.name for piece in best}
     others = [
         NotChosen(record, _why_not(situation, record, record.name in fitting))
         for record in ADVICE.values()

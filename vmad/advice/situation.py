@@ -43,4 +43,4 @@ class Situation:
 
     def recognised(self, program: Program) -> Recognised | None:
         """The program, where the process runs it."""
-        return next((each for each in self.programs if each.program is program), None)
+        return next((seen for seen in self.programs if seen.program is program), None)

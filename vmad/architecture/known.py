@@ -37,15 +37,15 @@ def needed(machine: str, what: str, among: Iterable[Architecture] = ARCHITECTURE
 
     ``what`` begins the sentence: "probing"; ``among`` are those that it works on.
     """
-    found = architecture_of(machine)
+    architecture = architecture_of(machine)
     can = tuple(among)
-    if found is None or found not in can:
+    if architecture is None or architecture not in can:
         titles = " and ".join(known.title for known in can)
         raise UnknownArchitecture(
             f"{what} works on {titles}, this is {machine}",
             "reading (scan, explain, serve, capture) works there",
         )
-    return found
+    return architecture
 
 
 def borrowing_here() -> Borrowing:

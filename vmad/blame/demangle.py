@@ -31,13 +31,13 @@ def demangled(stacks: Mapping[int, Stack]) -> dict[int, Stack]:
 
 def names_demangled(names: Iterable[str]) -> dict[str, str]:
     """Mangled name -> what it means; those that mean nothing are left out."""
-    asked = [name for name in names if "\n" not in name]
-    if not asked:
+    on_one_line = [name for name in names if "\n" not in name]
+    if not on_one_line:
         return {}
     try:
         run = subprocess.run(
             ["c++filt"],
-            input="\n".join(asked) + "\n",
+            input="\n".join(on_one_line) + "\n",
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -48,9 +48,9 @@ def names_demangled(names: Iterable[str]) -> dict[str, str]:
     except (OSError, subprocess.SubprocessError):
         return {}
     answers = run.stdout.splitlines()
-    if len(answers) != len(asked):
+    if len(answers) != len(on_one_line):
         return {}
-    return {name: text for name, text in zip(asked, answers, strict=True) if name != text}
+    return {name: text for name, text in zip(on_one_line, answers, strict=True) if name != text}
 
 
 def _plain(frame: Frame, plain: Mapping[str, str]) -> Frame:

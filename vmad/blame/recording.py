@@ -227,11 +227,11 @@ class Recording:
                 self._take(0)
                 emptied = time.monotonic()
 
-    def _unwind_last(self, wanted: set[int]) -> None:
+    def _unwind_last(self, keys: set[int]) -> None:
         many = len(self._waiting) > _UNWOUND_LAST
         while self._waiting:
             event = self._waiting.popleft()
-            if not many or isinstance(event, ProcessEvent) or event.key in wanted:
+            if not many or isinstance(event, ProcessEvent) or event.key in keys:
                 self._follow(event)
 
     def _follow(self, event: StackCopy | ProcessEvent) -> None:

@@ -97,10 +97,14 @@ class Unwinder:
             raise ProcessGone(f"process {self._pid} is gone")
         mappings = mappings_of(text)
         self._mappings = {mapping.start: mapping for mapping in mappings}
-        code = {one.path for one in mappings if one.executable and not one.is_no_file}
+        code = {
+            mapping.path for mapping in mappings if mapping.executable and not mapping.is_no_file
+        }
         # a data base or a JVM maps thousands of files that nothing is called in
         files = [
-            line for line, one in zip(text.splitlines(), mappings, strict=True) if one.path in code
+            line
+            for line, mapping in zip(text.splitlines(), mappings, strict=True)
+            if mapping.path in code
         ]
         if files == self._files:
             # what is new is code made at run time
@@ -130,8 +134,12 @@ class Unwinder:
     def _made_code_is_new(self) -> bool:
         """Write unwind tables for code made at run time, where more of it is known now."""
         self._perf_map.read_news()
-        made = [one for one in self._mappings.values() if one.executable and one.is_no_file]
-        known = (self._perf_map.readings, tuple(one.start for one in made))
+        made = [
+            mapping
+            for mapping in self._mappings.values()
+            if mapping.executable and mapping.is_no_file
+        ]
+        known = (self._perf_map.readings, tuple(mapping.start for mapping in made))
         if not self._perf_map.readings or known == self._tables_of:
             return False
         self._tables_of = known
@@ -191,7 +199,7 @@ class Unwinder:
 
         self._libdw.dwfl_getthread_frames(self._dwfl, self._pid, FRAME(frame), None)
         frames = tuple(self._named(place) for place in places if place > 0)
-        if any(begins_a_thread(one.function) for one in frames):
+        if any(begins_a_thread(frame.function) for frame in frames):
             return Stack(frames, Ending.COMPLETE)
         return Stack(frames, Ending.CUT if self._past else Ending.LOST)
 

@@ -32,10 +32,10 @@ def watched(process: ProcessId, address: str = DEFAULT_ADDRESS) -> Watched:
     """
     try:
         processes = _asked(address, "/api/v1/scan")["processes"]
-        for found in processes:
-            if (found["pid"], found["start_time"]) == process:
+        for process_object in processes:
+            if (process_object["pid"], process_object["start_time"]) == process:
                 keys = ("high_water", "rate", "group", "seconds_to_limit")
-                return Watched(*map(found.get, keys))
+                return Watched(*map(process_object.get, keys))
     except (KeyError, TypeError) as error:
         raise NoDaemon(f"{address} does not answer as a vmad daemon does") from error
     raise NoDaemon(f"the daemon at {address} has not scanned process {process.pid}")

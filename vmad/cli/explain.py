@@ -205,10 +205,10 @@ def _failures_of(
         tally = failed_at_limit(address)
     except NoDaemon:
         return None, None
-    found = tuple(failure for failure in tally.last if failure.process == process)
+    failures = tuple(failure for failure in tally.last if failure.process == process)
     told = sum(failure.count for failure in tally.last) + tally.lost
     whole = told == sum(tally.totals.values()) and not tally.lost
-    return found if found or whole else None, tally.watched_since
+    return failures if failures or whole else None, tally.watched_since
 
 
 def _watch(source: Source, process: ProcessId, pause: float) -> Growth | None:
@@ -227,7 +227,7 @@ def _map_count(source: Source, process: ProcessId) -> int | None:
     if len(rows) and int(rows["map_count"][0]) >= 0:
         return int(rows["map_count"][0])
     # without BPF only a walk can count; this one reads less than table()
-    (found,) = source.summarise([process])
-    if isinstance(found, Unreadable):
-        raise (ProcessGone if found.why is Unread.GONE else CannotRead)(found.detail)
-    return found.map_count
+    (summary,) = source.summarise([process])
+    if isinstance(summary, Unreadable):
+        raise (ProcessGone if summary.why is Unread.GONE else CannotRead)(summary.detail)
+    return summary.map_count

@@ -195,8 +195,8 @@ def _kernels(args: argparse.Namespace) -> int:
 
 def _fetch(args: argparse.Namespace) -> int:
     cache = default_cache()
-    wanted = [catalogue(cache, architecture_named(name)).find(name) for name in args.names]
-    for kernel in wanted:
+    kernels = [catalogue(cache, architecture_named(name)).find(name) for name in args.names]
+    for kernel in kernels:
         known = fetched(cache, kernel)
         home = known.home
         if known.architecture is not this_machine():

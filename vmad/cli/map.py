@@ -141,7 +141,7 @@ def _common(before: CaptureSource, after: CaptureSource, pid: int | None) -> Pro
         {ProcessId(int(row["pid"]), int(row["start_time"])) for row in source.census()}
         for source in (before, after)
     ]
-    common = sorted(one for one in there[0] & there[1] if pid in (None, one.pid))
+    common = sorted(process for process in there[0] & there[1] if pid in (None, process.pid))
     if not common:
         which = "no process is" if pid is None else f"process {pid} is not"
         raise UsageError(f"{which} in both captures", "capture the same process twice")

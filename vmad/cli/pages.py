@@ -36,8 +36,8 @@ def pair_pages(explanation: Explanation, limit: int | None) -> PairPages:
     rows = distinct(np.concatenate([upper - 1, upper]))
     counts = _counted(explanation, rows, LARGEST)
     of_row = {
-        row: {name: None if n < 0 else n for name, n in zip(_NAMES, found, strict=True)}
-        for row, found in zip(rows.tolist(), counts.tolist(), strict=True)
+        row: {name: None if n < 0 else n for name, n in zip(_NAMES, counted, strict=True)}
+        for row, counted in zip(rows.tolist(), counts.tolist(), strict=True)
     }
     starts = explanation.table.rows["start"][upper].tolist()
     return {

@@ -20,10 +20,10 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, but what a command does not know is its own error."""
         self._words = tuple(args or ())
-        found, left = super().parse_known_args(args, namespace)
+        parsed, left = super().parse_known_args(args, namespace)
         if left:
             self.error(f"unrecognized arguments: {' '.join(left)}")
-        return found, left
+        return parsed, left
 
     def error(self, message: str) -> NoReturn:
         """Usage and one line on stderr, exit status 2. A misspelt option explains all else."""
@@ -63,5 +63,5 @@ class Parser(argparse.ArgumentParser):
 def _nearest(word: str, known: Iterable[str]) -> str:
     import difflib  # noqa: PLC0415  only where there is a mistake
 
-    found = difflib.get_close_matches(word, list(known), 1)
-    return f", did you mean {found[0]}?" if found else ""
+    matches = difflib.get_close_matches(word, list(known), 1)
+    return f", did you mean {matches[0]}?" if matches else ""

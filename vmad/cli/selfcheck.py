@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         checked = list(check_all(sources))
     names = [source.evidence.value for source in sources]
     wrong = [result for result in checked if result.wrong]
-    asked = [result for result in checked if result.merged is not None]
+    answered = [result for result in checked if result.merged is not None]
     took = time.monotonic() - began
     if arguments.format == "json":
         print(json.dumps(_document(kernel.release, names, checked, took)))
@@ -61,9 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
         f"{'condition':{width}}  {'kernel does':11}  "
         + "  ".join(f"{n:28}" for n in names).rstrip()
     )
-    for each in checked:
-        print(_line(each, width, names))
-        for text in each.wrong:
+    for condition in checked:
+        print(_line(condition, width, names))
+        for text in condition.wrong:
             print(f"{'':{width}}  DISAGREES: {text}")
     shown = {
         judgement.reasons[0]
@@ -77,22 +77,22 @@ def run(arguments: argparse.Namespace) -> int:
     if note:
         print(note)
     print(
-        f"{len(asked)} conditions asked of kernel {kernel.release} in {took:.1f} s, "
-        f"{len(checked) - len(asked)} not to be had here: {len(wrong)} disagreements."
+        f"{len(answered)} conditions asked of kernel {kernel.release} in {took:.1f} s, "
+        f"{len(checked) - len(answered)} not to be had here: {len(wrong)} disagreements."
     )
     return 1 if wrong else 0
 
 
-def _line(each: Checked, width: int, names: list[str]) -> str:
-    if each.merged is None:
-        return f"{each.name:{width}}  {each.note or 'no free hint to ask with'}"
-    answer = "merges" if each.merged else "stays apart"
+def _line(condition: Checked, width: int, names: list[str]) -> str:
+    if condition.merged is None:
+        return f"{condition.name:{width}}  {condition.note or 'no free hint to ask with'}"
+    answer = "merges" if condition.merged else "stays apart"
     told = []
     for name in names:
-        judgement = each.judgements[name]
+        judgement = condition.judgements[name]
         blocked = judgement.verdict is Verdict.BLOCKED
         told.append(f"{judgement.reasons[0] if blocked else judgement.verdict.value:28}")
-    return f"{each.name:{width}}  {answer:11}  {'  '.join(told)}".rstrip()
+    return f"{condition.name:{width}}  {answer:11}  {'  '.join(told)}".rstrip()
 
 
 def _document(

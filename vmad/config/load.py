@@ -59,8 +59,8 @@ def parse_config(raw: bytes, name: str) -> Config:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        found = f"not UTF-8: byte 0x{raw[error.start]:02x}; save the file as UTF-8"
-        raise RefusedConfig(name, [Problem(line, found)]) from error
+        problem = f"not UTF-8: byte 0x{raw[error.start]:02x}; save the file as UTF-8"
+        raise RefusedConfig(name, [Problem(line, problem)]) from error
     walk = Walk()
     config = walk.config(_compose(text, name))
     if walk.problems:

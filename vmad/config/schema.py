@@ -145,14 +145,14 @@ class GroupMatch:
 
     def patterns(self) -> dict[str, re.Pattern[str]]:
         """The patterns that are given, by what they look at."""
-        found = {
+        patterns = {
             "unit": self.unit,
             "cgroup": self.cgroup,
             "container": self.container,
             "comm": self.comm,
             "exe": self.exe,
         }
-        return {name: pattern for name, pattern in found.items() if pattern is not None}
+        return {name: pattern for name, pattern in patterns.items() if pattern is not None}
 
     def placeholders(self) -> set[str]:
         """What a name may be made of: fields, FIELD_N and named groups of the patterns."""
@@ -213,8 +213,8 @@ class Config:
         """(key, what is wrong) where keys do not go together."""
         for what in ("name", "qemu"):
             given = [getattr(target, what) for target in self.targets]
-            for one in given:
-                if given.count(one) > 1:
+            for value in given:
+                if given.count(value) > 1:
                     why = ": QMP serves one client" if what == "qemu" else ""
-                    return "targets", f'has a {what} "{one}" that is there twice{why}'
+                    return "targets", f'has a {what} "{value}" that is there twice{why}'
         return None

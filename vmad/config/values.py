@@ -123,10 +123,10 @@ class Size(Form[int]):
         return f"a size up to {self.write(self.high)} (or 0 to switch it off) such as 256MiB"
 
     def read(self, text: str) -> int:
-        found = _SIZE.fullmatch(text)
-        if found is None:
+        match = _SIZE.fullmatch(text)
+        if match is None:
             raise ValueError
-        value = float(found[1]) * _SIZES[found[2]]
+        value = float(match[1]) * _SIZES[match[2]]
         if value > self.high or value != int(value):
             raise ValueError
         return int(value)
@@ -247,10 +247,10 @@ class Listen(Form[ListenAddress]):
             if not path.startswith("/") or "\0" in path or len(os.fsencode(path)) > 107:
                 raise ValueError
             return ListenAddress("", 0, path)
-        found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([\w.-]*)):([0-9]{1,5})", text, re.A)
-        if found is None or int(found[3]) > 0xFFFF:
+        match = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([\w.-]*)):([0-9]{1,5})", text, re.A)
+        if match is None or int(match[3]) > 0xFFFF:
             raise ValueError
-        return ListenAddress(found[1] or found[2] or "", int(found[3]))
+        return ListenAddress(match[1] or match[2] or "", int(match[3]))
 
     def write(self, value: ListenAddress) -> str:
         return str(value)

@@ -70,13 +70,13 @@ class BurstWatching:
         self._kernel.limit_is(limit)
         try:
             self._kernel.most_is(samples.most)
-            found = self._kernel.read()
+            peaks = self._kernel.read()
         except EvidenceUnavailable as error:
             self.why_not = str(error)
             return []
         self.why_not = None
         seen = []
-        for peak in found:
+        for peak in peaks:
             who = peak.who
             samples.mark(who.process, who.comm, peak.map_count, who.cgroup)
             if limit and peak.map_count >= NEAR * limit:

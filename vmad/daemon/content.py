@@ -14,8 +14,8 @@ from vmad.export.metrics.exposition import Exposition
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import SelfStats
 from vmad.sources.source import Source
+from vmad.timeline.selection import Selection
 from vmad.timeline.timeline import Timeline
-from vmad.timeline.wanted import Wanted
 from vmad.web.viewer import Viewer
 
 if TYPE_CHECKING:
@@ -151,13 +151,13 @@ class DaemonContent:
         snapshot = self._now()
         return None if snapshot is None else self._documents().bursts(snapshot)
 
-    def history_page(self, wanted: Wanted) -> bytes:
+    def history_page(self, selection: Selection) -> bytes:
         """The page at /history."""
-        return self._documents().history_page(self._timeline(), wanted, self._now())
+        return self._documents().history_page(self._timeline(), selection, self._now())
 
-    def history_json(self, wanted: Wanted) -> Iterator[str]:
+    def history_json(self, selection: Selection) -> Iterator[str]:
         """What was, in pieces, schema vmad.history/1."""
-        return self._documents().history(self._timeline(), wanted)
+        return self._documents().history(self._timeline(), selection)
 
     def blame_page(self, viewer: Viewer) -> bytes | None:
         """The last recording that was made for it."""

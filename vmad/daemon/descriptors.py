@@ -18,7 +18,7 @@ RESERVE = 12
 PER_TARGET = 24
 
 
-def connections_within(wanted: int, targets: int = 0) -> int:
+def connections_within(connections: int, targets: int = 0) -> int:
     """How many clients may be connected at a time: ``wanted``, or what descriptors are left for.
 
     The soft limit (getrlimit(2), RLIMIT_NOFILE) is raised as far as needed and allowed. At least
@@ -27,18 +27,18 @@ def connections_within(wanted: int, targets: int = 0) -> int:
     needed = len(os.listdir("/proc/self/fd")) + RESERVE + targets * PER_TARGET
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return wanted
+        return connections
     if hard == resource.RLIM_INFINITY:
-        hard = max(soft, needed + wanted)
-    if soft < needed + wanted:
-        soft = min(needed + wanted, hard)
+        hard = max(soft, needed + connections)
+    if soft < needed + connections:
+        soft = min(needed + connections, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft >= needed + wanted:
-        return wanted
+    if soft >= needed + connections:
+        return connections
     left = max(soft - needed, 1)
     log.warning(
         "%s at a time rather than %d (web.max_connections): only %d file descriptors are "
         "allowed (ulimit -n, LimitNOFILE=), and scanning comes first",
-        counted(left, "client"), wanted, soft,
+        counted(left, "client"), connections, soft,
     )  # fmt: skip
     return left

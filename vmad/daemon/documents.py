@@ -31,8 +31,8 @@ from vmad.sources.host_limits import limit_origin_of
 from vmad.sources.names import named_or_not
 from vmad.sources.source import Source
 from vmad.sources.traits import read_traits
+from vmad.timeline.selection import Selection
 from vmad.timeline.timeline import Timeline
-from vmad.timeline.wanted import Wanted
 from vmad.web.page import render_page
 from vmad.web.page_history import render_history
 
@@ -100,15 +100,15 @@ class Documents:
         return _line(bursts_document(bursts_of(snapshot.groups, snapshot.max_map_count)))
 
     def history_page(
-        self, timeline: Timeline | None, wanted: Wanted, snapshot: HostSnapshot | None
+        self, timeline: Timeline | None, selection: Selection, snapshot: HostSnapshot | None
     ) -> bytes:
         """The page at /history."""
         query = "" if self._name is None else f"?target={self._name}"
-        return render_history(timeline or Timeline(), wanted, snapshot, time.time(), query)
+        return render_history(timeline or Timeline(), selection, snapshot, time.time(), query)
 
-    def history(self, timeline: Timeline | None, wanted: Wanted) -> Iterator[str]:
+    def history(self, timeline: Timeline | None, selection: Selection) -> Iterator[str]:
         """In pieces."""
-        return history_pieces(Timeline() if timeline is None else timeline, wanted, time.time())
+        return history_pieces(Timeline() if timeline is None else timeline, selection, time.time())
 
     def blame_page(self, whole: bool) -> bytes | None:
         """The last recording; without names unless ``whole``. Recordings are of this machine."""

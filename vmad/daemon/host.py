@@ -139,15 +139,15 @@ class Host(Machine):
     def evidences(self) -> Mapping[str, str | None]:
         """Those of address spaces, of failures, bursts and events."""
         news = self._events.peek()
-        found = dict(self._opened.problems)
+        problems = dict(self._opened.problems)
         if self._bursts is not None:
-            found["bursts"] = self._bursts.why_not
+            problems["bursts"] = self._bursts.why_not
         if self._failures is not None:
-            found["failures"] = self._failures.why_not
-        found["events"] = None if news.resting else news.why_down
+            problems["failures"] = self._failures.why_not
+        problems["events"] = None if news.resting else news.why_down
         if not self.config.scan.events:
-            found["events"] = "switched off (scan.events)"
-        return found
+            problems["events"] = "switched off (scan.events)"
+        return problems
 
     def limit_failures(self) -> FailureTally | None:
         """Of all its processes."""

@@ -76,8 +76,8 @@ class KeptFile:
 
 def opened_unfollowed(path: str, flags: int) -> int:
     """A file and no link. Raises OSError."""
-    found = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(found).st_mode):
-        os.close(found)
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
         raise OSError(errno.EINVAL, "not a file")
-    return found
+    return fd

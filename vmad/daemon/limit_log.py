@@ -55,7 +55,7 @@ class LimitLog:
         counts between two samples.
         """
         with self._lock:
-            now = {each.process: each.map_count for each in near}
+            now = {process.process: process.map_count for process in near}
             for crossing in self._crossings.look(near, limit):
                 if self._bound.admits():
                     self._tell(crossing)

@@ -25,8 +25,8 @@ from vmad.sources.names import named_or_not
 from vmad.sources.other_limits import read_other_use
 from vmad.sources.source import Source
 from vmad.sources.traits import read_traits
+from vmad.timeline.selection import USUAL
 from vmad.timeline.timeline import Timeline
-from vmad.timeline.wanted import USUAL
 from vmad.web.page_history import past_of_process
 from vmad.web.page_process import render_process
 from vmad.web.past import Past
@@ -84,13 +84,13 @@ class ProcessPages:
         with self._lock:
             fresh = self._fresh()
             kept = next((o for o in fresh if (o.pid, o.addresses) == (pid, addresses)), None)
-            self._kept = [one for one in fresh if one is not kept]
+            self._kept = [old for old in fresh if old is not kept]
         if kept is not None:
             return kept.picture
         return picture_of(self._explained(pid), addresses=addresses).encoded()
 
     def _fresh(self) -> list[_Kept]:
-        return [one for one in self._kept if time.monotonic() - one.at < KEPT_SECONDS]
+        return [old for old in self._kept if time.monotonic() - old.at < KEPT_SECONDS]
 
     def _explained(self, pid: int) -> Explanation:
         source = self._source()

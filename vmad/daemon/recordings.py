@@ -33,12 +33,12 @@ class Recordings:
         """Its flame graph, HTML in UTF-8; None where there is none, or none that makes sense."""
         try:
             with open(self._path, "rb", opener=opened_unfollowed) as file:
-                found = os.fstat(file.fileno())
-                of = found.st_ino, found.st_size, found.st_mtime_ns
+                status = os.fstat(file.fileno())
+                of = status.st_ino, status.st_size, status.st_mtime_ns
                 made = self._made
                 if made is not None and (made.of, made.whole) == (of, whole):
                     return made.page
-                if found.st_size > LARGEST:
+                if status.st_size > LARGEST:
                     return None
                 blamed = blamed_of(file.read(LARGEST).decode("utf-8"), NAME)
         except (OSError, UnicodeDecodeError, BadCapture):

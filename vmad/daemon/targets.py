@@ -145,14 +145,14 @@ class Guests:
 
     def go_by(self, config: Config) -> None:
         """Watch what is configured now, and no longer what is not. Raises NoThread."""
-        wanted = {target.name: target for target in config.targets}
+        targets = {target.name: target for target in config.targets}
         for name, watch in list(self._guests.items()):
-            if wanted.get(name) != watch.target:
+            if targets.get(name) != watch.target:
                 watch.stop()
                 del self._guests[name]
             else:
                 watch.configure(config)
-        for name, target in wanted.items():
+        for name, target in targets.items():
             if name not in self._guests:
                 self._guests[name] = Guest(target, config, self._cache)
 

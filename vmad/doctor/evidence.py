@@ -146,8 +146,8 @@ def file_finding(file: str, kernel: KernelInfo, proc: str = "/proc") -> Finding:
     if not os.path.exists(f"{proc}/self/{file}"):
         return Finding(title, gives, False, "this kernel does not have it")
     census = ProcfsSource(proc).census()
-    found = [_may_open(f"{proc}/{pid}/{file}") for pid in census["pid"].tolist()]
-    of, reached = sum(one is not None for one in found), found.count(True)
+    may_open = [_may_open(f"{proc}/{pid}/{file}") for pid in census["pid"].tolist()]
+    of, reached = sum(opens is not None for opens in may_open), may_open.count(True)
     detail, remedy = "works", None
     if reached < of:
         remedy = file_remedy(file, kernel, proc)

@@ -48,6 +48,8 @@ def examine(step: Callable[[str], None] = lambda what: None, proc: str = "/proc"
     step("process events")
     findings += [*files.values(), events_finding()]
     best = next((walk for walk in walks if walk.works), walks[0])
-    unseen = tuple(f"{printable(one.comm)} (pid {pid})" for pid, one in sorted(hidden.items()))
+    unseen = tuple(
+        f"{printable(process.comm)} (pid {pid})" for pid, process in sorted(hidden.items())
+    )
     conclusion = conclude(best, files["maps"], unseen, os.geteuid() == 0)
     return Report(conclusion, tuple(findings), tuple(surroundings(kernel, proc)), unseen)

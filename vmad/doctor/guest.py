@@ -61,12 +61,12 @@ def _examined(source: GuestSource, step: Callable[[str], None]) -> Report:
     findings.append(Finding("census", _GIVES["census"], True, "works", None, number, number, cost))
     step("to read every process")
     began = time.thread_time()
-    found = list(
+    results = list(
         source.summarise(ProcessId(*row) for row in census[["pid", "start_time"]].tolist())
     )
     spent = time.thread_time() - began
-    missed = [one for one in found if isinstance(one, Unreadable)]
-    vmas = sum(one.vmas for one in found if not isinstance(one, Unreadable))
+    missed = [result for result in results if isinstance(result, Unreadable)]
+    vmas = sum(result.vmas for result in results if not isinstance(result, Unreadable))
     cost = Cost("ns per VMA", spent / vmas * 1e9 if vmas else None)
     detail = missed[0].detail if missed else "works"
     findings.append(

@@ -50,7 +50,7 @@ def ns_per_vma(source: Source, proc: str = "/proc") -> float | None:
     me = ProcessId(os.getpid(), read_stat(os.getpid(), proc).start_time)
     with many_vmas(proc):
         source.census()
-        vmas = [getattr(found, "vmas", 0) for found in source.summarise([me])]
+        vmas = [getattr(result, "vmas", 0) for result in source.summarise([me])]
         spent = best_of(3, lambda: list(source.summarise([me])))
     return spent / sum(vmas) * 1e9 if sum(vmas) else None
 

@@ -126,8 +126,8 @@ def hidepid(proc: str = "/proc") -> str | None:
             mounts = [line.split() for line in file]
     except OSError:
         return None
-    found = [mount[3] for mount in mounts if mount[1] == os.path.abspath(proc)]
-    for option in found[-1].split(",") if found else ():
+    options = [mount[3] for mount in mounts if mount[1] == os.path.abspath(proc)]
+    for option in options[-1].split(",") if options else ():
         name, _, value = option.partition("=")
         if name == "hidepid" and value not in ("", "0", "off"):
             return value

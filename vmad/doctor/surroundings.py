@@ -120,10 +120,10 @@ def _versions() -> Iterator[Setting]:
     yield Setting("Python", platform.python_version(), f"vmad {__version__}")
     for package, use in _PACKAGES.items():
         try:
-            found = version(package)
+            installed = version(package)
         except PackageNotFoundError:
-            found = "not installed"
-        yield Setting(package, found, use)
+            installed = "not installed"
+        yield Setting(package, installed, use)
 
 
 def _libbpf_version() -> str | None:

@@ -66,8 +66,8 @@ def _others(others: tuple[NotChosen, ...], style: Style) -> Iterator[str]:
     yield style.bold("Not chosen")
     order = {why: place for place, why in enumerate(dict.fromkeys(other.why for other in others))}
     for why, group in groupby(
-        sorted(others, key=lambda each: (each.why != "others come first", order[each.why])),
-        key=lambda each: each.why,
+        sorted(others, key=lambda other: (other.why != "others come first", order[other.why])),
+        key=lambda other: other.why,
     ):
-        names = ", ".join(each.advice.name for each in group)
+        names = ", ".join(other.advice.name for other in group)
         yield from style.wrapped(f"{why}: {names}.", _INDENT, "  - ")

@@ -35,11 +35,11 @@ def bursts_from(document: Mapping[str, Any]) -> list[Burst]:
     """What bursts_document() made into text. Raises KeyError, TypeError, ValueError."""
     return [
         Burst(
-            str(each["group"]),
-            int(each["high_water"]),
-            float(each["high_water_at"]),
-            each.get("map_count_max"),
-            int(each["processes"]),
+            str(burst["group"]),
+            int(burst["high_water"]),
+            float(burst["high_water_at"]),
+            burst.get("map_count_max"),
+            int(burst["processes"]),
         )
-        for each in document["bursts"]
+        for burst in document["bursts"]
     ]

@@ -36,7 +36,7 @@ def cause_lines(
     shown = [repeat for repeat, vmas in repeats if vmas * 20 >= cause.vmas][:REPEATS_SHOWN]
     for repeat in shown:
         lines += style.wrapped(repeat_line(repeat), _INDENT + "  ", _INDENT + "* ")
-    further = [found for found in cause.also if found[1] * 20 >= cause.vmas][:REASONS_SHOWN]
+    further = [also for also in cause.also if also[1] * 20 >= cause.vmas][:REASONS_SHOWN]
     if further:
         lines.append(f"{_INDENT}Further reasons of the same pairs:")
         for name, pairs in further:

@@ -39,9 +39,9 @@ def doctor_text(report: Report, style: Style) -> Iterator[str]:
     yield ""
     yield style.bold("THIS MACHINE" if report.target is None else "THE GUEST")
     width = max(len(setting.name) for setting in report.settings)
-    for one in report.settings:
-        text = f"{one.value}; {one.matters}" if one.matters else one.value
-        yield from style.wrapped(text, " " * (width + 4), f"  {one.name:<{width}}  ")
+    for setting in report.settings:
+        text = f"{setting.value}; {setting.matters}" if setting.matters else setting.value
+        yield from style.wrapped(text, " " * (width + 4), f"  {setting.name:<{width}}  ")
     if report.target is None:
         yield ""
         yield "`vmad selfcheck` checks the rules against this kernel with real pairs."

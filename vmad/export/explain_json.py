@@ -115,13 +115,13 @@ def limits_object(explanation: Explanation, limits: HostLimits) -> dict[str, Any
 
 def judgement_object(judgement: Judgement) -> dict[str, Any]:
     """A verdict; "direction" only where it says something: which side must be operated on."""
-    thing: dict[str, Any] = {
+    document: dict[str, Any] = {
         "verdict": judgement.verdict.value,
         "reasons": list(judgement.reasons),
     }
     if judgement.verdict is Verdict.MERGEABLE and judgement.direction is not None:
-        thing["direction"] = judgement.direction.value
-    return thing
+        document["direction"] = judgement.direction.value
+    return document
 
 
 def differing_codes(facts: int, machine: str) -> list[str]:
@@ -131,12 +131,12 @@ def differing_codes(facts: int, machine: str) -> list[str]:
 
 
 def _of_case(case: PairCase, machine: str) -> str:
-    thing = {
+    document = {
         "stock": judgement_object(case.stock),
         "relaxed": judgement_object(case.relaxed),
         "flags_differ": differing_codes(case.facts, machine),
     }
-    return json.dumps(thing)[1:]
+    return json.dumps(document)[1:]
 
 
 def _chunks(explanation: Explanation, pages: PairPages) -> Iterator[Sequence[str]]:

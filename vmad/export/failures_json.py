@@ -56,15 +56,15 @@ def tally_of(document: Mapping[str, Any]) -> FailureTally:
         str(document["watched_by"]),
         float(document["since"]),
         None if document["watched_since"] is None else float(document["watched_since"]),
-        {(each["group"], each["call"], each["error"]): each["count"]
-         for each in document["totals"]},
+        {(total["group"], total["call"], total["error"]): total["count"]
+         for total in document["totals"]},
         tuple(
             LimitFailure(
-                ProcessId(each["pid"], each["start_time"]), each["comm"], each["group"],
-                each["call"], each["error"], each["count"], each["time"], each["map_count"],
-                each["max_map_count"],
+                ProcessId(failure["pid"], failure["start_time"]), failure["comm"], failure["group"],
+                failure["call"], failure["error"], failure["count"], failure["time"],
+                failure["map_count"], failure["max_map_count"],
             )
-            for each in document["last"]
+            for failure in document["last"]
         ),
         int(document["lost"]),
     )  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any
 
 from vmad.export.printable import utf8
 from vmad.timeline.rings import MISSING, Series
+from vmad.timeline.selection import Selection
 from vmad.timeline.timeline import COUNT, FAILURES, OF_HOST, Timeline
-from vmad.timeline.wanted import Wanted
 
 SCHEMA = "vmad.history/1"
 
@@ -22,12 +22,12 @@ def numbers(series: Series | None) -> list[int | None]:
     return [None if value == MISSING else value for value in series.values.tolist()]
 
 
-def history_pieces(timeline: Timeline, wanted: Wanted, now: float) -> Iterator[str]:
-    """The last ``wanted.span`` seconds up to ``now`` (Unix seconds), in pieces.
+def history_pieces(timeline: Timeline, selection: Selection, now: float) -> Iterator[str]:
+    """The last ``selection.span`` seconds up to ``now`` (Unix seconds), in pieces.
 
     All series have the same slots: number n is of ``step`` seconds from ``start`` + n * ``step``.
     """
-    span = wanted.span
+    span = selection.span
     whose = timeline.slots(span, now)
     head: dict[str, Any] = {
         "schema": SCHEMA,
@@ -38,44 +38,44 @@ def history_pieces(timeline: Timeline, wanted: Wanted, now: float) -> Iterator[s
         "host": {name: numbers(timeline.of_host(name, span, now)) for name in OF_HOST},
     }
     yield f'{json.dumps(head)[:-1]}, "groups": ['
-    yield from _items(_groups(timeline, wanted, now))
+    yield from _items(_groups(timeline, selection, now))
     yield '], "processes": ['
-    yield from _items(_processes(timeline, wanted, now))
+    yield from _items(_processes(timeline, selection, now))
     yield "]}\n"
 
 
-def _groups(timeline: Timeline, wanted: Wanted, now: float) -> Iterator[dict[str, Any]]:
-    if wanted.pid is not None:
+def _groups(timeline: Timeline, selection: Selection, now: float) -> Iterator[dict[str, Any]]:
+    if selection.pid is not None:
         return
-    names: Sequence[str] = timeline.group_names() if wanted.group is None else (wanted.group,)
+    names: Sequence[str] = timeline.group_names() if selection.group is None else (selection.group,)
     for name in names:
-        counts = timeline.of_group(name, wanted.span, now, COUNT)
-        failures = timeline.of_group(name, wanted.span, now, FAILURES)
+        counts = timeline.of_group(name, selection.span, now, COUNT)
+        failures = timeline.of_group(name, selection.span, now, FAILURES)
         if counts is None or failures is None:
             continue
-        thing: dict[str, Any] = {"group": utf8(name), COUNT: numbers(counts)}
+        document: dict[str, Any] = {"group": utf8(name), COUNT: numbers(counts)}
         if len(failures.known):
-            thing[FAILURES] = numbers(failures)
-        if len(counts.known) or len(failures.known) or wanted.group is not None:
-            yield thing
+            document[FAILURES] = numbers(failures)
+        if len(counts.known) or len(failures.known) or selection.group is not None:
+            yield document
 
 
-def _processes(timeline: Timeline, wanted: Wanted, now: float) -> Iterator[dict[str, Any]]:
-    for one, series in timeline.followed(wanted.span, now):
-        if wanted.pid not in (None, one.pid) or wanted.group not in (None, one.group):
+def _processes(timeline: Timeline, selection: Selection, now: float) -> Iterator[dict[str, Any]]:
+    for process, series in timeline.followed(selection.span, now):
+        if selection.pid not in (None, process.pid) or selection.group not in (None, process.group):
             continue
         if len(series.known):
             yield {
-                "pid": one.pid,
-                "start_time": one.start_time,
-                "comm": utf8(one.comm),
-                "group": utf8(one.group),
+                "pid": process.pid,
+                "start_time": process.start_time,
+                "comm": utf8(process.comm),
+                "group": utf8(process.group),
                 COUNT: numbers(series),
             }
 
 
 def _items(things: Iterator[dict[str, Any]]) -> Iterator[str]:
     between = ""
-    for thing in things:
-        yield between + json.dumps(thing)
+    for document in things:
+        yield between + json.dumps(document)
         between = ", "

@@ -46,9 +46,9 @@ def pairs_text(
         detail = [f"upper {' '.join(differ)}"] if differ else []
         flags.update(code[1:] for code in differ)
         reasons.update(case.stock.reasons, case.relaxed.reasons)
-        found = (pages or {}).get(int(b["start"]))
-        if found is not None:
-            detail.append(_pages(found))
+        of_pair = (pages or {}).get(int(b["start"]))
+        if of_pair is not None:
+            detail.append(_pages(of_pair))
         listed.append(
             [
                 f"0x{int(b['start']):x}",

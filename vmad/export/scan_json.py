@@ -27,14 +27,14 @@ CHUNK = 100
 
 def kernel_object(kernel: KernelInfo, judged_as: KernelInfo | None = None) -> dict[str, Any]:
     """A kernel; ``judged_as`` appears only when the rules of another release were asked for."""
-    thing: dict[str, Any] = {
+    document: dict[str, Any] = {
         "release": utf8(kernel.release),
         "machine": utf8(kernel.machine),
         "patched": kernel.patched,
     }
     if judged_as is not None and judged_as != kernel:
-        thing["judged_as"] = utf8(judged_as.release)
-    return thing
+        document["judged_as"] = utf8(judged_as.release)
+    return document
 
 
 def kinds_object(kinds: tuple[int, ...]) -> dict[str, int]:
@@ -49,24 +49,24 @@ def vma_cost_object(cost: VmaCost) -> dict[str, int | None]:
 
 def origin_object(origin: LimitOrigin) -> dict[str, Any]:
     """What set vm.max_map_count; "file", "line" where a file did."""
-    thing: dict[str, Any] = {"kind": origin.kind.value, "text": utf8(origin.text)}
+    document: dict[str, Any] = {"kind": origin.kind.value, "text": utf8(origin.text)}
     if origin.by is not None:
-        thing |= {"file": utf8(origin.by.file), "line": origin.by.line}
-    thing["without_effect"] = [
+        document |= {"file": utf8(origin.by.file), "line": origin.by.line}
+    document["without_effect"] = [
         {"file": utf8(other.file), "line": other.line, "value": other.value}
         for other in origin.others
     ]
-    return thing
+    return document
 
 
 def pairs_object(pairs: Mapping[PairKey, int]) -> dict[str, dict[str, dict[str, int]]]:
     """Pairs by rules, verdict and decisive reason; every verdict is there."""
-    thing: dict[str, dict[str, dict[str, int]]] = {
+    document: dict[str, dict[str, dict[str, int]]] = {
         rules: {verdict.value: {} for verdict in Verdict} for rules in MERGE_RULES
     }
     for (rules, verdict, reason), number in sorted(pairs.items()):
-        thing[rules][verdict][reason] = number
-    return thing
+        document[rules][verdict][reason] = number
+    return document
 
 
 def process_object(process: JudgedProcess) -> dict[str, Any]:

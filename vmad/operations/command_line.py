@@ -43,13 +43,13 @@ class Command:
 
 def commands() -> tuple[Command, ...]:
     """All commands of this version, in the order of ``vmad --help``."""
-    found = []
+    commands = []
     for name, (_, summary) in COMMANDS.items():
         try:
             parser = _parser_of(name)
         except VmadError:  # not in this version, or a package of it is missing
             continue
-        found.append(
+        commands.append(
             Command(
                 name,
                 summary,
@@ -61,7 +61,7 @@ def commands() -> tuple[Command, ...]:
                 ),
             )
         )
-    return tuple(found)
+    return tuple(commands)
 
 
 def _parser_of(name: str) -> argparse.ArgumentParser:

@@ -30,7 +30,7 @@ def _zsh_lines(known: tuple[Command, ...]) -> Iterator[str]:
     yield "case $words[2] in"
     for command in known:
         specifications = " ".join(
-            _quoted(each) for argument in command.arguments for each in _zsh_argument(argument)
+            _quoted(words) for argument in command.arguments for words in _zsh_argument(argument)
         )
         yield f"{command.name})"
         # what stands before the command's own words is none of _arguments' business

@@ -79,19 +79,19 @@ def _lines() -> Iterator[str]:
         yield _era(era)
 
 
-def _reason(each: Reason) -> Iterator[str]:
-    yield f"## `{each.name}`\n"
-    yield f"{each.sentence}\n"
-    yield f"Kernel: `{each.kernel_term}` ({each.source})."
-    if each.lifted_by_series:
+def _reason(reason: Reason) -> Iterator[str]:
+    yield f"## `{reason.name}`\n"
+    yield f"{reason.sentence}\n"
+    yield f"Kernel: `{reason.kernel_term}` ({reason.source})."
+    if reason.lifted_by_series:
         yield "Lifted by the patched kernel when at least one side is exclusive."
     yield ""
-    yield from _advice(for_reason(each.name))
+    yield from _advice(for_reason(reason.name))
 
 
 def _advice(advice: Iterable[Advice]) -> Iterator[str]:
-    for each in advice:
-        yield f"- **{each.whom}**: [{each.in_short}](runbook.md#{each.anchor})"
+    for piece in advice:
+        yield f"- **{piece.whom}**: [{piece.in_short}](runbook.md#{piece.anchor})"
     yield ""
 
 

@@ -96,26 +96,26 @@ def _kind(composition: Composition) -> Iterator[str]:
 
 
 def _for_good(advice: Iterable[Advice]) -> Iterator[str]:
-    found = list(advice)
-    if not found:
+    pieces = list(advice)
+    if not pieces:
         return
     yield "**For good.**\n"
-    for each in found:
-        yield f"- *{each.whom}*: [{each.in_short}](#{each.anchor})"
+    for piece in pieces:
+        yield f"- *{piece.whom}*: [{piece.in_short}](#{piece.anchor})"
     yield ""
 
 
 def _changes() -> Iterator[str]:
     """Each piece of advice once, by whom it is for."""
     by_whom: dict[str, list[Advice]] = {}
-    for each in ADVICE.values():
-        by_whom.setdefault(each.whom, []).append(each)
+    for piece in ADVICE.values():
+        by_whom.setdefault(piece.whom, []).append(piece)
     people = [whose.value for whose in Whose]
     for whom in sorted(by_whom, key=lambda whom: (whom not in people, whom.lower())):
         yield f"### {whom}\n"
-        for each in by_whom[whom]:
-            yield f'- <a id="{each.anchor}"></a>{each.text} [{each.source}]'
-            yield f"  Costs: {each.cost} Check: {each.check} {_proof(each)}"
+        for piece in by_whom[whom]:
+            yield f'- <a id="{piece.anchor}"></a>{piece.text} [{piece.source}]'
+            yield f"  Costs: {piece.cost} Check: {piece.check} {_proof(piece)}"
         yield ""
 
 

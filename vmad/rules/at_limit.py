@@ -172,11 +172,11 @@ LIMIT_ERAS: tuple[LimitEra, ...] = (
 
 def limit_era_of(version: tuple[int, ...]) -> LimitEra:
     """The era of a release, given as (major, minor, …); one before the first has the first's."""
-    found = LIMIT_ERAS[0]
+    newest = LIMIT_ERAS[0]
     for era in LIMIT_ERAS:
         if version[:2] >= era.since:
-            found = era
-    return found
+            newest = era
+    return newest
 
 
 def calls_at_limit(version: tuple[int, ...]) -> dict[str, Fails | None]:
@@ -197,12 +197,12 @@ def syscalls_at_limit(version: tuple[int, ...]) -> dict[str, Fails]:
     A failure with fewer VMAs has another cause. Those that never fail because of the limit are
     not in it. What a new thread runs into is there as the call that libc makes: mprotect, ENOMEM.
     """
-    found: dict[str, Fails] = {}
+    by_syscall: dict[str, Fails] = {}
     for name, fails in calls_at_limit(version).items():
         if fails is None or name.startswith("thread"):
             continue
         for syscall in CALLS[name].syscalls:
-            known = found.get(syscall)
+            known = by_syscall.get(syscall)
             if known is None or fails.offset < known.offset:
-                found[syscall] = fails
-    return found
+                by_syscall[syscall] = fails
+    return by_syscall

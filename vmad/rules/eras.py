@@ -75,8 +75,8 @@ ERAS: tuple[Era, ...] = (
 
 def era_of(version: tuple[int, ...]) -> Era:
     """The era of a release, given as (major, minor, …); one before the first has the first's."""
-    found = ERAS[0]
+    newest = ERAS[0]
     for era in ERAS:
         if version[:2] >= era.since:
-            found = era
-    return found
+            newest = era
+    return newest

@@ -78,7 +78,7 @@ def limit_origin(limit: int, settings: BootSettings | None) -> LimitOrigin:
     if last is not None and not _is_among(last, every):
         every = (*every, last)
     by = next(
-        (one for one in (winner, last) if one is not None and one.value == limit),
+        (named for named in (winner, last) if named is not None and named.value == limit),
         None,
     )
     if by is not None:
@@ -124,7 +124,7 @@ def _of_file(by: Assignment, others: tuple[Assignment, ...]) -> tuple[OriginKind
     text = f"set by {by.file}, line {by.line}" + (" (of a package)" if packaged else "")
     higher = [other for other in others if other.value is not None and other.value > by.value]
     if higher:
-        most = max(higher, key=lambda one: one.value or 0)
+        most = max(higher, key=lambda assignment: assignment.value or 0)
         text += f", which lowers it from {most.value:,} ({most.file})"
     elif by.value < KERNEL_DEFAULT:
         text += f", which lowers it from the kernel's {KERNEL_DEFAULT:,}"
@@ -152,11 +152,11 @@ def _of_systemd(
             key = _normal(name.strip().removeprefix("-").strip())
             if not _matches(key):
                 continue
-            found = Assignment(file.path, number, _number(value)) if equals else None
-            if found is not None:
-                every.append(found)
+            assignment = Assignment(file.path, number, _number(value)) if equals else None
+            if assignment is not None:
+                every.append(assignment)
             options.pop(key, None)
-            options[key] = found
+            options[key] = assignment
     if KEY in options:
         return tuple(every), options[KEY]
     return tuple(every), next(
@@ -168,9 +168,11 @@ def _last_of(file: SysctlFile | None) -> Assignment | None:
     return None if file is None else _of_systemd([file])[1]
 
 
-def _is_among(one: Assignment, others: Sequence[Assignment]) -> bool:
+def _is_among(assignment: Assignment, others: Sequence[Assignment]) -> bool:
     """Whether it is the same line, under the name of a link."""
-    return any(other.line == one.line and other.value == one.value for other in others)
+    return any(
+        other.line == assignment.line and other.value == assignment.value for other in others
+    )
 
 
 def _normal(key: str) -> str:

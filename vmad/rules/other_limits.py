@@ -110,7 +110,7 @@ def _of_stack(process: ProcessUse, bounds: list[Bound]) -> Iterator[Bound]:
     room = min(rooms, default=None)
     few = room is not None and room < stack * FEW_THREADS
     # glibc makes the whole stack writable at once: one request
-    few |= any(each.name == OVERCOMMIT and stack > (each.limit or stack) for each in bounds)
+    few |= any(bound.name == OVERCOMMIT and stack > (bound.limit or stack) for bound in bounds)
     yield Bound(
         "RLIMIT_STACK", "bytes", process.stack, stack, few, "each new thread",
         "new threads EAGAIN", "ulimit -s before it starts, or LimitSTACK= of its unit",

@@ -59,7 +59,7 @@ def add_up_groups(groups: Iterable[GroupStats]) -> Sums:
     return Sums(
         _sum_of_columns([group.kinds for group in some if group.kinds is not None]),
         _sum_of_pairs([group.pairs for group in some if group.pairs is not None]),
-        _sum_of_recoverable([one.recoverable for one in some if one.recoverable is not None]),
+        _sum_of_recoverable([group.recoverable for group in some if group.recoverable is not None]),
     )
 
 
@@ -86,7 +86,7 @@ def _sum_of_recoverable(several: list[Recoverable]) -> Recoverable:
 
 def known_recoverable(several: Sequence[Recoverable]) -> tuple[dict[str, int], dict[str, int]]:
     """By rules: the sum of what is known, and of how many it is not."""
-    known = {rules: _known([one[rules] for one in several]) for rules in RULES}
+    known = {rules: _known([by_rules[rules] for by_rules in several]) for rules in RULES}
     return (
         {rules: sum(values) for rules, values in known.items()},
         {rules: len(several) - len(values) for rules, values in known.items()},

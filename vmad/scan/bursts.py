@@ -31,7 +31,7 @@ def bursts_of(groups: Iterable[GroupStats], limit: int | None) -> list[Burst]:
     """The last one first; none where the limit is unknown."""
     if not limit:
         return []
-    found = [
+    bursts = [
         Burst(
             group.name, group.high_water, group.high_water_at, group.map_count_max, group.processes
         )
@@ -41,4 +41,4 @@ def bursts_of(groups: Iterable[GroupStats], limit: int | None) -> list[Burst]:
         and group.high_water > FROM * limit
         and (group.map_count_max or 0) < TO * limit
     ]
-    return sorted(found, key=lambda burst: -burst.at)
+    return sorted(bursts, key=lambda burst: -burst.at)

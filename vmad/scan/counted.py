@@ -54,14 +54,15 @@ class Belonging:
     def __init__(self, whole: Whole, groups: Sequence[GroupStats], followed: int) -> None:
         self.groups = tuple(group.name for group in groups)
         self.processes = tuple(
-            Remembered(*one.id, one.comm, one.group) for one in whole.processes[:followed]
+            Remembered(*process.id, process.comm, process.group)
+            for process in whole.processes[:followed]
         )
         number = self._number_of = {name: n for n, name in enumerate(self.groups)}
         members = [member.process for member in whole.members]
-        self._pids = np.array([one.id.pid for one in members], np.int64)
-        self._starts = np.array([one.id.start_time for one in members], np.int64)
+        self._pids = np.array([process.id.pid for process in members], np.int64)
+        self._starts = np.array([process.id.start_time for process in members], np.int64)
         self._number = np.array(
-            [number.get(whole.exported_as(one.group), -1) for one in members], np.int64
+            [number.get(whole.exported_as(process.group), -1) for process in members], np.int64
         )
         self._rows: _Rows | None = None
 
@@ -92,12 +93,12 @@ class Belonging:
         of_processes[there] = np.maximum(counts[rows.top[there]], MISSING)
         groups, processes = self.groups, self.processes
         number_of = self._number_of
-        for one, count in strangers.items():
-            if one.group not in number_of:
-                number_of = {**number_of, one.group: len(groups)}
-                groups = (*groups, one.group)
+        for stranger, count in strangers.items():
+            if stranger.group not in number_of:
+                number_of = {**number_of, stranger.group: len(groups)}
+                groups = (*groups, stranger.group)
                 of_groups = np.append(of_groups, np.int32(MISSING))
-            number = number_of[one.group]
+            number = number_of[stranger.group]
             of_groups[number] = max(of_groups[number], count)
         if strangers:
             processes = (*processes, *strangers)
@@ -125,8 +126,8 @@ class Belonging:
             top = _rows_of(
                 pids,
                 starts,
-                np.array([one.pid for one in self.processes], np.int64),
-                np.array([one.start_time for one in self.processes], np.int64),
+                np.array([process.pid for process in self.processes], np.int64),
+                np.array([process.start_time for process in self.processes], np.int64),
             )
             self._rows = _Rows(identities, row[there][order], begins, group, top)
         return self._rows
@@ -135,13 +136,15 @@ class Belonging:
 def _rows_of(
     pids: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64],
-    wanted: npt.NDArray[np.int64],
+    pids_sought: npt.NDArray[np.int64],
     began: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.intp]:
     """Where processes (pid and start time) stand in a census, -1: they are gone."""
-    if not len(pids) or not len(wanted):
-        return np.full(len(wanted), -1, np.intp)
-    at = np.searchsorted(pids, wanted)
+    if not len(pids) or not len(pids_sought):
+        return np.full(len(pids_sought), -1, np.intp)
+    at = np.searchsorted(pids, pids_sought)
     at[at == len(pids)] = 0
-    result: npt.NDArray[np.intp] = np.where((pids[at] == wanted) & (starts[at] == began), at, -1)
+    result: npt.NDArray[np.intp] = np.where(
+        (pids[at] == pids_sought) & (starts[at] == began), at, -1
+    )
     return result

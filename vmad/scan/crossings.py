@@ -56,20 +56,20 @@ class Crossings:
         """
         if not limit:
             return []
-        now = {each.process: each for each in near}
+        now = {process_near.process: process_near for process_near in near}
         for process in [told for told in self._told if told not in now]:
             del self._told[process]
-        found = []
-        for process, each in now.items():
-            ratio = each.map_count / limit
+        crossings = []
+        for process, process_near in now.items():
+            ratio = process_near.map_count / limit
             before = self._told.get(process, 0.0)
             reached = _highest(ratio)
             # what it has fallen well below may come again
             kept = min(before, _highest(ratio + REARMED_BELOW))
             self._told[process] = max(reached, kept)
             if reached > before:
-                found.append(Crossing(each, limit, reached))
-        return sorted(found, key=lambda crossing: -crossing.near.map_count)
+                crossings.append(Crossing(process_near, limit, reached))
+        return sorted(crossings, key=lambda crossing: -crossing.near.map_count)
 
     def reached(self, process: ProcessId) -> float:
         """The threshold that it was told to have reached and has not left; 0 none."""
@@ -77,4 +77,4 @@ class Crossings:
 
 
 def _highest(ratio: float) -> float:
-    return max((each for each in THRESHOLDS if ratio >= each), default=0.0)
+    return max((threshold for threshold in THRESHOLDS if ratio >= threshold), default=0.0)

@@ -185,9 +185,9 @@ def directory_of(name: str) -> str:
         return f"{name.partition(':')[0]}:*]"
     deleted = " (deleted)" if name.endswith(" (deleted)") else ""
     for separator in ("/", ":"):
-        above, found, _ = name.removesuffix(deleted).rpartition(separator)
-        if found and above:
-            return f"{above}{found}*{deleted}"
+        above, separator_there, _ = name.removesuffix(deleted).rpartition(separator)
+        if separator_there and above:
+            return f"{above}{separator_there}*{deleted}"
     return name
 
 

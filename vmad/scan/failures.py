@@ -102,12 +102,12 @@ class LimitFailures:
             try:
                 self._source.most_is(most)
                 self._know_since_when()
-                found = self._source.read()
+                failed = self._source.read()
             except EvidenceUnavailable as error:
                 self.why_down = str(error)
                 return
             self.why_down = None
-            for calls in sorted(found, key=lambda calls: calls.last):
+            for calls in sorted(failed, key=lambda calls: calls.last):
                 self._add(calls)
 
     def _know_since_when(self) -> None:

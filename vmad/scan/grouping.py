@@ -65,8 +65,8 @@ class Grouping:
             by_group.setdefault(member.process.group, []).append(member)
         exported = self._folded(by_group, marked)
         groups: dict[str, tuple[tuple[Member, ...], GroupStats]] = {}
-        for name, those in exported.items():
-            before, now = self._groups.get(name), tuple(those)
+        for name, in_group in exported.items():
+            before, now = self._groups.get(name), tuple(in_group)
             if before is not None and same_objects(before[0], now):
                 groups[name] = before
             else:
@@ -96,11 +96,13 @@ class Grouping:
     ) -> dict[str, Collection[Member]]:
         """The groups to export; all beyond the cap together are ``other``."""
         weights: dict[str, float | None] = {
-            name: max([marked.get(name, 0), *(each.process.map_count or 0 for each in those)])
-            for name, those in by_group.items()
+            name: max(
+                [marked.get(name, 0), *(member.process.map_count or 0 for member in in_group)]
+            )
+            for name, in_group in by_group.items()
         }
         self._kept = fold(weights, self._max_groups, self._kept)
         exported: dict[str, list[Member]] = {}
-        for name, those in by_group.items():
-            exported.setdefault(name if name in self._kept else OTHER, []).extend(those)
+        for name, in_group in by_group.items():
+            exported.setdefault(name if name in self._kept else OTHER, []).extend(in_group)
         return dict(exported)

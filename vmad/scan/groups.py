@@ -89,10 +89,10 @@ def _match(
     values = dict(seen)
     for what, pattern in patterns:
         text = seen[what]
-        found = pattern.fullmatch(text) if text is not None else None
-        if found is None:
+        match = pattern.fullmatch(text) if text is not None else None
+        if match is None:
             return None
-        for number, value in enumerate(found.groups(""), start=1):
+        for number, value in enumerate(match.groups(""), start=1):
             values[f"{what}_{number}"] = value
-        values.update(found.groupdict(""))
+        values.update(match.groupdict(""))
     return values

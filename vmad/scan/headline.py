@@ -35,16 +35,16 @@ def at_limit(host: HostSnapshot, tally: FailureTally | None, now: float) -> tupl
     for failure in () if tally is None else tally.last:
         if now - failure.last < FAILING:
             failures[failure.process] += failure.count
-    found = [
+    at_it = [
         AtLimit(process, failures[process.id])
         for process in host.processes
         if process.seconds_to_limit == 0
         or (failures[process.id] and (process.ratio or 0.0) >= LEFT)
     ]
-    return tuple(sorted(found, key=lambda one: -one.failures))
+    return tuple(sorted(at_it, key=lambda entry: -entry.failures))
 
 
 def soonest(host: HostSnapshot) -> JudgedProcess | None:
     """Who reaches the limit first of those that are not there yet; None where none is foretold."""
     foretold = [process for process in host.processes if process.seconds_to_limit]
-    return min(foretold, key=lambda one: one.seconds_to_limit or 0.0, default=None)
+    return min(foretold, key=lambda process: process.seconds_to_limit or 0.0, default=None)

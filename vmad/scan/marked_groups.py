@@ -66,7 +66,7 @@ def _with_marks(
         stats,
         high_water=high_water,
         high_water_at=max((at for at in times if at is not None), default=None),
-        ratio=max((one for one in (stats.ratio, ratio) if one is not None), default=None),
+        ratio=max((known for known in (stats.ratio, ratio) if known is not None), default=None),
     )
 
 

@@ -43,7 +43,7 @@ def lasting_unit(unit: str) -> str | None:
     if _PASSING.fullmatch(unit):
         return None
     for pattern, lasting in _LASTING:
-        found = pattern.fullmatch(unit)
-        if found is not None:
-            return found.expand(lasting)
+        match = pattern.fullmatch(unit)
+        if match is not None:
+            return match.expand(lasting)
     return unit

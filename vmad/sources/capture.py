@@ -86,12 +86,12 @@ class CaptureSource(SourceBase):
         self.evidence = form.evidence_of(form.field(meta, "evidence", str))
         self.max_map_count = form.field(meta, "max_map_count", int, type(None))
         form.field(meta, "walk", str)  # for people
-        processes = [form.process_of(thing) for thing in form.field(meta, "processes", list)]
+        processes = [form.process_of(document) for document in form.field(meta, "processes", list)]
         self._processes = {process.id.pid: process for process in processes}
         if len(self._processes) != len(processes):
             raise BadCapture(f"{form.META}: a pid occurs twice")
         self._unreadable = tuple(
-            _unreadable_of(thing) for thing in form.field(meta, "unreadable", list)
+            _unreadable_of(document) for document in form.field(meta, "unreadable", list)
         )
         return meta  # type: ignore[no-any-return]
 
@@ -205,21 +205,21 @@ class CaptureSource(SourceBase):
 
 def _opened(path: str, flags: int) -> int:
     """A file, and nothing that could keep us waiting. Raises OSError."""
-    found = os.open(path, flags | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(found).st_mode):
-        os.close(found)
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
         raise OSError(errno.EINVAL, "not a file")
-    return found
+    return fd
 
 
-def _unreadable_of(thing: object) -> Unreadable:
+def _unreadable_of(document: object) -> Unreadable:
     try:
-        why = Unread(form.field(thing, "why", str))
+        why = Unread(form.field(document, "why", str))
     except ValueError as error:
         raise BadCapture(f"{form.META}: {error}") from error
     return Unreadable(
-        ProcessId(form.field(thing, "pid", int), form.field(thing, "start_time", int)),
-        form.field(thing, "comm", str),
+        ProcessId(form.field(document, "pid", int), form.field(document, "start_time", int)),
+        form.field(document, "comm", str),
         why,
-        form.field(thing, "detail", str),
+        form.field(document, "detail", str),
     )

@@ -98,8 +98,8 @@ def field(thing: object, key: str, *kinds: type) -> Any:
     """``thing[key]`` of one of these JSON types (bool is not an int); raises BadCapture."""
     value = thing.get(key, ...) if isinstance(thing, dict) else ...
     if type(value) not in kinds:
-        wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
-        raise BadCapture(f"{META}: {key!r} must be {wanted}")
+        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise BadCapture(f"{META}: {key!r} must be {names}")
     return value
 
 

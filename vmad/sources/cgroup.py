@@ -47,12 +47,12 @@ def parse_cgroup(text: bytes) -> CgroupIdentity:
     owns_container = False
     before = ""
     for step in steps:
-        if found := _POD.fullmatch(step):
-            pod = _uid(found[1])
+        if match := _POD.fullmatch(step):
+            pod = _uid(match[1])
         elif colon := _COLON_CONTAINER.fullmatch(step):
             container = colon[2]
-            if found := _POD.fullmatch(colon[1]):
-                pod = _uid(found[1])
+            if match := _POD.fullmatch(colon[1]):
+                pod = _uid(match[1])
         elif (inside := _container(step, before)) is not None:
             # the innermost id is the most telling: Docker in Docker, kind
             owns_container = step.startswith("libpod-payload-") and _is_unit(before)
@@ -96,11 +96,11 @@ def _uid(text: str) -> str:
 
 def _container(step: str, before: str) -> str | None:
     """Container id or name that one step of a path names; ``before`` is the step above it."""
-    if found := _CONTAINER.fullmatch(step):
+    if match := _CONTAINER.fullmatch(step):
         # conmon watches a container from a group of its own
-        return None if (found[1] or "").endswith("conmon") else found[2]
-    if found := _LXC.fullmatch(step):
-        return found[1]
+        return None if (match[1] or "").endswith("conmon") else match[2]
+    if match := _LXC.fullmatch(step):
+        return match[1]
     if before in ("lxc", "lxc.payload") or (before and _FARGATE.fullmatch(step)):
         return step
     return None

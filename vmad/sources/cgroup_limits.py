@@ -39,7 +39,7 @@ _V1 = {
 
 def read_group_use(pid: int, proc: str = "/proc") -> tuple[GroupUse, ...]:
     """Innermost first; what is not mounted here, or lies outside of this namespace, is absent."""
-    found: list[GroupUse] = []
+    uses: list[GroupUse] = []
     mounts = _mounts(proc)
     for controllers, path in _memberships(pid, proc):
         for controller, files in (_V1 if controllers else _V2).items():
@@ -47,8 +47,8 @@ def read_group_use(pid: int, proc: str = "/proc") -> tuple[GroupUse, ...]:
                 continue
             mount = mounts.get(controller if controllers else "")
             if mount is not None:
-                found += _upwards(controller, files, path, *mount)
-    return tuple(found)
+                uses += _upwards(controller, files, path, *mount)
+    return tuple(uses)
 
 
 def _memberships(pid: int, proc: str) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -60,7 +60,7 @@ def _memberships(pid: int, proc: str) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _mounts(proc: str) -> dict[str, tuple[str, str]]:
     """Controller ("" for v2) -> (where it is mounted, which group is mounted there)."""
-    found: dict[str, tuple[str, str]] = {}
+    mounts: dict[str, tuple[str, str]] = {}
     for line in _lines(f"{proc}/self/mountinfo"):
         before, _, after = line.partition(" - ")
         kind, _, options = [*after.split(" ", 2), "", ""][:3]
@@ -69,11 +69,11 @@ def _mounts(proc: str) -> dict[str, tuple[str, str]]:
             continue
         place = _unescaped(words[4]), _unescaped(words[3])
         if kind == "cgroup2":
-            found.setdefault("", place)
+            mounts.setdefault("", place)
         for option in options.split(","):
             if kind == "cgroup" and option in _V1:
-                found.setdefault(option, place)
-    return found
+                mounts.setdefault(option, place)
+    return mounts
 
 
 def _upwards(

@@ -117,13 +117,13 @@ class Connector:
         ready, _, _ = select.select([self._socket, self._woken], [], [])
         if self._woken in ready:
             raise Closed
-        found: list[int] = []
+        pids: list[int] = []
         for _ in range(_READS):
             try:
-                found += _execs(self._socket.recv(_MOST, socket.MSG_DONTWAIT))
+                pids += _execs(self._socket.recv(_MOST, socket.MSG_DONTWAIT))
             except BlockingIOError:
                 break
-        return found
+        return pids
 
     def close(self) -> None:
         """From any thread; an ``execs`` that waits ends. Twice does no harm."""

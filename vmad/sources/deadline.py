@@ -131,12 +131,12 @@ class DeadlineSource:
 
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """As the source behind it. Raises Hung."""
-        asked = list(processes)
+        listed = list(processes)
         try:
-            found = self._bounded(lambda: list(self._source.summarise(asked)))
+            results = self._bounded(lambda: list(self._source.summarise(listed)))
         except Stuck as error:
             raise Hung(self._complaint()) from error
-        yield from found
+        yield from results
 
     def table(self, process: ProcessId) -> VmaTable:
         """As the source behind it."""

@@ -39,22 +39,22 @@ def read_elf(fd: int) -> ElfFile | None:
         return None
     fields = _HEADER.unpack(head)
     segments_at, sections_at = fields[4], fields[5]
-    segment_size, segments, section_size, sections, names_in = fields[8:13]
+    segment_size, segments, section_size, section_count, names_in = fields[8:13]
     interpreted = any(
         _PROGRAM.unpack_from(entry)[0] == _PT_INTERP
         for entry in _entries(fd, segments_at, segment_size, segments, _PROGRAM.size)
     )
-    found: dict[str, tuple[int, int]] = {}
+    sections: dict[str, tuple[int, int]] = {}
     headers = [
         _SECTION.unpack_from(entry)
-        for entry in _entries(fd, sections_at, section_size, sections, _SECTION.size)
+        for entry in _entries(fd, sections_at, section_size, section_count, _SECTION.size)
     ]
     if names_in < len(headers):
         names = _pread(fd, headers[names_in][5], headers[names_in][4])
         for header in headers:
             if header[1] != _NOBITS:
-                found[_text(names, header[0])] = (header[4], header[5])
-    return ElfFile(found, not interpreted)
+                sections[_text(names, header[0])] = (header[4], header[5])
+    return ElfFile(sections, not interpreted)
 
 
 def section(fd: int, elf: ElfFile, name: str) -> bytes:

@@ -208,9 +208,9 @@ class _Reader:
             self._stopping.wait(GATHER)
 
     def _close(self) -> None:
-        found, self._socket = self._socket, None
-        if found is not None:
-            found.close()
+        closing, self._socket = self._socket, None
+        if closing is not None:
+            closing.close()
 
 
 def open_connector() -> Connector:

@@ -57,12 +57,12 @@ class IdentityReader:
         if cgroup is None:
             return ProcessIdentity(safe, None, known.cgroup if known is not None else None)
         exe = self._read_exe(process) if self._with_exe else None
-        found = ProcessIdentity(safe, exe, cgroup)
+        identity = ProcessIdentity(safe, exe, cgroup)
         self._known.pop(process, None)
-        self._known[process] = found
+        self._known[process] = identity
         while len(self._known) > self._limit:
             del self._known[next(iter(self._known))]
-        return found
+        return identity
 
     def forget(self, process: ProcessId) -> None:
         """The process exited."""

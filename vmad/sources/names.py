@@ -49,8 +49,8 @@ def _of_rows(rows: Rows, names: dict[tuple[int, int], str]) -> dict[int, str]:
     ranges = np.array(list(names), np.uint64)
     numbers = np.searchsorted(rows["start"], ranges[:, 0]).clip(max=len(rows) - 1)
     same = (rows["start"][numbers] == ranges[:, 0]) & (rows["end"][numbers] == ranges[:, 1])
-    found = zip(numbers.tolist(), same.tolist(), names.values(), strict=True)
-    return {number: name for number, there, name in found if there}
+    nearest = zip(numbers.tolist(), same.tolist(), names.values(), strict=True)
+    return {number: name for number, there, name in nearest if there}
 
 
 def _names(process: ProcessId, proc: str, tick: Tick) -> dict[tuple[int, int], str]:

@@ -44,13 +44,13 @@ def _process(pid: int, proc: str) -> ProcessUse:
 
 
 def _soft_limits(path: str) -> dict[str, int | None]:
-    found: dict[str, int | None] = {}
+    limits: dict[str, int | None] = {}
     for line in _text(path).splitlines():
         name = _LIMITS.get(line[:26].strip())
         words = line[26:].split()
         if name is not None and words:
-            found[name] = None if words[0] == "unlimited" else int(words[0])
-    return found
+            limits[name] = None if words[0] == "unlimited" else int(words[0])
+    return limits
 
 
 def _capabilities(pid: int, mask: str | None, proc: str) -> frozenset[str] | None:

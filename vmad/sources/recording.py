@@ -46,10 +46,10 @@ def record(
     A process that cannot be read is recorded as such. Raises CannotWrite.
     """
     census = source.census()
-    wanted = [row for row in census if pids is None or int(row["pid"]) in pids]
+    rows = [row for row in census if pids is None or int(row["pid"]) in pids]
     unreadable: list[Unreadable] = []
     read = vmas = 0
-    for done, row in enumerate(wanted, 1):
+    for done, row in enumerate(rows, 1):
         process = ProcessId(int(row["pid"]), int(row["start_time"]))
         comm = row["comm"].decode("utf-8", "surrogateescape")
         try:
@@ -63,8 +63,8 @@ def record(
                 table = named_or_not(table)
             writer.add(table, int(row["lock_seq"]), int(row["total_vm"]))
             read, vmas = read + 1, vmas + len(table.rows)
-        step(done, len(wanted))
-    there = {int(row["pid"]) for row in wanted}
+        step(done, len(rows))
+    there = {int(row["pid"]) for row in rows}
     for pid in sorted(set(pids or ()) - there):
         unreadable.append(Unreadable(ProcessId(pid, 0), "", Unread.GONE, f"no process {pid}"))
     for missed in unreadable:

@@ -75,16 +75,16 @@ def _read(table: VmaTable, wanted: Wanted, proc: str, tick: Tick) -> Traits:
             # a program that its name gives away needs no search of many megabytes
             if exe is None or not wanted.known(exe):
                 symbols = symbols_among(fd, elf, wanted.symbols)
-            found = _first(_GO, section(fd, elf, ".go.buildinfo")[:256])
-            if found is not None:
-                versions[Program.GO] = found
+            version = _first(_GO, section(fd, elf, ".go.buildinfo")[:256])
+            if version is not None:
+                versions[Program.GO] = version
     for program, name, expression in (
         (Program.GLIBC, _LIBC, _GLIBC),
         (Program.MUSL, _MUSL_LIBC, _MUSL),
     ):
-        found = reader.search(name, expression)
-        if found is not None:
-            versions[program] = found
+        version = reader.search(name, expression)
+        if version is not None:
+            versions[program] = version
     java = reader.java()
     if java is not None:
         versions[Program.HOTSPOT] = versions[Program.ZGC] = java

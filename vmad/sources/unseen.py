@@ -39,7 +39,7 @@ class Unseen:
         kernel_threads = {
             pid: inode for pid, inode in self._kernel_threads.items() if shown.get(pid) == inode
         }
-        found = []
+        hidden = []
         for pid in sorted(shown.keys() - kernel_threads.keys() - set(census()["pid"].tolist())):
             stat = self._stat(pid)
             if stat is None:
@@ -48,9 +48,9 @@ class Unseen:
                 kernel_threads[pid] = shown[pid]
             if _has_address_space(stat, pid, self._proc):
                 process = ProcessId(pid, stat.start_time)
-                found.append(Unreadable(process, _name(stat), Unread.ERROR, HIDDEN))
+                hidden.append(Unreadable(process, _name(stat), Unread.ERROR, HIDDEN))
         self._kernel_threads = kernel_threads
-        return tuple(found)
+        return tuple(hidden)
 
     def why_absent(self, process: ProcessId) -> VmadError:
         """What to tell a person who asks for a process that is not in the census."""

@@ -74,12 +74,12 @@ def unpack(packed: bytes, boot: str) -> Timeline:
         ]:
             raise ValueError("it has other resolutions")
         keys: dict[str, list[Any]] = {
-            "groups": [_text(one) for one in head["groups"]],
+            "groups": [_text(name) for name in head["groups"]],
             "processes": [
                 Remembered(_whole(pid), _whole(start), _text(comm), _text(group))
                 for pid, start, comm, group in head["processes"]
             ],
-            "host": [_text(one) for one in head["host"]],
+            "host": [_text(name) for name in head["host"]],
         }
         newest = head["newest"]
         of_this_boot = boot != "" and head["boot"] == boot
@@ -91,9 +91,9 @@ def unpack(packed: bytes, boot: str) -> Timeline:
         for name, table in tables.items():
             columns = {}
             for column, rings in table.columns.items():
-                those, rest = _numbers(rest, len(keys[name]), timeline.resolutions)
+                numbers_of_table, rest = _numbers(rest, len(keys[name]), timeline.resolutions)
                 left = Rings(0, rings.fold, timeline.resolutions)
-                left.tables = those
+                left.tables = numbers_of_table
                 left.newest = [None if n is None else _whole(n) for n in newest[name][column]]
                 if len(left.newest) != len(timeline.resolutions):
                     raise ValueError("it has other resolutions")

@@ -150,9 +150,9 @@ class Rings:
         number = self._finest(span)
         resolution, newest = self.resolutions[number], self.newest[number]
         last = int(until // resolution.step)
-        wanted = min(max(-int(-span // resolution.step), 1), resolution.slots)
-        first = last - wanted + 1
-        values = np.full(wanted, MISSING, np.int32)
+        length = min(max(-int(-span // resolution.step), 1), resolution.slots)
+        first = last - length + 1
+        values = np.full(length, MISSING, np.int32)
         if newest is not None:
             slots = np.arange(max(first, newest - resolution.slots + 1), min(last, newest) + 1)
             values[slots - first] = self.tables[number][row, slots % resolution.slots]

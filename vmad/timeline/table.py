@@ -62,11 +62,11 @@ class Table(Generic[Key]):
         return rows
 
     def _rows_of(self, keys: Sequence[Key]) -> Rows:
-        wanted = {self._rows[key] for key in keys if key in self._rows}
+        kept = {self._rows[key] for key in keys if key in self._rows}
         new = [key for key in keys if key not in self._rows]
         free = self.most - len(self._rows)
         if len(new) > free:
-            self._forget(wanted, len(new) - free)
+            self._forget(kept, len(new) - free)
         unused = iter(sorted(set(range(self.most)) - set(self._rows.values())) if new else ())
         for key in new:
             self._rows[key] = next(unused)
@@ -74,12 +74,10 @@ class Table(Generic[Key]):
         self._make_room(int(np.max(rows, initial=0)) + 1)
         return rows
 
-    def _forget(self, wanted: set[int], number: int) -> None:
+    def _forget(self, kept: set[int], number: int) -> None:
         """So many rows that are not wanted, the least lately heard of."""
         old = sorted(
-            (int(self._heard[row]), row, key)
-            for key, row in self._rows.items()
-            if row not in wanted
+            (int(self._heard[row]), row, key) for key, row in self._rows.items() if row not in kept
         )
         for _, row, key in old[:number]:
             del self._rows[key]

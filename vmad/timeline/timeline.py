@@ -119,12 +119,12 @@ class Timeline:
     def followed(self, span: float, until: float) -> list[tuple[Remembered, Series]]:
         """The processes that are remembered, and the last ``span`` seconds of each."""
         with self.lock:
-            found = []
+            followed = []
             for key in self.processes.keys:
                 series = self.processes.read(COUNT, key, span, until)
                 assert series is not None
-                found.append((key, series))
-            return found
+                followed.append((key, series))
+            return followed
 
     def of_group(self, name: str, span: float, until: float, column: str = COUNT) -> Series | None:
         """The last ``span`` seconds of a group up to ``until``; None: it is not remembered."""
@@ -134,16 +134,16 @@ class Timeline:
     def of_process(self, pid: int, start_time: int, span: float, until: float) -> Series | None:
         """The same of a process, under whatever names it went."""
         with self.lock:
-            found: Series | None = None
+            series_so_far: Series | None = None
             for key in self.processes.keys:
                 if (key.pid, key.start_time) == (pid, start_time):
                     series = self.processes.read(COUNT, key, span, until)
                     assert series is not None
-                    if found is not None:
-                        most = np.maximum(found.values, series.values)
+                    if series_so_far is not None:
+                        most = np.maximum(series_so_far.values, series.values)
                         series = Series(series.start, series.step, most)
-                    found = series
-            return found
+                    series_so_far = series
+            return series_so_far
 
     def of_host(self, column: str, span: float, until: float) -> Series | None:
         """The same of a column of the host."""

@@ -33,10 +33,10 @@ class Inside:
 
 
 def inside(
-    row: Row | None, found: Inside | None, first: int, width: int, height: int
+    row: Row | None, looked_into: Inside | None, first: int, width: int, height: int
 ) -> list[Line]:
     """The whole screen, ``first`` being the line that is shown first below the head."""
-    lines = [*_head(row, width), *_body(found, width, height)]
+    lines = [*_head(row, width), *_body(looked_into, width, height)]
     if row is None:
         lines.insert(0, line("The process is gone; this is the last that was seen.", Look.WARNING))
     page = height - 1
@@ -87,15 +87,15 @@ def _bold(row: Row) -> Look:
     return Look.BOLD if look is Look.PLAIN else look
 
 
-def _body(found: Inside | None, width: int, height: int) -> Iterator[Line]:
-    if found is None:
+def _body(looked_into: Inside | None, width: int, height: int) -> Iterator[Line]:
+    if looked_into is None:
         yield line("Its address space is being read …", Look.DIM)
         return
-    if found.explanation is None:
-        for text in textwrap.wrap(found.problem or "", width):
+    if looked_into.explanation is None:
+        for text in textwrap.wrap(looked_into.problem or "", width):
             yield line(text, Look.WARNING)
         return
-    explanation = found.explanation
+    explanation = looked_into.explanation
     yield line("Address space", Look.HEADING)
     yield from picture(explanation, width, max(height // 4, 5))
     yield BLANK

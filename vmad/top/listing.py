@@ -27,7 +27,7 @@ _MEANINGS = (
 
 def rows_of(frame: Frame, state: State) -> list[Row]:
     """Those that are listed, in their order."""
-    return shown(frame.rows, state.order, state.reverse, state.wanted)
+    return shown(frame.rows, state.order, state.reverse, state.filter_text)
 
 
 def page_of(height: int) -> int:
@@ -55,7 +55,9 @@ def listing(frame: Frame, state: State, width: int, height: int) -> list[Line]:
     for number, row in enumerate(rows[first : first + page], first):
         lines.append(row_line(row, columns, number == at))
     if not rows:
-        lines.append(line("  no process matches" if state.wanted else "  no process", Look.DIM))
+        lines.append(
+            line("  no process matches" if state.filter_text else "  no process", Look.DIM)
+        )
     lines = screenful(lines, width, height - BELOW)
     return [*lines, *screenful([_foot(state)], width, BELOW)]
 
@@ -94,9 +96,9 @@ def _failing(row: Row) -> str:
 
 
 def _second(frame: Frame, state: State, number: int) -> Line:
-    if state.typing or state.wanted:
+    if state.typing or state.filter_text:
         cursor = "▏" if state.typing else ""
-        text = f"filter: {state.wanted}{cursor}   {counted(number, 'process', 'processes')}"
+        text = f"filter: {state.filter_text}{cursor}   {counted(number, 'process', 'processes')}"
         return line(text, Look.BOLD)
     notes = [*frame.notes, f"evidence {frame.evidence}"]
     if frame.unreadable:

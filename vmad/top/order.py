@@ -34,16 +34,18 @@ TITLES = {
 _LAST = float("inf")
 
 
-def shown(rows: Iterable[Row], order: Order, reverse: bool = False, wanted: str = "") -> list[Row]:
+def shown(
+    rows: Iterable[Row], order: Order, reverse: bool = False, filter_text: str = ""
+) -> list[Row]:
     """Those that match, first what is worse; what is unknown comes last."""
-    matching = [row for row in rows if matches(row, wanted)]
+    matching = [row for row in rows if matches(row, filter_text)]
     return sorted(matching, key=lambda row: _key(row, order), reverse=reverse)
 
 
-def matches(row: Row, wanted: str) -> bool:
+def matches(row: Row, filter_text: str) -> bool:
     """Whether every word is part of its name, group or reason, or is its pid."""
     told = f"{row.comm}\n{row.group}\n{row.why}".lower()
-    return all(word in told or word == str(row.id.pid) for word in wanted.lower().split())
+    return all(word in told or word == str(row.id.pid) for word in filter_text.lower().split())
 
 
 def _key(row: Row, order: Order) -> tuple[Any, ...]:

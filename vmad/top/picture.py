@@ -115,10 +115,10 @@ def _cells(strip: Strip, scale: float, mode: Mode, marks: Sequence[str]) -> list
 
 def _merged(parts: Sequence[Part]) -> list[Part]:
     """Neighbours that look alike as one."""
-    found: list[Part] = []
+    merged: list[Part] = []
     for part in parts:
-        if found and found[-1].ground == part.ground:
-            found[-1] = Part(found[-1].text + part.text, part.look, part.ground)
+        if merged and merged[-1].ground == part.ground:
+            merged[-1] = Part(merged[-1].text + part.text, part.look, part.ground)
         else:
-            found.append(part)
-    return found
+            merged.append(part)
+    return merged

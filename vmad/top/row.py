@@ -79,7 +79,7 @@ def why_of(process: JudgedProcess) -> str:
             reasons[key.reason] += number
     if not sum(process.kinds):
         return ""
-    kind = max(Kind, key=lambda each: process.kinds[each])
+    kind = max(Kind, key=lambda candidate: process.kinds[candidate])
     if reasons:
         reason, number = reasons.most_common(1)[0]
         if number * 2 >= process.kinds[kind]:

@@ -15,12 +15,12 @@ from vmad.top.row import Row
 class State:
     """``chosen`` is the row that the mark stands at (None: the first), ``opened`` the process that
     is looked into, ``first`` the line of it that is shown first. ``typing``: keys go into
-    ``wanted``, what names are filtered by.
+    ``filter_text``, what names are filtered by.
     """
 
     order: Order = Order.COUNT
     reverse: bool = False
-    wanted: str = ""
+    filter_text: str = ""
     typing: bool = False
     paused: bool = False
     helped: bool = False
@@ -57,13 +57,13 @@ def _typed(state: State, key: str, character: str | None) -> State:
     if key == "enter":
         return replace(state, typing=False)
     if key == "escape":
-        return replace(state, typing=False, wanted="")
+        return replace(state, typing=False, filter_text="")
     if key == "backspace":
-        return replace(state, wanted=state.wanted[:-1])
+        return replace(state, filter_text=state.filter_text[:-1])
     if key == "ctrl+u":
-        return replace(state, wanted="")
+        return replace(state, filter_text="")
     if character is not None and character.isprintable():
-        return replace(state, wanted=state.wanted + character)
+        return replace(state, filter_text=state.filter_text + character)
     return state
 
 
@@ -94,7 +94,7 @@ def _listed(state: State, key: str, character: str | None, rows: Sequence[Row], 
     if key == "slash" or character == "/":
         return replace(state, typing=True)
     if key == "escape":
-        return replace(state, wanted="")
+        return replace(state, filter_text="")
     if key == "question_mark" or character == "?":
         return replace(state, helped=True)
     if key == "space":

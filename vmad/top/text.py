@@ -81,5 +81,5 @@ def padded(text: str, width: int, side: str = "l") -> str:
 
 def screenful(lines: Iterable[Line], width: int, height: int) -> list[Line]:
     """Exactly ``height`` lines, none wider than ``width``."""
-    shown = [fitted(each, width) for each in list(lines)[:height]]
+    shown = [fitted(line, width) for line in list(lines)[:height]]
     return shown + [BLANK] * (height - len(shown))

@@ -220,12 +220,12 @@ class Top(App[None]):
 
     def _reader(self, process: ProcessId) -> Callable[[], None]:
         def read() -> None:
-            found = self._watching.look_into(process)
-            self.call_from_thread(self._looked_into, process, found)
+            inside = self._watching.look_into(process)
+            self.call_from_thread(self._looked_into, process, inside)
 
         return read
 
-    def _looked_into(self, process: ProcessId, found: Inside) -> None:
+    def _looked_into(self, process: ProcessId, inside: Inside) -> None:
         if self._state.opened == process:
-            self._inside = found
+            self._inside = inside
             self._lines.renew()

@@ -54,7 +54,7 @@ def chart(past: Past, what: str, *, small: bool = False) -> Html:
     if with_limit:
         y = _y(limit or 0, top)
         lines += f'<line class="limit" x1="0" x2="{WIDTH:g}" y1="{y:.2f}" y2="{y:.2f}"/>'
-    marks = "".join(_mark(one, series) for one in episodes)
+    marks = "".join(_mark(episode, series) for episode in episodes)
     labels = "".join(
         f'<span class="y" style="bottom:{100 * value / top:.2f}%">{count(value)}</span>'
         for value in range(0, top + 1, every)
@@ -73,7 +73,7 @@ def chart(past: Past, what: str, *, small: bool = False) -> Html:
 
 def legend(episodes: Iterable[Episode]) -> Html:
     """What the marks that are there mean."""
-    there = {one.what for one in episodes} - {Happened.FULL}
+    there = {episode.what for episode in episodes} - {Happened.FULL}
     items = "".join(
         f'<span><i class="{what.value}"></i>{text(WORDS[what])}</span>'
         for what in Happened
@@ -85,29 +85,30 @@ def legend(episodes: Iterable[Episode]) -> Html:
 def happened(episodes: Iterable[Episode]) -> Html:
     """The same in words, the latest first; nothing where nothing happened."""
     rows = "".join(
-        f"<div><dt>{_when(one)}</dt><dd>{text(said(one))}</dd></div>" for one in episodes
+        f"<div><dt>{_when(episode)}</dt><dd>{text(said(episode))}</dd></div>"
+        for episode in episodes
     )
     return Html(f'<dl class="happened">{rows}</dl>' if rows else "")
 
 
-def said(one: Episode) -> str:
+def said(episode: Episode) -> str:
     """An episode in words."""
-    words = WORDS[one.what]
-    if one.what is Happened.FAILED:
-        return f"{words}, {counted(one.most, 'call')}"
-    if one.what is Happened.FULL:
-        return f"{words}, with {count(one.most)} VMAs"
-    if one.what is Happened.STARTED and one.most > 1:
-        return f"{words}, {counted(one.most, 'time')}"
-    if one.what is Happened.STRETCHED:
-        return f"{words}: up to {one.most / 100:.3g} times"
-    if one.what is Happened.UNWATCHED:
-        return f"{words}, for {duration(one.end - one.start)}"
+    words = WORDS[episode.what]
+    if episode.what is Happened.FAILED:
+        return f"{words}, {counted(episode.most, 'call')}"
+    if episode.what is Happened.FULL:
+        return f"{words}, with {count(episode.most)} VMAs"
+    if episode.what is Happened.STARTED and episode.most > 1:
+        return f"{words}, {counted(episode.most, 'time')}"
+    if episode.what is Happened.STRETCHED:
+        return f"{words}: up to {episode.most / 100:.3g} times"
+    if episode.what is Happened.UNWATCHED:
+        return f"{words}, for {duration(episode.end - episode.start)}"
     return words
 
 
-def _when(one: Episode) -> str:
-    start, end = (datetime.fromtimestamp(at, UTC) for at in (one.start, one.end))
+def _when(episode: Episode) -> str:
+    start, end = (datetime.fromtimestamp(at, UTC) for at in (episode.start, episode.end))
     shown = f"{start:%Y-%m-%d %H:%M:%S}"
     return (
         f'<time datetime="{start:%Y-%m-%dT%H:%M:%SZ}">{shown}</time>'
@@ -156,19 +157,19 @@ def _line(series: Series, top: int) -> str:
     return "".join((*areas, *pieces))
 
 
-def _mark(one: Episode, series: Series) -> str:
-    if one.what is Happened.FULL:
+def _mark(episode: Episode, series: Series) -> str:
+    if episode.what is Happened.FULL:
         return ""
-    left = _x(one.start, series)
-    width = _x(one.end, series) - left
-    title = text(said(one))
-    size = f";width:{width:.2f}%" if one.what is not Happened.STARTED else ""
-    return f'<i class="{one.what.value}" style="left:{left:.2f}%{size}" title="{title}"></i>'
+    left = _x(episode.start, series)
+    width = _x(episode.end, series) - left
+    title = text(said(episode))
+    size = f";width:{width:.2f}%" if episode.what is not Happened.STARTED else ""
+    return f'<i class="{episode.what.value}" style="left:{left:.2f}%{size}" title="{title}"></i>'
 
 
 def _times(series: Series) -> str:
     span = series.until - series.start
-    every = next((each for longest, each in _TICKS if span <= longest), _TICKS[-1][1])
+    every = next((step for longest, step in _TICKS if span <= longest), _TICKS[-1][1])
     first = -(-series.start // every) * every
     shown = "%H:%M"
     return "".join(

@@ -140,8 +140,8 @@ def undelivered(client: socket.socket) -> int:
     """Bytes that the client has not taken yet (SIOCOUTQ, tcp(7), unix(7)); 0 when it is closed."""
     if client.fileno() < 0:
         return 0
-    found = fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    return int(struct.unpack("i", found)[0])
+    queued = fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    return int(struct.unpack("i", queued)[0])
 
 
 async def delivered(connection: Connection, timeout: float) -> None:

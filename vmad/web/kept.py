@@ -63,9 +63,9 @@ class KeptExpositions:
         self, wanted: Format, edition: int, make: Callable[[], Awaitable[bytes]]
     ) -> bytes:
         """A fresh rendering, made by ``make`` where there is none."""
-        found = self.find(wanted, edition)
-        if found is not None:
-            return found
+        kept = self.find(wanted, edition)
+        if kept is not None:
+            return kept
         key = wanted, edition
         making = self._making.get(key)
         if making is None:

@@ -65,14 +65,14 @@ def _bind(address: str) -> list[socket.socket]:
     if path:
         return [_bind_unix(address)]
     try:
-        found = socket.getaddrinfo(
+        addresses = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError as error:
         raise VmadError(f"cannot listen on {address}: {error.strerror}") from error
     bound: list[socket.socket] = []
     failure: OSError | None = None
-    for family, _, _, _, where in found:
+    for family, _, _, _, where in addresses:
         try:
             bound.append(_listen(family, where))
         except OSError as error:
@@ -89,21 +89,21 @@ def _bind(address: str) -> list[socket.socket]:
 
 
 def _listen(family: int, where: object) -> socket.socket:
-    one = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # so that 0.0.0.0 and :: can be bound side by side
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         # those that it accepts inherit it
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        one.bind(where)  # type: ignore[arg-type]
-        one.listen(_BACKLOG)
-        one.setblocking(False)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listener.bind(where)  # type: ignore[arg-type]
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
     except OSError:
-        one.close()
+        listener.close()
         raise
-    return one
+    return listener
 
 
 def _cannot_listen(address: str, port: int, error: OSError) -> VmadError:
@@ -122,21 +122,21 @@ def _cannot_listen(address: str, port: int, error: OSError) -> VmadError:
 def _bind_unix(address: str) -> socket.socket:
     """A socket that everybody may connect to: who they are is asked of each (SO_PEERCRED)."""
     path = address.removeprefix(UNIX)
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(path)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        one.bind(path)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listener.bind(path)
         os.chmod(path, 0o666)
-        one.listen(_BACKLOG)
-        one.setblocking(False)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
     except OSError as error:
-        one.close()
+        listener.close()
         what = f"cannot listen on {address}: {error.strerror or error}"
         if error.errno == errno.EADDRINUSE:
             raise VmadError(what, "another program listens there, or it is no socket") from error
         raise VmadError(what, "its directory must exist and be vmad's own to write") from error
-    return one
+    return listener
 
 
 def _remove_stale(path: str) -> None:

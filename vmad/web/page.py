@@ -12,8 +12,8 @@ from vmad.export.quantities import duration
 from vmad.scan.headline import at_limit
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import SelfStats
+from vmad.timeline.selection import USUAL
 from vmad.timeline.timeline import Timeline
-from vmad.timeline.wanted import USUAL
 from vmad.web.chart import chart, legend
 from vmad.web.document import document
 from vmad.web.markup import Html, join, moment, section, text

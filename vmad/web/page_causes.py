@@ -40,7 +40,7 @@ def _cause(index: int, cause: Cause, explanation: Explanation, total: int) -> Ht
     sentence = " ".join(filter(None, (cause_sentence(cause), merged_when_patched(cause))))
     parts.append(f"<p>{text(sentence)}</p>" if sentence else "")
     repeats = [
-        one for one, vmas in repeats_of(cause, explanation.repeats) if vmas * 20 >= cause.vmas
+        repeat for repeat, vmas in repeats_of(cause, explanation.repeats) if vmas * 20 >= cause.vmas
     ]
     lines = "".join(f"<li>{text(repeat_line(repeat))}</li>" for repeat in repeats[:REPEATS_SHOWN])
     parts.append(f"<ul>{lines}</ul>" if lines else "")

@@ -13,22 +13,22 @@ from vmad.web.markup import Html, join, level, name, number, process_link, share
 AT_LIMIT_SHOWN = 3
 
 
-def at_limit_section(those: Sequence[AtLimit], query: str) -> Html:
+def at_limit_section(at_it: Sequence[AtLimit], query: str) -> Html:
     """The headline while somebody is at the limit; nothing else is as urgent."""
-    if not those:
+    if not at_it:
         return Html("")
-    failing = [one for one in those if one.failing]
+    failing = [entry for entry in at_it if entry.failing]
     named = join(
         (
             Html(
-                f'<a href="/explain/{one.process.id.pid}{query}">{name(one.process.comm)}</a> '
-                f"({one.process.id.pid}){', failing' if one.failing else ''}"
+                f'<a href="/explain/{entry.process.id.pid}{query}">{name(entry.process.comm)}</a> '
+                f"({entry.process.id.pid}){', failing' if entry.failing else ''}"
             )
-            for one in those[:AT_LIMIT_SHOWN]
+            for entry in at_it[:AT_LIMIT_SHOWN]
         ),
         "; ",
     )
-    more = len(those) - AT_LIMIT_SHOWN
+    more = len(at_it) - AT_LIMIT_SHOWN
     rest = f" and {more:,} more" if more > 0 else ""
     told = (
         "Its calls are refused while memory is free: mmap, munmap and mprotect with ENOMEM, new "

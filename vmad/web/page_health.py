@@ -91,7 +91,7 @@ def _stops(stops: Stops) -> str:
 
 
 def _read(host: HostSnapshot) -> str:
-    unread = Counter(one.why.value for one in host.unreadable)
+    unread = Counter(process.why.value for process in host.unreadable)
     parts = [f"{sum(process.walked_at is not None for process in host.processes):,}"]
     parts += (f"{number:,} not read: {reason}" for reason, number in sorted(unread.items()))
     return "; ".join(parts)

@@ -11,8 +11,8 @@ from vmad.export.printable import printable
 from vmad.export.quantities import duration, size
 from vmad.scan.snapshot import HostSnapshot, JudgedProcess
 from vmad.timeline.rings import RESOLUTIONS, Series
+from vmad.timeline.selection import USUAL, Selection
 from vmad.timeline.timeline import COUNT, FAILURES, LIMIT, PAUSE, STARTS, Timeline
-from vmad.timeline.wanted import USUAL, Wanted
 from vmad.web.chart import chart, happened, legend
 from vmad.web.document import document
 from vmad.web.markup import Column, Html, Table, join, name, number, process_link, section, text
@@ -75,20 +75,20 @@ def _past(
 
 
 def render_history(
-    timeline: Timeline, wanted: Wanted, host: HostSnapshot | None, now: float, query: str = ""
+    timeline: Timeline, selection: Selection, host: HostSnapshot | None, now: float, query: str = ""
 ) -> bytes:
     """The page as HTML in UTF-8. ``host`` is the last scan."""
-    of: dict[str, str | int | None] = {"group": wanted.group, "pid": wanted.pid}
-    title, whose, past = _subject(timeline, wanted, host, now)
+    of: dict[str, str | int | None] = {"group": selection.group, "pid": selection.pid}
+    title, whose, past = _subject(timeline, selection, host, now)
     hostname = "vmad" if host is None else host.hostname
     spans = join(
         (
             Html(
-                f'<a href="{history_link(query, each.span, **of)}"'
-                f"{' aria-current=page' if each.span == wanted.span else ''}>"
-                f"{text(_span(each.span))}</a>"
+                f'<a href="{history_link(query, resolution.span, **of)}"'
+                f"{' aria-current=page' if resolution.span == selection.span else ''}>"
+                f"{text(_span(resolution.span))}</a>"
             )
-            for each in RESOLUTIONS
+            for resolution in RESOLUTIONS
         ),
         " ",
     )
@@ -107,11 +107,11 @@ def render_history(
         more = len(episodes) - EPISODES_SHOWN
         note = f"The latest first; {more:,} earlier ones are left out." if more > 0 else ""
         parts.append(section("What happened", note or "The latest first.", told))
-    if wanted.pid is None:
-        parts.append(_processes(timeline, wanted, host, now, query))
-    if wanted.group is None and wanted.pid is None:
-        parts.append(_groups(timeline, wanted, now, query))
-    json = history_link(query, wanted.span, **of).replace("/history", "/api/v1/history", 1)
+    if selection.pid is None:
+        parts.append(_processes(timeline, selection, host, now, query))
+    if selection.group is None and selection.pid is None:
+        parts.append(_groups(timeline, selection, now, query))
+    json = history_link(query, selection.span, **of).replace("/history", "/api/v1/history", 1)
     parts.append(
         Html(
             f'<p class="note after">Times are UTC. <a href="{json}">These numbers as JSON</a>. '
@@ -132,19 +132,19 @@ def _span(seconds: int) -> str:
 
 
 def _subject(
-    timeline: Timeline, wanted: Wanted, host: HostSnapshot | None, now: float
+    timeline: Timeline, selection: Selection, host: HostSnapshot | None, now: float
 ) -> tuple[str, str, Past]:
-    span = wanted.span
-    if wanted.pid is not None:
-        one = _process_of(host, wanted.pid)
-        known = [key for key, _ in timeline.followed(span, now) if key.pid == wanted.pid]
-        start = one.id.start_time if one else known[-1].start_time if known else 0
-        comm = one.comm if one else known[-1].comm if known else "process"
-        past = past_of_process(timeline, wanted.pid, start, span, now)
-        return f"{comm} {wanted.pid}", "VMAs of this process", past
-    if wanted.group is not None:
-        past = past_of_group(timeline, wanted.group, span, now)
-        return wanted.group, "VMAs of the process of this group that had most", past
+    span = selection.span
+    if selection.pid is not None:
+        process = _process_of(host, selection.pid)
+        known = [key for key, _ in timeline.followed(span, now) if key.pid == selection.pid]
+        start = process.id.start_time if process else known[-1].start_time if known else 0
+        comm = process.comm if process else known[-1].comm if known else "process"
+        past = past_of_process(timeline, selection.pid, start, span, now)
+        return f"{comm} {selection.pid}", "VMAs of this process", past
+    if selection.group is not None:
+        past = past_of_group(timeline, selection.group, span, now)
+        return selection.group, "VMAs of the process of this group that had most", past
     whose = "VMAs of the process of this host that had most"
     return "History", whose, past_of_host(timeline, span, now)
 
@@ -168,30 +168,31 @@ _PROCESSES = Table(
 
 
 def _processes(
-    timeline: Timeline, wanted: Wanted, host: HostSnapshot | None, now: float, query: str
+    timeline: Timeline, selection: Selection, host: HostSnapshot | None, now: float, query: str
 ) -> Html:
-    running = {one.id for one in (() if host is None else host.processes)}
+    running = {process.id for process in (() if host is None else host.processes)}
     followed = [
-        (one, series)
-        for one, series in timeline.followed(wanted.span, now)
-        if wanted.group in (None, one.group) and len(series.known)
+        (process, series)
+        for process, series in timeline.followed(selection.span, now)
+        if selection.group in (None, process.group) and len(series.known)
     ]
     if not followed:
         return Html("")
     followed.sort(key=lambda item: -int(np.max(item[1].known)))
     rows = (
         (
-            process_link(one.comm, one.pid, query)
-            if (one.pid, one.start_time) in running
-            else Html(f'{name(one.comm)} <span class="pid">{one.pid}, ended</span>'),
+            process_link(process.comm, process.pid, query)
+            if (process.pid, process.start_time) in running
+            else Html(f'{name(process.comm)} <span class="pid">{process.pid}, ended</span>'),
             number(int(np.max(series.known))),
             number(int(series.known[-1])),
             Html(
-                f'<a href="{history_link(query, wanted.span, pid=one.pid)}">{sparkline(series)}</a>'
+                f'<a href="{history_link(query, selection.span, pid=process.pid)}">'
+                f"{sparkline(series)}</a>"
             ),
-            group_link(one.group, query, wanted.span),
+            group_link(process.group, query, selection.span),
         )
-        for one, series in followed
+        for process, series in followed
     )
     note = "Those that were among the processes with most VMAs, also when they have ended."
     return section("Processes", note, _PROCESSES.html(rows))
@@ -209,25 +210,25 @@ _GROUPS = Table(
 )
 
 
-def _groups(timeline: Timeline, wanted: Wanted, now: float, query: str) -> Html:
-    found = []
+def _groups(timeline: Timeline, selection: Selection, now: float, query: str) -> Html:
+    groups = []
     for group in timeline.group_names():
-        counts = timeline.of_group(group, wanted.span, now)
-        failures = timeline.of_group(group, wanted.span, now, FAILURES)
+        counts = timeline.of_group(group, selection.span, now)
+        failures = timeline.of_group(group, selection.span, now, FAILURES)
         if counts is None or failures is None:
             continue
         failed = int(failures.known.sum())
         if len(counts.known) or failed:
-            found.append((int(np.max(counts.known, initial=0)), failed, group, counts, failures))
-    found.sort(key=lambda item: (-item[0], item[2]))
+            groups.append((int(np.max(counts.known, initial=0)), failed, group, counts, failures))
+    groups.sort(key=lambda item: (-item[0], item[2]))
     rows = (
         (
-            group_link(group, query, wanted.span),
+            group_link(group, query, selection.span),
             number(most),
             number(failed),
             sparkline(counts, failures),
         )
-        for most, failed, group, counts, failures in found
+        for most, failed, group, counts, failures in groups
     )
     note = "The process of each that had most VMAs. A red dot: calls failed at the limit."
-    return section("Groups", note, _GROUPS.html(rows)) if found else Html("")
+    return section("Groups", note, _GROUPS.html(rows)) if groups else Html("")

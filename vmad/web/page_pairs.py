@@ -67,10 +67,10 @@ def _most(host: HostSnapshot) -> dict[str, tuple[int, JudgedProcess]]:
     return most
 
 
-def _leads(found: tuple[int, JudgedProcess] | None, query: str) -> Html:
-    if found is None:
+def _leads(nearest: tuple[int, JudgedProcess] | None, query: str) -> Html:
+    if nearest is None:
         return Html("")
-    pairs, process = found
+    pairs, process = nearest
     where = f"/explain/{process.id.pid}{query}#what-to-change"
     who = f"{name_of(process.comm)} {process.id.pid}"
     link = f'<a href="{where}">what to change in {who}</a>'
@@ -109,5 +109,5 @@ def _reason(name: str) -> Html:
 
 
 def _foot(title: str, stock: int | None, relaxed: int | None) -> str:
-    cells = "".join(f'<td class="number">{number(one)}</td>' for one in (stock, relaxed))
+    cells = "".join(f'<td class="number">{number(pairs)}</td>' for pairs in (stock, relaxed))
     return f'<tr><th scope="row">{title}</th>{cells}<td class="wide"></td></tr>'

@@ -94,7 +94,9 @@ def _summary(view: ProcessView) -> Html:
             _card("Growth", growth(rate), _left(left)),
             _card(
                 "Would vanish",
-                number(max((one for one in (stock, rebuild) if one is not None), default=None)),
+                number(
+                    max((count for count in (stock, rebuild) if count is not None), default=None)
+                ),
                 Html("merged or rebuilt, on this kernel"),
             ),
             Html("</div>"),

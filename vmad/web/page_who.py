@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from vmad.export.quantities import size
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess
+from vmad.timeline.selection import USUAL
 from vmad.timeline.timeline import FAILURES, Timeline
-from vmad.timeline.wanted import USUAL
 from vmad.web.markup import (
     Column,
     Html,

@@ -59,15 +59,15 @@ class Past:
     def episodes(self) -> list[Episode]:
         """What happened, the latest first."""
         limit = self.newest_limit
-        found = [
+        episodes = [
             *_episodes(Happened.FAILED, self.failures, lambda value: value > 0, summed=True),
             *_episodes(Happened.STARTED, self.starts, lambda value: value > 0, summed=True),
             *_episodes(Happened.STRETCHED, self.pauses, lambda value: value > 100),
             *self._unwatched(),
         ]
         if limit is not None:
-            found += _episodes(Happened.FULL, bridged(self.counts), lambda value: value >= limit)
-        return sorted(found, key=lambda one: (-one.start, one.what.value))
+            episodes += _episodes(Happened.FULL, bridged(self.counts), lambda value: value >= limit)
+        return sorted(episodes, key=lambda episode: (-episode.start, episode.what.value))
 
     def _unwatched(self) -> Iterator[Episode]:
         """From the last count of one daemon to the start of the next."""

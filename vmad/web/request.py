@@ -62,11 +62,11 @@ class Request:
 
     def accepts_gzip(self) -> bool:
         """True when the client takes gzip."""
-        found = {
+        weights = {
             coding: quality
             for coding, _, quality in _weighted(self.headers.get("accept-encoding", ""))
         }
-        return found.get("gzip", found.get("x-gzip", found.get("*", 0.0))) > 0
+        return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
 
 
 def _weighted(header: str) -> Iterator[tuple[str, dict[str, str], float]]:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from vmad.errors import CannotRead, ProcessGone, StillChanging, TargetUnavailable, VmadError
-from vmad.timeline.wanted import LONGEST, USUAL, Wanted
+from vmad.timeline.selection import LONGEST, USUAL, Selection
 from vmad.web.document import page_headers
 from vmad.web.page_short import detour_page, no_process_page
 from vmad.web.request import Request
@@ -71,10 +71,10 @@ class Content(Protocol):
     def bursts_json(self) -> bytes | None:
         """Bursts that are over under the schema vmad.bursts/1; None before the first scan."""
 
-    def history_page(self, wanted: Wanted) -> bytes:
+    def history_page(self, selection: Selection) -> bytes:
         """The page of it, HTML in UTF-8."""
 
-    def history_json(self, wanted: Wanted) -> Iterator[str]:
+    def history_json(self, selection: Selection) -> Iterator[str]:
         """What was under the schema vmad.history/1."""
 
     def blame_page(self, viewer: Viewer) -> bytes | None:
@@ -147,10 +147,10 @@ def _of_process(path: str) -> bool:
 
 def content_of(request: Request, content: Content) -> Content | Response:
     """The machine that is asked about, or what to say where there is none of that name."""
-    asked = request.asked("target")
-    if asked is None:
+    target = request.asked("target")
+    if target is None:
         return content
-    of_target = content.target(asked)
+    of_target = content.target(target)
     if of_target is None:
         text = "no target has this name (see targets: in the configuration)"
         return error(request.path, 404, text)
@@ -199,13 +199,13 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
 
 
 def _history(request: Request, content: Content) -> Response:
-    wanted = _wanted(request)
-    if isinstance(wanted, Response):
-        return wanted
+    selection = _selection(request)
+    if isinstance(selection, Response):
+        return selection
     if request.path == PAST:
-        page = content.history_page(wanted)
+        page = content.history_page(selection)
         return _compressed(request, Response(200, HTML, page, page_headers()))
-    return _streamed(request, content.history_json(wanted))
+    return _streamed(request, content.history_json(selection))
 
 
 def _blame(request: Request, page: bytes | None) -> Response:
@@ -218,14 +218,14 @@ def _blame(request: Request, page: bytes | None) -> Response:
     return _compressed(request, Response(200, HTML, page, headers))
 
 
-def _wanted(request: Request) -> Wanted | Response:
+def _selection(request: Request) -> Selection | Response:
     """Which history: ``span`` (seconds), ``group`` and ``pid`` of the query."""
     span, pid = request.asked("span"), request.asked("pid")
     for name, value in (("span", span), ("pid", pid)):
         if value is not None and not _NUMBER.fullmatch(value):
             return error(request.path, 400, f"{name} is a number")
     seconds = USUAL if span is None else min(int(span), LONGEST)
-    return Wanted(seconds, request.asked("group"), None if pid is None else int(pid))
+    return Selection(seconds, request.asked("group"), None if pid is None else int(pid))
 
 
 def metrics_response(openmetrics: bool, compressed: bool, body: bytes) -> Response:

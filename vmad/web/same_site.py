@@ -76,10 +76,10 @@ class SameSite:
 
 def name_of(host: str) -> str:
     """("[::1]:80") -> "::1"; lower case; "?" where it is no host at all."""
-    found = _HOST.fullmatch(host)
-    if found is None:
+    match = _HOST.fullmatch(host)
+    if match is None:
         return "?"
-    return (found[1] or found[2] or "").lower().rstrip(".")
+    return (match[1] or match[2] or "").lower().rstrip(".")
 
 
 def _is_address(name: str) -> bool:

@@ -26,10 +26,10 @@ def reduced(values: Sequence[int], slots: int) -> list[int]:
     """At most so many numbers, each the highest of those that it stands for; MISSING where there
     are none. The newest ones are whole.
     """
-    each = -(-len(values) // slots)
-    padded = np.full(-(-len(values) // each) * each, MISSING, np.int64)
+    per_slot = -(-len(values) // slots)
+    padded = np.full(-(-len(values) // per_slot) * per_slot, MISSING, np.int64)
     padded[len(padded) - len(values) :] = values
-    highest: list[int] = padded.reshape(-1, each).max(axis=1).tolist()
+    highest: list[int] = padded.reshape(-1, per_slot).max(axis=1).tolist()
     return highest
 
 

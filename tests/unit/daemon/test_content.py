@@ -18,7 +18,7 @@ from vmad.daemon.content import DaemonContent
 from vmad.errors import TargetUnavailable
 from vmad.scan.snapshot import HostSnapshot
 from vmad.sources.source import Source
-from vmad.timeline.wanted import Wanted
+from vmad.timeline.selection import Selection
 from vmad.web.page import render_page
 
 
@@ -134,11 +134,11 @@ def test_a_newer_count_is_another_page(rendered: list[float]) -> None:
 def test_history_is_told_with_and_without_a_scan() -> None:
     host = sample_snapshot()
     content = DaemonContent(self_stats, no_source, timeline=lambda: lively(host, time.time()))
-    assert b"Counts" in content.history_page(Wanted(86_400))
+    assert b"Counts" in content.history_page(Selection(86_400))
     content.show(host)
 
     assert b"More of it" in content.page()
-    document = json.loads("".join(content.history_json(Wanted(300))))
+    document = json.loads("".join(content.history_json(Selection(300))))
     assert document["schema"] == "vmad.history/1"
     nothing = DaemonContent(self_stats, no_source)
-    assert json.loads("".join(nothing.history_json(Wanted())))["groups"] == []
+    assert json.loads("".join(nothing.history_json(Selection())))["groups"] == []

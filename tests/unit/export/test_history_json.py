@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from vmad.export.history_json import history_pieces
+from vmad.timeline.selection import Selection
 from vmad.timeline.timeline import Remembered, Timeline
-from vmad.timeline.wanted import Wanted
 
 NOW = 1_800_000_000.0
 HOSTILE = "<script>\udcff\n"
@@ -27,14 +27,14 @@ def some() -> Timeline:
     return timeline
 
 
-def told(wanted: Wanted, timeline: Timeline | None = None) -> dict[str, Any]:
+def told(wanted: Selection, timeline: Timeline | None = None) -> dict[str, Any]:
     pieces = history_pieces(some() if timeline is None else timeline, wanted, NOW + 2)
     thing: dict[str, Any] = json.loads("".join(pieces))
     return thing
 
 
 def test_what_nobody_saw_is_null() -> None:
-    thing = told(Wanted(3))
+    thing = told(Selection(3))
 
     assert (thing["schema"], thing["start"], thing["step"]) == ("vmad.history/1", NOW, 1)
     assert thing["groups"] == [
@@ -50,23 +50,23 @@ def test_what_nobody_saw_is_null() -> None:
 
 
 def test_one_group_and_its_processes() -> None:
-    thing = told(Wanted(3, group="db.service"))
+    thing = told(Selection(3, group="db.service"))
 
     assert [one["group"] for one in thing["groups"]] == ["db.service"]
     assert [one["pid"] for one in thing["processes"]] == [7]
-    assert told(Wanted(3, group="nobody"))["groups"] == []
+    assert told(Selection(3, group="nobody"))["groups"] == []
 
 
 def test_one_process() -> None:
-    thing = told(Wanted(3, pid=7))
+    thing = told(Selection(3, pid=7))
 
     assert (thing["groups"], [one["comm"] for one in thing["processes"]]) == ([], ["java"])
-    assert told(Wanted(3, pid=8))["processes"] == []
+    assert told(Selection(3, pid=8))["processes"] == []
 
 
 def test_all_series_have_the_same_slots_at_every_span() -> None:
     for span in (1, 300, 7200, 86_400):
-        thing = told(Wanted(span))
+        thing = told(Selection(span))
         lengths = {len(values) for values in thing["host"].values() if values}
         lengths |= {len(one["count"]) for one in (*thing["groups"], *thing["processes"])}
         assert lengths == {thing["slots"]}, span
@@ -74,6 +74,6 @@ def test_all_series_have_the_same_slots_at_every_span() -> None:
 
 
 def test_nothing_is_remembered_yet() -> None:
-    thing = told(Wanted(), Timeline())
+    thing = told(Selection(), Timeline())
 
     assert (thing["groups"], thing["processes"], thing["host"]["count"]) == ([], [], [])

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.guest.fake_qemu import FakeQemu, Memory
 from vmad.errors import TargetUnavailable
-from vmad.sources.guest.arm64 import Found, images, physical_of, virtual_start
+from vmad.sources.guest.arm64 import ImageInRam, images, physical_of, virtual_start
 from vmad.sources.guest.btf import Field
 from vmad.sources.guest.layout import Layout
 from vmad.sources.guest.physical import PhysicalMemory
@@ -53,7 +53,7 @@ def test_an_image_is_found_at_64_kib_and_tells_its_page_size(
 ) -> None:
     place = 0x4021_0000
     with guest(tmp_path, (place, header(flags=code << 1 | 8))) as monitor:
-        assert list(images("s", PhysicalMemory(monitor))) == [Found(place, 32 * MIB, shift)]
+        assert list(images("s", PhysicalMemory(monitor))) == [ImageInRam(place, 32 * MIB, shift)]
 
 
 def test_usual_places_are_looked_at_first(tmp_path: Path) -> None:

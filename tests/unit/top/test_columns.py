@@ -35,7 +35,7 @@ def test_a_wider_terminal_shows_the_reason_and_then_the_group() -> None:
 def test_no_line_is_wider_and_no_screen_higher_than_the_terminal(width: int, height: int) -> None:
     for lines in (
         listing(frame(), State(), width, height),
-        listing(frame(), State(typing=True, wanted="x" * 300), width, height),
+        listing(frame(), State(typing=True, filter_text="x" * 300), width, height),
         inside(JAVA, None, 0, width, height),
         inside(None, None, 3, width, height),
         help_lines(width, height),

@@ -45,7 +45,7 @@ def test_the_other_way_round() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("filter_text", "expected"),
     [
         ("JAVA", ["java"]),
         ("1712", ["java"]),
@@ -57,5 +57,5 @@ def test_the_other_way_round() -> None:
         ("", ["burst_job", "käse-日本", "java", "unlimited"]),
     ],
 )
-def test_every_word_of_the_filter_is_found(wanted: str, expected: list[str]) -> None:
-    assert names(shown(ROWS, Order.COUNT, wanted=wanted)) == expected
+def test_every_word_of_the_filter_is_found(filter_text: str, expected: list[str]) -> None:
+    assert names(shown(ROWS, Order.COUNT, filter_text=filter_text)) == expected

@@ -57,8 +57,8 @@ def test_s_goes_through_all_orders() -> None:
 
 
 def test_keys_go_into_the_filter_while_it_is_typed() -> None:
-    assert after("slash", "q", "g", "x", "backspace") == State(typing=True, wanted="qg")
-    assert after("slash", "q", "enter") == State(wanted="q")
+    assert after("slash", "q", "g", "x", "backspace") == State(typing=True, filter_text="qg")
+    assert after("slash", "q", "enter") == State(filter_text="q")
     assert after("slash", "q", "escape") == State()
     assert after("slash", "q", "ctrl+u", "up") == State(typing=True)
     assert after("slash", "q", "enter", "escape") == State()

@@ -15,7 +15,7 @@ from tests.unit.sample import NOW, sample_snapshot, self_stats
 from vmad.errors import CannotRead, ProcessGone, StillChanging
 from vmad.export.metrics.exposition import Exposition
 from vmad.scan.snapshot import HostSnapshot
-from vmad.timeline.wanted import Wanted
+from vmad.timeline.selection import Selection
 from vmad.web.page import render_page
 from vmad.web.server import WebServer
 from vmad.web.viewer import Viewer
@@ -50,10 +50,10 @@ class SampleContent:
     def daemon_json(self) -> bytes:
         return b'{"schema": "vmad.daemon/1"}\n'
 
-    def history_page(self, wanted: Wanted) -> bytes:
+    def history_page(self, wanted: Selection) -> bytes:
         return f"<!doctype html><title>{wanted.span}</title>\n".encode()
 
-    def history_json(self, wanted: Wanted) -> Iterator[str]:
+    def history_json(self, wanted: Selection) -> Iterator[str]:
         return iter((f'{{"schema": "vmad.history/1", "span": {wanted.span}}}\n',))
 
     def blame_page(self, viewer: Viewer) -> bytes | None:

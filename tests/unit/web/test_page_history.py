@@ -13,8 +13,8 @@ import pytest
 from tests.unit.sample import HOSTILE, NOW, crowded_snapshot, sample_snapshot, self_stats
 from tests.unit.timeline.made_up import lively
 from tests.unit.web.test_page import Reader
+from vmad.timeline.selection import Selection
 from vmad.timeline.timeline import Remembered, Timeline
-from vmad.timeline.wanted import Wanted
 from vmad.web.page import render_page
 from vmad.web.page_history import history_link, render_history
 
@@ -22,7 +22,7 @@ HOST = crowded_snapshot(40)
 TIMELINE = lively(HOST, NOW)
 
 
-def page_of(wanted: Wanted, timeline: Timeline = TIMELINE, query: str = "") -> Reader:
+def page_of(wanted: Selection, timeline: Timeline = TIMELINE, query: str = "") -> Reader:
     return Reader(render_history(timeline, wanted, HOST, NOW, query))
 
 
@@ -31,7 +31,7 @@ def links(reader: Reader) -> set[str]:
 
 
 def test_a_group_with_what_happened_and_its_processes() -> None:
-    reader = page_of(Wanted(group="system.slice/worker@039.service"))
+    reader = page_of(Selection(group="system.slice/worker@039.service"))
 
     assert "failed at the limit, 1," in reader.text
     assert "vmad was not running, for" in reader.text
@@ -41,7 +41,7 @@ def test_a_group_with_what_happened_and_its_processes() -> None:
 
 
 def test_the_host_with_all_that_is_remembered() -> None:
-    reader = page_of(Wanted())
+    reader = page_of(Selection())
 
     assert len([row for row in reader.rows if row and row[0].startswith("system.slice")]) == 40
     assert "/history?group=system.slice%2Fworker%40005.service" in links(reader)
@@ -53,16 +53,16 @@ def test_a_process_that_has_ended_is_remembered_and_leads_nowhere() -> None:
     gone = Remembered(77, 5, "job", "comm/job")
     timeline.put_processes(NOW - 60, (gone,), np.array([40_000], np.int32))
 
-    whole = page_of(Wanted(), timeline)
+    whole = page_of(Selection(), timeline)
     assert whole.row("job")[:2] == ["job 77, ended", "40,000"]
     assert "/explain/77" not in links(whole)
-    assert "job 77" in page_of(Wanted(pid=77), timeline).text
+    assert "job 77" in page_of(Selection(pid=77), timeline).text
 
 
 @pytest.mark.parametrize(
-    "wanted", [Wanted(group="nobody"), Wanted(pid=9), Wanted(group="a", span=1)]
+    "wanted", [Selection(group="nobody"), Selection(pid=9), Selection(group="a", span=1)]
 )
-def test_of_what_is_not_remembered_it_says_so(wanted: Wanted) -> None:
+def test_of_what_is_not_remembered_it_says_so(wanted: Selection) -> None:
     assert "Nothing is remembered of this time." in page_of(wanted).text
 
 
@@ -72,7 +72,7 @@ def test_names_full_of_markup_are_text_and_lead_where_they_should() -> None:
     timeline.put_processes(NOW, (Remembered(7, 1, HOSTILE, HOSTILE),), np.array([9], np.int32))
     timeline.put_host(NOW, count=9_000)
 
-    page = render_history(timeline, Wanted(), HOST, NOW).decode()
+    page = render_history(timeline, Selection(), HOST, NOW).decode()
     reader = Reader(page.encode())
 
     assert "<img" not in page
@@ -85,7 +85,7 @@ def test_names_full_of_markup_are_text_and_lead_where_they_should() -> None:
 
 
 def test_links_keep_the_machine_and_the_span() -> None:
-    reader = page_of(Wanted(86_400, group="a b"), query="?target=web-1")
+    reader = page_of(Selection(86_400, group="a b"), query="?target=web-1")
 
     assert "/?target=web-1" in links(reader)
     assert "/history?target=web-1&group=a%20b" in links(reader)

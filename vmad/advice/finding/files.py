@@ -74,11 +74,11 @@ def _objects(table: VmaTable, which: Rows) -> tuple[Rows, int]:
     """
     numbers: dict[object, int] = {}
     kinds, files = table.rows["kind"][which].tolist(), table.rows["file"][which].tolist()
-    found = np.empty(len(which), np.int64)
+    numbers_of_rows = np.empty(len(which), np.int64)
     for place, (row, kind, file) in enumerate(zip(which.tolist(), kinds, files, strict=True)):
         name = table.paths.get(row) if kind == Kind.FILE or not file else None
-        found[place] = numbers.setdefault(file if name is None else name, len(numbers))
-    return found, len(numbers)
+        numbers_of_rows[place] = numbers.setdefault(file if name is None else name, len(numbers))
+    return numbers_of_rows, len(numbers)
 
 
 def _files_of_memory(table: VmaTable, which: Rows) -> tuple[Bools, Bools]:

@@ -33,14 +33,14 @@ def _cut_out(layout: Layout) -> Bools:
     alone). What only /proc shows: the hole is smaller than the pieces beside it.
     """
     rows = layout.table.rows
-    found = np.zeros(len(rows), bool)
+    cut = np.zeros(len(rows), bool)
     both = layout.writable[1:] & layout.writable[:-1] & ~layout.touches[1:]
     if layout.table.has_anon_vma:
         same = (rows["anon_vma"][1:] == rows["anon_vma"][:-1]) & (rows["anon_vma"][1:] != 0)
         pages = np.diff(layout.start) >> layout.page_shift
-        found[1:] = both & same & (np.diff(rows["pgoff"].astype(np.int64)) == pages)
+        cut[1:] = both & same & (np.diff(rows["pgoff"].astype(np.int64)) == pages)
     else:
         hole = layout.start[1:] - layout.end[:-1]
         beside = np.minimum(layout.size[1:], layout.size[:-1])
-        found[1:] = both & (hole <= beside) & (hole <= LARGEST_GUARD)
-    return found
+        cut[1:] = both & (hole <= beside) & (hole <= LARGEST_GUARD)
+    return cut

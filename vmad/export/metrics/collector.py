@@ -101,10 +101,13 @@ class VmadCollector(Collector):
         samples = self.samples(before)
         return b"".join(
             kept.text(
-                metric.name, those, openmetrics, partial(_family, metric, those, self._target)
+                metric.name,
+                of_metric,
+                openmetrics,
+                partial(_family, metric, of_metric, self._target),
             )
             for metric in CATALOGUE
-            if (those := samples.get(metric.name)) is not None
+            if (of_metric := samples.get(metric.name)) is not None
         )
 
 

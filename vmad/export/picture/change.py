@@ -63,10 +63,10 @@ def _pieces(a: Rows, b: Rows) -> _Pieces:
 
 def _row_at(rows: Rows, places: npt.NDArray[np.uint64]) -> Numbers:
     """The row that maps each place, -1 where none does."""
-    found = np.searchsorted(rows["start"], places, side="right").astype(np.int64) - 1
-    inside = found >= 0
-    inside[inside] = rows["end"][found[inside]] > places[inside]
-    return np.where(inside, found, -1)
+    row = np.searchsorted(rows["start"], places, side="right").astype(np.int64) - 1
+    inside = row >= 0
+    inside[inside] = rows["end"][row[inside]] > places[inside]
+    return np.where(inside, row, -1)
 
 
 def _alike(a: Rows, b: Rows, pieces: _Pieces) -> npt.NDArray[np.bool_]:
@@ -94,7 +94,7 @@ def _joined(pieces: _Pieces, change: Numbers) -> tuple[_Pieces, Numbers]:
 
 
 def _blocks(before: Explanation, after: Explanation, pieces: _Pieces) -> Blocks:
-    old, new = (blocks_of(one.table, one.pairs) for one in (before, after))
+    old, new = (blocks_of(side.table, side.pairs) for side in (before, after))
     there = pieces.b >= 0
     rows = np.empty(len(there), new.rows.dtype)
     case = np.full(len(there), -1, np.int64)

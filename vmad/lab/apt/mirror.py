@@ -31,7 +31,7 @@ def this_machines_mirror() -> Mirror:
     Raises ``LabError`` when there is no apt, or none of its sources is a Debian archive.
     """
     try:
-        asked = subprocess.run(
+        ran = subprocess.run(
             ["apt-get", "--print-uris", "update"],
             capture_output=True,
             text=True,
@@ -47,7 +47,7 @@ def this_machines_mirror() -> Mirror:
             f"apt cannot read its sources ({error.stderr.strip().splitlines()[-1:]})",
             "see apt-get --print-uris update",
         ) from error
-    return mirror_among(asked.stdout)
+    return mirror_among(ran.stdout)
 
 
 def mirror_among(uris: str) -> Mirror:
@@ -63,8 +63,8 @@ def mirror_among(uris: str) -> Mirror:
         base, suite = match["base"], match["suite"]
         if re.fullmatch(f"({_SUITES})-security", suite):
             security = security or base
-        elif found := re.fullmatch(f"({_SUITES})(-updates)?", suite):
-            weight = 2 if found[2] else 0
+        elif updates := re.fullmatch(f"({_SUITES})(-updates)?", suite):
+            weight = 2 if updates[2] else 0
             weight += 1 if base.rstrip("/").endswith("/debian") else 0
             archives[base] = archives.get(base, 0) + weight
     if not archives:

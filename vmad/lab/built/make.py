@@ -66,10 +66,10 @@ def options_in(text: str) -> dict[str, str]:
     """The options of a configuration or a fragment of one; what is not set counts as ``n``."""
     options: dict[str, str] = {}
     for line in text.splitlines():
-        if found := _SET.match(line):
-            options[found["name"]] = found["value"]
-        elif found := _UNSET.match(line):
-            options[found["name"]] = "n"
+        if match := _SET.match(line):
+            options[match["name"]] = match["value"]
+        elif match := _UNSET.match(line):
+            options[match["name"]] = "n"
     return options
 
 
@@ -78,11 +78,11 @@ def configure(cache: Cache, tree: Path, fragments: Sequence[Path]) -> list[str]:
 
     Returns the options that did not come out as the fragments have them, as ``NAME=WANTED``.
     """
-    wanted: dict[str, str] = {}
+    options: dict[str, str] = {}
     for fragment in fragments:
-        wanted.update(options_in(fragment.read_text(encoding="utf-8")))
+        options.update(options_in(fragment.read_text(encoding="utf-8")))
     # Kconfig files may come with a patch, so that they count as well.
-    ingredients = hashlib.sha256(repr(sorted(wanted.items())).encode() + compiler().encode())
+    ingredients = hashlib.sha256(repr(sorted(options.items())).encode() + compiler().encode())
     for kconfig in ("mm/Kconfig", "mm/Kconfig.debug", "lib/Kconfig.debug", "init/Kconfig"):
         ingredients.update((tree / kconfig).read_bytes())
     key = ingredients.hexdigest()
@@ -90,13 +90,13 @@ def configure(cache: Cache, tree: Path, fragments: Sequence[Path]) -> list[str]:
     if not stamp.exists() or stamp.read_text() != key or not (tree / ".config").exists():
         stamp.unlink(missing_ok=True)
         _make(cache, tree, ["-s", "allnoconfig"], "cannot be configured")
-        lines = "".join(f"{name}={value}\n" for name, value in wanted.items())
+        lines = "".join(f"{name}={value}\n" for name, value in options.items())
         with (tree / ".config").open("a", encoding="utf-8") as config:
             config.write(lines)  # of two lines for one option the later counts
         _make(cache, tree, ["-s", "olddefconfig"], "cannot be configured")
         write_whole(stamp, key.encode())
     got = options_in((tree / ".config").read_text(encoding="utf-8"))
-    return [f"{name}={value}" for name, value in wanted.items() if got.get(name, "n") != value]
+    return [f"{name}={value}" for name, value in options.items() if got.get(name, "n") != value]
 
 
 def compile_tree(cache: Cache, tree: Path, jobs: int, told: Told) -> str:
@@ -129,11 +129,11 @@ def _make(
             objects, shown = 0, time.monotonic()
             for line in making.stdout:
                 written.write(line)
-                found = _OBJECT.match(line)
-                objects += found is not None and found["tool"] == "CC"
-                if told is not None and found and time.monotonic() - shown >= _SHOWN_EVERY:
+                match = _OBJECT.match(line)
+                objects += match is not None and match["tool"] == "CC"
+                if told is not None and match and time.monotonic() - shown >= _SHOWN_EVERY:
                     shown = time.monotonic()
-                    told(f"{objects} objects compiled, now {found['what']}")
+                    told(f"{objects} objects compiled, now {match['what']}")
         finally:
             if making.poll() is None and making.stdout.closed is False:
                 making.stdout.close()

@@ -57,7 +57,7 @@ def series(directory: Path) -> list[Path]:
 
 def files_named(patch: str) -> set[str]:
     """The files that a patch changes, makes or removes, relative to the tree."""
-    return {found["path"] for found in _NAMED.finditer(patch)}
+    return {match["path"] for match in _NAMED.finditer(patch)}
 
 
 def apply(patches: Sequence[Path], pristine: Path, tree: Path, what: str) -> dict[str, list[str]]:
@@ -143,7 +143,7 @@ def moved_hunks(said: str) -> list[str]:
 
 
 def _file_before(said: str, hunk: re.Match[str]) -> str:
-    files = [found["path"] for found in _FILE.finditer(said, 0, hunk.start())]
+    files = [match["path"] for match in _FILE.finditer(said, 0, hunk.start())]
     return files[-1] if files else "?"
 
 
@@ -159,12 +159,12 @@ def refusal(said: str) -> str:
     return " ".join(said.split())[:200] or "no word why"
 
 
-def _put(target: Path, wanted: Path) -> None:
+def _put(target: Path, content_at: Path) -> None:
     """Give ``target`` the content of ``wanted``, as a new file, unless it has it already."""
-    if not wanted.exists():
+    if not content_at.exists():
         target.unlink(missing_ok=True)
         return
-    content = wanted.read_bytes()
+    content = content_at.read_bytes()
     if not target.exists() or target.read_bytes() != content:
         write_whole(target, content)
-        target.chmod(wanted.stat().st_mode & 0o777)
+        target.chmod(content_at.stat().st_mode & 0o777)

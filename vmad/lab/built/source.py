@@ -53,12 +53,12 @@ def source(cache: Cache, version: str) -> Source:
     home = cache.root / "kernel-source" / f"linux-{version}"
     if not home.exists():
         on_offer = offered(cache)
-        found = [package for package in catalogue(cache).sources if package.version == version]
-        if not found:
+        versions = [package for package in catalogue(cache).sources if package.version == version]
+        if not versions:
             raise LabError(f"no source has version {version!r}", f"there is: {' '.join(on_offer)}")
         with cache.locked():
             if not home.exists():
-                _unpack(cache, found[-1], home)
+                _unpack(cache, versions[-1], home)
     return Source(version, home)
 
 

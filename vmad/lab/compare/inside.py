@@ -45,9 +45,9 @@ class Counts:
         """VMAs by pid. Processes that have just ended are left out."""
         members = [int(pid) for pid in (GROUP / "cgroup.procs").read_text().split()]
         if self.how == "census":
-            wanted = set(members)
+            pids = set(members)
             rows = self._source.census()[["pid", "map_count"]].tolist()
-            return {pid: count for pid, count in rows if pid in wanted}
+            return {pid: count for pid, count in rows if pid in pids}
         counts = {}
         for pid in members:
             try:
@@ -81,21 +81,21 @@ class Looks:
         self._judged_at = now
         try:
             process = ProcessId(pid, _start_time(pid))
-            (found,) = self._source.summarise([process])
+            (summary,) = self._source.summarise([process])
         except (VmadError, OSError):
             return
-        if not isinstance(found, ProcessSummary):
+        if not isinstance(summary, ProcessSummary):
             return
-        counts = self._rules.judged(found.facts).pairs
+        counts = self._rules.judged(summary.facts).pairs
         self.last = Look(
             seconds=round(now, 3),
             pid=pid,
-            comm=found.comm,
-            vmas=found.vmas,
+            comm=summary.comm,
+            vmas=summary.vmas,
             pairs=tuple(PairCount(*key, count) for key, count in counts.items()),
-            recoverable=dict(found.recoverable),
+            recoverable=dict(summary.recoverable),
         )
-        if self.peak is None or found.vmas > self.peak.vmas:
+        if self.peak is None or summary.vmas > self.peak.vmas:
             self.peak = self.last
 
 
@@ -176,7 +176,7 @@ def run(order: Order) -> Record:
         now = time.monotonic() - began
         there = counts.take()
         if there and ended is None:
-            biggest = max(there, key=lambda each: there[each])
+            biggest = max(there, key=lambda pid: there[pid])
             samples.append(Sample(round(now, 3), there[biggest], sum(there.values()), len(there)))
             done = END.exists()
             if done or looks.due(now, there[biggest]):

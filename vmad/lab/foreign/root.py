@@ -103,20 +103,20 @@ def settle(root: Path) -> None:
 def python_version(root: Path) -> tuple[int, int]:
     """Of the root's Python."""
     link = root / "usr/bin/python3"
-    found = re.search(r"3\.(\d+)$", str(link.readlink())) if link.is_symlink() else None
-    if found is None:
+    match = re.search(r"3\.(\d+)$", str(link.readlink())) if link.is_symlink() else None
+    if match is None:
         raise LabError(f"no Python in {root}", f"delete {root}")
-    return 3, int(found[1])
+    return 3, int(match[1])
 
 
 def _wheels(version: tuple[int, int] | None) -> list[str]:
     """What pip is asked for, for a root with such a Python (None: one like this)."""
-    wanted = [_requirement(name, version) for name in WHEELS]
+    requirements = [_requirement(name, version) for name in WHEELS]
     for name in TEST_WHEELS:
         with suppress(importlib.metadata.PackageNotFoundError):
             importlib.metadata.version(name)
-            wanted.append(_requirement(name, version))
-    return wanted
+            requirements.append(_requirement(name, version))
+    return requirements
 
 
 def _requirement(name: str, version: tuple[int, int] | None) -> str:

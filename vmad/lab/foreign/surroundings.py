@@ -43,10 +43,10 @@ def foreign(request: Request, cache: Cache, architecture: Architecture) -> Reque
 
 def outermost(paths: Iterable[str]) -> list[str]:
     """Directories of which none lies in another; without those that every root has."""
-    found: list[str] = []
+    outer: list[str] = []
     for path in sorted({os.path.realpath(path) for path in paths}):
         usual = path in {"/", "/usr"} or path.startswith("/usr/lib/")
-        inside = any(path.startswith(known + "/") for known in found)
+        inside = any(path.startswith(known + "/") for known in outer)
         if not usual and not inside and Path(path).is_dir():
-            found.append(path)
-    return found
+            outer.append(path)
+    return outer

@@ -63,10 +63,10 @@ def processor(architecture: Architecture, accelerator: str) -> str:
 
 def bytes_of(text: str) -> int:
     """A size as people write it: 512M, 2G, or plain bytes. Raises ``LabError``."""
-    found = re.fullmatch(r"(\d+)([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE)
-    if found is None:
+    match = re.fullmatch(r"(\d+)([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
         raise LabError(f"{text!r} is no size", "write it like 512M or 2G")
-    return int(found[1]) << (10 * " KMGT".index(found[2].upper() or " "))
+    return int(match[1]) << (10 * " KMGT".index(match[2].upper() or " "))
 
 
 # loglevel=5: errors and warnings reach the console (lockdep reports are warnings), chatter does

@@ -19,13 +19,13 @@ _VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/vir
 def qemu(architecture: Architecture) -> str:
     """Path of the QEMU that plays such a machine, or ``LabError``."""
     emulator = architecture.emulator
-    found = shutil.which(emulator.program)
-    if found is None:
+    path = shutil.which(emulator.program)
+    if path is None:
         raise LabError(
             f"no {emulator.program} on this machine",
             f"apt-get install --no-install-recommends {emulator.package}",
         )
-    return found
+    return path
 
 
 def virtiofsd() -> str:

@@ -75,10 +75,10 @@ def covered(paths: Iterable[str], out: str | None) -> list[str]:
 
     ``out`` is left out: it is mounted for itself.
     """
-    found: list[str] = []
+    outer: list[str] = []
     for path in sorted({os.path.normpath(path) for path in paths}):
         below = any(path.startswith(place + "/") for place in _COVERED)
-        inside = any(path == known or path.startswith(known + "/") for known in found)
+        inside = any(path == known or path.startswith(known + "/") for known in outer)
         if below and not inside and path != out and os.path.exists(path) and "\n" not in path:
-            found.append(path)
-    return found
+            outer.append(path)
+    return outer

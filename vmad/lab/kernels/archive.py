@@ -70,14 +70,16 @@ class KernelArchive:
 
     def download(self, package: Package, into: Path) -> Path:
         """Fetch one package below ``into``, check it against the signed index, return its path."""
-        wanted = f"{package.name}={package.version}"
+        versioned = f"{package.name}={package.version}"
         with no_space_explained(into):
             before = set(into.iterdir())
         renew = "check the network; vmad lab kernels --refresh renews the indices"
-        self._apt.run("download", wanted, cwd=into, remedy=renew)
+        self._apt.run("download", versioned, cwd=into, remedy=renew)
         debs = sorted(set(into.iterdir()) - before)
         if len(debs) != 1:
-            raise LabError(f"apt left {len(debs)} files for {wanted}", f"delete {self._apt.state}")
+            raise LabError(
+                f"apt left {len(debs)} files for {versioned}", f"delete {self._apt.state}"
+            )
         check(debs[0], package)
         return debs[0]
 

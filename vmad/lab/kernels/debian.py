@@ -42,14 +42,14 @@ def kernel_package(architecture: Architecture) -> re.Pattern[str]:
 
 def lab_packages(lines: Iterable[str], architecture: Architecture) -> Iterator[Package]:
     """The kernels' packages, their sources, and the one that the initramfs is made of."""
-    wanted = f"{kernel_package(architecture).pattern}|{_SOURCE_PACKAGE.pattern}|busybox-static"
-    return packages_named(lines, re.compile(wanted))
+    patterns = f"{kernel_package(architecture).pattern}|{_SOURCE_PACKAGE.pattern}|busybox-static"
+    return packages_named(lines, re.compile(patterns))
 
 
 def sources(packages: Iterable[Package], series_name: str) -> list[Package]:
     """Debian's source packages of one series, oldest first, each version once."""
-    found = {p.version: p for p in packages if p.name == f"linux-source-{series_name}"}
-    return sorted(found.values(), key=lambda package: version_key(package.version))
+    by_version = {p.version: p for p in packages if p.name == f"linux-source-{series_name}"}
+    return sorted(by_version.values(), key=lambda package: version_key(package.version))
 
 
 def series(release: str) -> tuple[int, int]:

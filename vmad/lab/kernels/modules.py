@@ -80,10 +80,10 @@ def depends(elf: bytes) -> list[str]:
     The section's strings are NUL-terminated, and modpost writes this one into every module, so
     it is found without parsing the ELF headers.
     """
-    found = re.search(rb"\0depends=([\w,-]*)\0", elf)
-    if found is None or not found[1]:
+    match = re.search(rb"\0depends=([\w,-]*)\0", elf)
+    if match is None or not match[1]:
         return []
-    return [name.decode().replace("-", "_") for name in found[1].split(b",")]
+    return [name.decode().replace("-", "_") for name in match[1].split(b",")]
 
 
 def _built_in(tree: Path) -> frozenset[str]:

@@ -71,14 +71,14 @@ def is_fetched(cache: Cache, kernel: DebianKernel) -> bool:
     return (cache.kernels / kernel.release / "kernel.json").exists()
 
 
-def fetched(cache: Cache, wanted: DebianKernel) -> Kernel:
+def fetched(cache: Cache, kernel: DebianKernel) -> Kernel:
     """Fetch and unpack one of Debian's kernels, unless that is done already."""
-    home = cache.kernels / wanted.release
-    if not is_fetched(cache, wanted):
+    home = cache.kernels / kernel.release
+    if not is_fetched(cache, kernel):
         with cache.locked():
-            if not is_fetched(cache, wanted):  # another lab may have been quicker
-                _unpack_kernel(cache, wanted, home)
-    return _read(home, wanted.name)
+            if not is_fetched(cache, kernel):  # another lab may have been quicker
+                _unpack_kernel(cache, kernel, home)
+    return _read(home, kernel.name)
 
 
 def busybox(cache: Cache, architecture: Architecture | None = None) -> Path:
@@ -97,24 +97,24 @@ def busybox(cache: Cache, architecture: Architecture | None = None) -> Path:
     raise LabError(f"no busybox in {home}", "delete that directory and try again")
 
 
-def _unpack_kernel(cache: Cache, wanted: DebianKernel, home: Path) -> None:
+def _unpack_kernel(cache: Cache, kernel: DebianKernel, home: Path) -> None:
     with directory_made_whole(home) as work:
-        _unpack(cache, wanted.packages, work, needed(wanted.machine, "the lab"))
+        _unpack(cache, kernel.packages, work, needed(kernel.machine, "the lab"))
         # usr/lib since Debian 13, boot/ up to 6.18: packaging changes, seen in the packages.
         places = (
-            work / f"usr/lib/modules/{wanted.release}/vmlinuz",
-            work / f"boot/vmlinuz-{wanted.release}",
+            work / f"usr/lib/modules/{kernel.release}/vmlinuz",
+            work / f"boot/vmlinuz-{kernel.release}",
         )
         image = next((place for place in places if place.is_file()), None)
-        trees = (work / "usr/lib/modules" / wanted.release, work / "lib/modules" / wanted.release)
+        trees = (work / "usr/lib/modules" / kernel.release, work / "lib/modules" / kernel.release)
         modules = next((tree for tree in trees if (tree / "kernel").is_dir()), None)
         if image is None or modules is None:
             raise LabError(
-                f"{wanted.packages[0].name} holds no image or no modules", "take another kernel"
+                f"{kernel.packages[0].name} holds no image or no modules", "take another kernel"
             )
         manifest = {
-            "release": wanted.release,
-            "machine": wanted.machine,
+            "release": kernel.release,
+            "machine": kernel.machine,
             "patched": False,
             "image": str(image.relative_to(work)),
             "sha256": sha256_of(image),

@@ -57,9 +57,9 @@ def scan(_slice: Slice) -> StepResult:
             except EvidenceUnavailable as error:
                 if running_kernel().version[:2] >= since:
                     complaints.append(f"{walk}: {error}")
-        for walk, found in scans.items():
-            complaints += _differences(walk, found, procfs)
-    times = ", ".join(f"{name} {each.took_seconds * 1e3:.0f} ms" for name, each in scans.items())
+        for walk, scanned in scans.items():
+            complaints += _differences(walk, scanned, procfs)
+    times = ", ".join(f"{name} {host.took_seconds * 1e3:.0f} ms" for name, host in scans.items())
     summary = f"{len(procfs.processes)} processes, {procfs.vmas} VMAs: {times}"
     return StepResult(not complaints, summary, "\n".join(complaints))
 
@@ -72,11 +72,11 @@ def _scan(evidence: EvidenceChoice) -> HostScan:
         source.close()
 
 
-def _differences(name: str, one: HostScan, procfs: HostScan) -> list[str]:
+def _differences(name: str, exact: HostScan, procfs: HostScan) -> list[str]:
     """Where a scan contradicts what procfs is sure of; this process itself changes as it runs."""
-    said = [f"{name}: {unread.id.pid} unreadable: {unread.detail}" for unread in one.unreadable]
+    said = [f"{name}: {unread.id.pid} unreadable: {unread.detail}" for unread in exact.unreadable]
     others = {process.id: process for process in procfs.processes}
-    for process in one.processes:
+    for process in exact.processes:
         other = others.pop(process.id, None)
         if process.id.pid == os.getpid():
             continue
@@ -87,7 +87,7 @@ def _differences(name: str, one: HostScan, procfs: HostScan) -> list[str]:
         if process.map_count != other.map_count:
             said.append(f"{who} has {process.map_count} VMAs, by procfs {other.map_count}")
         for verdict in ("mergeable", "blocked"):
-            here, sure = (_stock(each.pairs, verdict) for each in (process, other))
+            here, sure = (_stock(side.pairs, verdict) for side in (process, other))
             if here < sure:
                 said.append(f"{who}: {here} pairs {verdict}, procfs is sure of {sure}")
     return said + [f"{name}: {gone.pid} is seen by procfs only" for gone in others]
@@ -208,8 +208,8 @@ def differential(part: Slice) -> StepResult:
                 wrong.append(f"seed {part.seed} program {programs - 1}: {error}")
                 continue
             pairs += len(answered)
-            decided += sum(each.pair.judgement.verdict != "unknown" for each in answered)
-            merged += sum(each.merged for each in answered)
+            decided += sum(answer.pair.judgement.verdict != "unknown" for answer in answered)
+            merged += sum(answer.merged for answer in answered)
     summary = f"{pairs} pairs ({decided} decided, {merged} merged), {len(wrong)} wrong"
     # Programs that the kernel answers differently each time prove nothing; many of them would
     # mean that this slice proves nothing either.

@@ -120,7 +120,7 @@ def _untar(archive: Path, into: Path) -> None:
 
 def _codename() -> str:
     text = Path("/etc/os-release").read_text(encoding="utf-8")
-    found = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
-    if found is None:
+    match = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
+    if match is None:
         raise LabError("/etc/os-release names no Debian release", "workloads need Debian")
-    return found[1]
+    return match[1]

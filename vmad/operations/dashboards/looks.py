@@ -48,31 +48,31 @@ class Column:
 
     def properties(self) -> list[tuple[str, Any]]:
         """As overrides of Grafana's field configuration."""
-        found: list[tuple[str, Any]] = [("displayName", self.title)]
+        properties: list[tuple[str, Any]] = [("displayName", self.title)]
         if self.unit is not None:
-            found.append(("unit", self.unit))
+            properties.append(("unit", self.unit))
         if self.decimals is not None:
-            found.append(("decimals", self.decimals))
+            properties.append(("decimals", self.decimals))
         if self.width is not None:
-            found.append(("custom.width", self.width))
+            properties.append(("custom.width", self.width))
         if self.steps is not None:
             built = thresholds(self.steps).build()
-            found.append(("thresholds", built.to_json()))
+            properties.append(("thresholds", built.to_json()))
             cell = {"type": "gauge", "mode": "basic"} if self.gauge else {"type": "color-text"}
-            found.append(("custom.cellOptions", cell))
+            properties.append(("custom.cellOptions", cell))
         if self.gauge:
-            found += [("min", 0), ("max", 1)]
+            properties += [("min", 0), ("max", 1)]
         if self.link is not None:
             title, url = self.link
-            found.append(("links", [{"title": title, "url": url}]))
-        return found
+            properties.append(("links", [{"title": title, "url": url}]))
+        return properties
 
 
 def thresholds(steps: Steps, base: str = GREEN) -> ThresholdsConfig:
     """``base`` below the first step; each step's colour from its value on."""
-    found = [Threshold(value=None, color=base)]
-    found += [Threshold(value=float(value), color=color) for value, color in steps]
-    return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(found)
+    all_steps = [Threshold(value=None, color=base)]
+    all_steps += [Threshold(value=float(value), color=color) for value, color in steps]
+    return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(all_steps)
 
 
 def link(title: str, url: str) -> DashboardLink:

@@ -35,13 +35,13 @@ class Query:
 
 
 def _targets(queries: Sequence[Query], instant: bool) -> list[Dataquery]:
-    found = []
+    targets = []
     for number, query in enumerate(queries):
         made = Dataquery().expr(query.expr).ref_id(chr(ord("A") + number)).datasource(SOURCE)
         if query.legend:
             made = made.legend_format(query.legend)
-        found.append(made.instant() if instant else made.range())
-    return found
+        targets.append(made.instant() if instant else made.range())
+    return targets
 
 
 def number(

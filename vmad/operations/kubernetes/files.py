@@ -93,16 +93,16 @@ _BLOCK = re.compile(r"^( *)(.+): '?@@yaml (\w+)@@'?$", re.MULTILINE)
 
 def base_files() -> dict[str, str]:
     """The kustomize base, by file name."""
-    found = {"namespace.yaml": _HEADER + as_yaml(objects.namespace(BASE))}
+    files = {"namespace.yaml": _HEADER + as_yaml(objects.namespace(BASE))}
     for name, (make, _) in OBJECTS.items():
-        found[f"{name}.yaml"] = _HEADER + as_yaml(make(BASE))
+        files[f"{name}.yaml"] = _HEADER + as_yaml(make(BASE))
     kustomization: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": list(found),
+        "resources": list(files),
     }
-    found["kustomization.yaml"] = _HEADER + as_yaml(kustomization)
-    return found
+    files["kustomization.yaml"] = _HEADER + as_yaml(kustomization)
+    return files
 
 
 def chart_files() -> dict[str, str]:
@@ -116,26 +116,26 @@ def chart_files() -> dict[str, str]:
         "appVersion": __version__,
         "kubeVersion": ">=1.25.0-0",
     }
-    found = {"Chart.yaml": _HEADER + as_yaml(chart), "values.yaml": VALUES}
+    files = {"Chart.yaml": _HEADER + as_yaml(chart), "values.yaml": VALUES}
     for name, (make, switch) in OBJECTS.items():
-        found[f"templates/{name}.yaml"] = template(make(_CHART), switch)
-    return found
+        files[f"templates/{name}.yaml"] = template(make(_CHART), switch)
+    return files
 
 
-def template(thing: Object, switch: str | None) -> str:
+def template(manifest: Object, switch: str | None) -> str:
     """A template of the chart: Prometheus's own braces escaped, placeholders made expressions."""
-    text = as_yaml(thing)
+    text = as_yaml(manifest)
     text = re.sub(r"\{\{|\}\}", lambda braces: f'{{{{ "{braces[0]}" }}}}', text)
     text = _BLOCK.sub(_block, text)
-    text = _PLACEHOLDER.sub(lambda found: f"{{{{ {found[1].strip()} }}}}", text)
+    text = _PLACEHOLDER.sub(lambda match: f"{{{{ {match[1].strip()} }}}}", text)
     if switch is not None:
         text = f"{{{{- if .Values.{switch} }}}}\n{text}{{{{- end }}}}\n"
     return _HEADER + text
 
 
-def _block(found: re.Match[str]) -> str:
+def _block(match: re.Match[str]) -> str:
     """A value that is a mapping, a list or a text of several lines."""
-    indent, key, value = found.groups()
+    indent, key, value = match.groups()
     deeper = len(indent) + 2
     if value == "configuration":
         return f"{indent}{key}: |-\n{{{{ .Values.{value} | indent {deeper} }}}}"

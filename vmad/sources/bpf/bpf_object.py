@@ -100,9 +100,9 @@ class BpfObject:
             ctypes.memmove(address, settings, len(settings))
 
     def _map(self, name: str) -> int:
-        found = self._library.bpf_object__find_map_by_name(self._object, name.encode())
-        assert found, f"{self._name} has no map {name}"
-        return int(found)
+        handle = self._library.bpf_object__find_map_by_name(self._object, name.encode())
+        assert handle, f"{self._name} has no map {name}"
+        return int(handle)
 
     def map_memory(self, name: str, size: int) -> mmap.mmap:
         """An array map made with BPF_F_MMAPABLE, ``size`` bytes of it, shared with the kernel."""
@@ -121,9 +121,9 @@ class BpfObject:
         return RingBuffer(self._library, self._library.bpf_map__fd(self._map(name)), record)
 
     def _program(self, name: str) -> int:
-        found = self._library.bpf_object__find_program_by_name(self._object, name.encode())
-        assert found, f"{self._name} has no program {name}"
-        return int(found)
+        handle = self._library.bpf_object__find_program_by_name(self._object, name.encode())
+        assert handle, f"{self._name} has no program {name}"
+        return int(handle)
 
     def runner(self, program: str) -> SyscallProgram:
         """A program of type "syscall", to be run on demand."""

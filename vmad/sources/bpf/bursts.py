@@ -121,7 +121,7 @@ class KernelBursts:
         Without news it makes no system call. Raises EvidenceUnavailable as KernelFailures.read.
         """
         risen, now = int(self._control["risen"][0]), time.monotonic()
-        found = []
+        peaks = []
         if risen != self._risen:
             boot = booted_at()
             for key, row in zip(*self._rows.items(ROWS), strict=True):
@@ -129,12 +129,12 @@ class KernelBursts:
                 if count > self._seen.get(known, (0, 0.0))[0]:
                     self._seen[known] = count, now
                     at = boot + int(row["at"]) / 1e9
-                    found.append(Peak(caller_of(row["who"]), count, at))
+                    peaks.append(Peak(caller_of(row["who"]), count, at))
             self._risen = risen
         for known in [key for key, (_, when) in self._seen.items() if now - when > IDLE_SECONDS]:
             self._rows.delete(np.frombuffer(known, KEY)[0])
             del self._seen[known]
-        return found
+        return peaks
 
     def close(self) -> None:
         """Detach and unload."""

@@ -169,16 +169,16 @@ class KernelFailures:
             self._forget_idle(now)
             return []
         boot = booted_at()
-        found = []
+        failed = []
         for key, row in zip(*self._rows.items(ROWS), strict=True):
             known, count = key.tobytes(), int(row["count"])
             before = self._seen.get(known, (0, 0.0))[0]
             if count != before:
                 self._seen[known] = count, now
-                found.append(_failed_calls(key, row, count - before, boot))
+                failed.append(_failed_calls(key, row, count - before, boot))
         self._recorded = recorded
         self._forget_idle(now)
-        return found
+        return failed
 
     def _forget_idle(self, now: float) -> None:
         idle = [key for key, (_, when) in self._seen.items() if now - when > IDLE_SECONDS]
@@ -214,11 +214,11 @@ def _failed_calls(key: np.void, row: np.void, count: int, boot: float) -> Failed
 
 def _offsets(kernel: KernelInfo) -> npt.NDArray[np.int64]:
     """By form, from how many VMAs above the limit on a failure may be the limit's."""
-    table, found = limit_era_of(kernel.version).fails, []
+    table, offsets_of_calls = limit_era_of(kernel.version).fails, []
     for rows in FORMS.values():
         offsets = [fails.offset for row in rows if (fails := table[row]) is not None]
-        found.append(min(offsets))
-    return np.array(found)
+        offsets_of_calls.append(min(offsets))
+    return np.array(offsets_of_calls)
 
 
 def _loaded(way: str, setting: bytes) -> tuple[BpfObject, list[str]]:

@@ -151,8 +151,8 @@ def loaded_programs() -> list[str] | None:
         if fd < 0:  # it has gone meanwhile
             continue
         # struct bpf_prog_info (uapi/linux/bpf.h, 4.15): the name is 16 bytes at 64
-        found, size = ctypes.create_string_buffer(80), ctypes.c_uint32(80)
-        if library.bpf_obj_get_info_by_fd(fd, found, ctypes.byref(size)) == 0:
-            names.append(found.raw[64:80].split(b"\0")[0].decode("ascii", "replace"))
+        info, size = ctypes.create_string_buffer(80), ctypes.c_uint32(80)
+        if library.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)) == 0:
+            names.append(info.raw[64:80].split(b"\0")[0].decode("ascii", "replace"))
         os.close(fd)
     return names if ctypes.get_errno() == errno.ENOENT else None

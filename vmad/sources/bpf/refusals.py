@@ -29,8 +29,8 @@ def why_not_loaded(number: int, log: str, since: str) -> tuple[str, str]:
         return f"no {BTF_PATH}", "needs a kernel with CONFIG_DEBUG_INFO_BTF=y"
     if number == errno.EPERM:
         return "not permitted", RIGHTS
-    wanted = tuple(int(part) for part in since.split("."))
-    if number == errno.ESRCH or parse_release(os.uname().release)[:2] < wanted:
+    release = tuple(int(part) for part in since.split("."))
+    if number == errno.ESRCH or parse_release(os.uname().release)[:2] < release:
         return "a type or function it wants is not in this kernel", f"needs Linux {since} or later"
     if _NO_HELPER.search(log):
         return (

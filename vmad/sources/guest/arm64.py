@@ -34,7 +34,7 @@ _PHYSICAL = re.compile(r"gpa: (0x[0-9a-f]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ImageInRam:
     """An image in RAM: physical address, bytes; log2 of the page size it was built for."""
 
     physical: int
@@ -42,7 +42,7 @@ class Found:
     page_shift: int
 
 
-def images(path: str, memory: PhysicalMemory) -> Iterator[Found]:
+def images(path: str, memory: PhysicalMemory) -> Iterator[ImageInRam]:
     """Every image in RAM that looks whole, those at usual places first.
 
     By QMP alone a look at every place takes a second per 30 MiB of RAM. Raises TargetUnavailable
@@ -70,7 +70,7 @@ def images(path: str, memory: PhysicalMemory) -> Iterator[Found]:
                     "only little-endian guests can be read",
                 )
             if shift is not None and memory.is_ram(place, size):
-                yield Found(place, size, shift)
+                yield ImageInRam(place, size, shift)
 
 
 def virtual_start(raw: bytes, layout: Layout, init_task: int | None = None) -> int | None:
@@ -91,12 +91,12 @@ def physical_of(monitor: Monitor, address: int) -> int | None:
     from programs (kpti, on processors without FEAT_CSV3): None then, and for what is not mapped.
     """
     try:
-        found = _PHYSICAL.search(monitor.human(f"gva2gpa {address:#x}"))
+        match = _PHYSICAL.search(monitor.human(f"gva2gpa {address:#x}"))
     except Refused:
         return None
-    return None if found is None else int(found[1], 16)
+    return None if match is None else int(match[1], 16)
 
 
-def as_image(found: Found, start: int) -> Image:
+def as_image(placed: ImageInRam, start: int) -> Image:
     """The image at its place in virtual memory."""
-    return Image(start, found.physical, found.size)
+    return Image(start, placed.physical, placed.size)

@@ -166,24 +166,24 @@ def _architecture(monitor: Monitor) -> Architecture:
         machine = monitor.told("query-target", "arch", str)
     except Refused as error:
         raise TargetUnavailable(f"qemu:{monitor.path}: QEMU refuses: {error}") from error
-    found = architecture_of(machine)
-    if found is None:
+    architecture = architecture_of(machine)
+    if architecture is None:
         titles = " and ".join(known.title for known in ARCHITECTURES)
         raise TargetUnavailable(
             f"qemu:{monitor.path}: the guest's machine is {machine}",
             f"only guests of {titles} can be read",
         )
-    return found
+    return architecture
 
 
 def _attached_to_arm64(
     monitor: Monitor, memory: PhysicalMemory, cache: AnchorCache, types: Types
 ) -> Guest:
     found_image = False
-    for found in arm64.images(monitor.path, memory):
+    for placed in arm64.images(monitor.path, memory):
         found_image = True
-        memory.try_direct(found.physical)
-        raw = memory.read(found.physical, found.size)
+        memory.try_direct(placed.physical)
+        raw = memory.read(placed.physical, placed.size)
         banner = find_banner(raw)
         if banner is None:
             continue  # the loader's copy, half overwritten
@@ -197,14 +197,14 @@ def _attached_to_arm64(
         else:
             btf, _ = _types_of(monitor.path, raw, banner, types)
             start = arm64.virtual_start(raw, layout_of(btf))
-            image = arm64.as_image(found, start or 0)
+            image = arm64.as_image(placed, start or 0)
             anchors = _found_anchors(monitor.path, memory, image, types) if start else None
         if start is None or anchors is None:
             continue  # a copy that does not run
         if types.path is None and known is None:
             cache.add(anchors)
-        image = arm64.as_image(found, start)
-        paging = _Paging(AARCH64, found.page_shift, partial(arm64.physical_of, monitor))
+        image = arm64.as_image(placed, start)
+        paging = _Paging(AARCH64, placed.page_shift, partial(arm64.physical_of, monitor))
         return _guest(monitor, memory, paging, image, anchors)
     raise _no_linux(
         monitor.path,

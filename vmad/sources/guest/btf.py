@@ -117,15 +117,15 @@ class Btf:
     @cached_property
     def _structures(self) -> dict[int, int]:
         """Offset of the name -> type id, of structures and unions; the first of each name."""
-        found: dict[int, int] = {}
+        numbers: dict[int, int] = {}
         unpack, types = struct.Struct("<II").unpack_from, self._types
         for number, at in enumerate(self._places[1:], 1):
             name, head = unpack(types, at)
             if _kind(head) in (STRUCT, UNION) and name:
-                found.setdefault(name, number)
-                if len(found) > _MOST_STRUCTURES:
+                numbers.setdefault(name, number)
+                if len(numbers) > _MOST_STRUCTURES:
                     raise BadBtf("more structures than any kernel has")
-        return found
+        return numbers
 
     def structure(self, name: str) -> int | None:
         """The id of a structure; None where this kernel has none of that name. Raises BadBtf."""
@@ -149,10 +149,10 @@ class Btf:
         for name in path.split("."):
             if number is None:
                 return None
-            found = self._member(self._resolved(number), name.encode(), set(), 0)
-            if found is None:
+            member = self._member(self._resolved(number), name.encode(), set(), 0)
+            if member is None:
                 return None
-            inner, number = found
+            inner, number = member
             offset += inner
             size = self._size(number)
         return Field(offset, size)
@@ -185,9 +185,9 @@ class Btf:
             elif self._name(called) == name:
                 return offset // 8, type_id
         for base, inner in inside:
-            found = self._member(inner, name, seen, depth + 1)
-            if found is not None:
-                return base + found[0], found[1]
+            deeper = self._member(inner, name, seen, depth + 1)
+            if deeper is not None:
+                return base + deeper[0], deeper[1]
         return None
 
     def _resolved(self, number: int) -> int:
@@ -243,8 +243,10 @@ def _kind_sizes(raw: bytes, header: int) -> dict[int, tuple[int, int]]:
     begin = header + offset
     table = raw[begin : begin + min(length, 4 * _MOST_KINDS)]
     told = {
-        kind: (once, each)
-        for kind, (once, each, _) in enumerate(_LAYOUT.iter_unpack(table[: len(table) // 4 * 4]))
+        kind: (once, per_member)
+        for kind, (once, per_member, _) in enumerate(
+            _LAYOUT.iter_unpack(table[: len(table) // 4 * 4])
+        )
     }
     return {kind: sizes for kind, sizes in told.items() if kind > ENUM64} | known
 
@@ -258,8 +260,8 @@ def _heads(types: bytes, kinds: Mapping[int, tuple[int, int]]) -> Iterator[tuple
             kind = _kind(head)
             if kind not in kinds:
                 raise BadBtf(f"a type of kind {kind}, which is not known")
-            once, each = kinds[kind]
-            following = at + 12 + once + each * _members(head)
+            once, per_member = kinds[kind]
+            following = at + 12 + once + per_member * _members(head)
             if following > end:
                 raise BadBtf("cut off")
             yield at, name, kind
@@ -271,14 +273,14 @@ def _heads(types: bytes, kinds: Mapping[int, tuple[int, int]]) -> Iterator[tuple
 def _places_of(name: str, strings: bytes) -> list[int]:
     """Where a name stands in the strings, whole; names are not unique as strings."""
     text = b"\0" + name.encode() + b"\0"
-    found = []
+    places = []
     at = strings.find(text)
     while at >= 0:
-        found.append(at + 1)
-        if len(found) > _MOST_NAMES:
+        places.append(at + 1)
+        if len(places) > _MOST_NAMES:
             raise BadBtf(f"its strings are full of {name}")
         at = strings.find(text, at + 1)
-    return found
+    return places
 
 
 def structure_sizes(raw: bytes, names: Collection[str]) -> dict[str, int]:
@@ -288,9 +290,9 @@ def structure_sizes(raw: bytes, names: Collection[str]) -> dict[str, int]:
     """
     btf = Btf(raw)
     types, strings = btf.sections
-    wanted = {at: name for name in names for at in _places_of(name, strings)}
+    name_of = {at: name for name in names for at in _places_of(name, strings)}
     sizes: dict[str, int] = {}
     for at, name_at, kind in btf.heads():
-        if kind == STRUCT and name_at in wanted:
-            sizes.setdefault(wanted[name_at], struct.unpack_from("<I", types, at + 8)[0])
+        if kind == STRUCT and name_at in name_of:
+            sizes.setdefault(name_of[name_at], struct.unpack_from("<I", types, at + 8)[0])
     return sizes

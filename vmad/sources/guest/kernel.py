@@ -114,21 +114,21 @@ def find_build_ids(raw: bytes) -> tuple[str, ...]:
     kernel has given back: its own is there a second time, without the note around it, since 5.14
     (vmlinux_build_id, lib/buildid.c).
     """
-    found = []
+    ids = []
     for match in islice(_BUILD_ID.finditer(raw), _MOST_NOTES):
         begin = max(match.start() - _VDSO, 0)
         if _ELF not in raw[begin : match.start()]:
-            found.append(match[1] or match[2])
-    twice = [one for one in dict.fromkeys(found) if raw.count(one) > 1]
-    return tuple(one.hex() for one in twice or found)
+            ids.append(match[1] or match[2])
+    twice = [build_id for build_id in dict.fromkeys(ids) if raw.count(build_id) > 1]
+    return tuple(build_id.hex() for build_id in twice or ids)
 
 
 def find_btf(raw: bytes) -> Btf:
     """The kernel's own types. Raises NoTypes."""
-    for found in islice(BEGINNING.finditer(raw), _MOST_TRIED):
+    for match in islice(BEGINNING.finditer(raw), _MOST_TRIED):
         # the twelve bytes may occur by chance
         with suppress(BadBtf):
-            btf = Btf.whole(raw, found.start())
+            btf = Btf.whole(raw, match.start())
             if btf.structure("task_struct") is not None:
                 return btf
     raise NoTypes

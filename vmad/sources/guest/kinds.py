@@ -67,7 +67,7 @@ def _kinds_of_files(look: Look, layout: Layout, files: U64) -> npt.NDArray[np.ui
     mode, dentry = look.fields(files[there], [layout[name] for name in names])
     # of the dentry: before 6.8 the inode of a file of overlayfs is that of the filesystem below
     (block,) = look.fields(dentry, [layout["dentry.d_sb"]])
-    found = _kind_by(_magic(look, layout, block), is_unlinked(look, layout, dentry))
+    kinds_here = _kind_by(_magic(look, layout, block), is_unlinked(look, layout, dentry))
     user = layout.get("backing_file.user_path.dentry")
     if user is not None:
         backing = np.flatnonzero(mode & np.uint64(_MAY_BE_BACKING))
@@ -75,8 +75,8 @@ def _kinds_of_files(look: Look, layout: Layout, files: U64) -> npt.NDArray[np.ui
             upper = user_path(look, layout, int(files[there][row]), user)
             if upper is not None:
                 at = np.array([upper[0]], np.uint64)
-                found[row] = _kind_by(np.array([upper[1]]), is_unlinked(look, layout, at))[0]
-    kinds[there] = found
+                kinds_here[row] = _kind_by(np.array([upper[1]]), is_unlinked(look, layout, at))[0]
+    kinds[there] = kinds_here
     return kinds
 
 

@@ -144,7 +144,7 @@ class Layout:
 
     def as_json(self) -> dict[str, Any]:
         """What :func:`from_json` takes."""
-        places = {name: [one.offset, one.size] for name, one in self.fields.items()}
+        places = {name: [field.offset, field.size] for name, field in self.fields.items()}
         return {"fields": places, "sizes": dict(self.sizes)}
 
 
@@ -180,9 +180,9 @@ def layout_of(btf: Btf) -> Layout:
     fields = {}
     for name in (*NEEDED, *OPTIONAL):
         structure, _, path = name.partition(".")
-        found = btf.field(structure, path)
-        if found is not None:
-            fields[name] = found
+        field = btf.field(structure, path)
+        if field is not None:
+            fields[name] = field
         elif name in NEEDED:
             raise WrongTypes(f"{structure} has no {path}")
     if "mm_struct.map_count" not in fields and "mm_struct.vma_count" not in fields:

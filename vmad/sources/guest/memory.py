@@ -44,14 +44,14 @@ class AddressSpace:
         direct = addresses - np.uint64(self.direct_map)
         inside = addresses - np.uint64(self.image.start)
         in_image = inside < np.uint64(self.image.size)
-        found: U64 = np.where(in_image, inside + np.uint64(self.image.physical), direct)
+        places: U64 = np.where(in_image, inside + np.uint64(self.image.physical), direct)
         starts = np.array([block.start for block in self.memory.ram], np.uint64)
         ends = np.array([block.end for block in self.memory.ram], np.uint64)
-        block = np.searchsorted(starts, found, side="right") - 1
-        good = (block >= 0) & (found < ends[np.maximum(block, 0)])
+        block = np.searchsorted(starts, places, side="right") - 1
+        good = (block >= 0) & (places < ends[np.maximum(block, 0)])
         if not good.all():
             raise Torn(f"{int(addresses[~good][0]):#x} is not an address of the kernel's memory")
-        return found
+        return places
 
     def look(self) -> Look:
         """A fresh look."""
@@ -62,12 +62,12 @@ def _batches(ranges: list[Range]) -> Iterator[list[Range]]:
     """Ranges in their order, up to BATCH bytes at a time."""
     batch: list[Range] = []
     size = 0
-    for one in ranges:
-        if batch and size + one.size > BATCH:
+    for block in ranges:
+        if batch and size + block.size > BATCH:
             yield batch
             batch, size = [], 0
-        batch.append(one)
-        size += one.size
+        batch.append(block)
+        size += block.size
     yield batch
 
 
@@ -100,11 +100,11 @@ class Look:
         for batch in _batches(ranges):
             self._read(batch, missing)
 
-    def _read(self, ranges: list[Range], wanted: U64) -> None:
-        """Read ranges and keep those of their pages that are ``wanted`` (ascending)."""
+    def _read(self, ranges: list[Range], numbers: U64) -> None:
+        """Read ranges and keep those pages whose ``numbers`` are given (ascending)."""
         memory = self._space.memory
         low, high = ranges[0].start // PAGE, ranges[-1].end // PAGE
-        here = wanted[slice(*np.searchsorted(wanted, np.array([low, high], np.uint64)))]
+        here = numbers[slice(*np.searchsorted(numbers, np.array([low, high], np.uint64)))]
         try:
             raw = memory.read_all(ranges)
         except NotRam as error:
@@ -152,20 +152,20 @@ class Look:
         self._load(np.unique(np.concatenate((first, last))))
         row_first = self._rows[np.searchsorted(self._pages, first)]
         row_last = self._rows[np.searchsorted(self._pages, last)]
-        found = []
+        words = []
         for offset in offsets:
             at = first_byte + np.uint64(offset - low)
             row = np.where(at >> _SHIFT == first, row_first, row_last)
             word = row * 512 + ((at & np.uint64(PAGE - 1)) >> np.uint64(3)).astype(np.intp)
-            found.append(self._store[word])
-        return found
+            words.append(self._store[word])
+        return words
 
     def fields(self, addresses: U64, fields: Sequence[Field]) -> list[U64]:
         """Integer fields of up to 8 bytes, zero-extended, one array per field."""
-        found = self.words(addresses, [field.offset & ~7 for field in fields])
+        words = self.words(addresses, [field.offset & ~7 for field in fields])
         return [
             word >> np.uint64(field.offset % 8 * 8) & np.uint64((1 << min(field.size, 8) * 8) - 1)
-            for word, field in zip(found, fields, strict=True)
+            for word, field in zip(words, fields, strict=True)
         ]
 
     def one(self, address: int, field: Field) -> int:
@@ -188,20 +188,20 @@ class Look:
 
     def text(self, address: int, most: int) -> bytes:
         """The bytes at an address, any alignment, up to a NUL or ``most``."""
-        found = b""
-        while len(found) < most:
-            part, end, _ = self.bytes(address + len(found), min(32, most - len(found))).partition(
+        text = b""
+        while len(text) < most:
+            part, end, _ = self.bytes(address + len(text), min(32, most - len(text))).partition(
                 b"\0"
             )
-            found += part
+            text += part
             if end:
                 break
-        return found
+        return text
 
     def bytes(self, address: int, size: int) -> bytes:
         """``size`` bytes at an address, any alignment."""
         if not 0 <= address < 1 << 64:
             raise Torn("an address beyond all")
         start, end = address & ~7, (address + size + 7) & ~7
-        found = b"".join(self._word(at).to_bytes(8, "little") for at in range(start, end, 8))
-        return found[address - start :][:size]
+        words = b"".join(self._word(at).to_bytes(8, "little") for at in range(start, end, 8))
+        return words[address - start :][:size]

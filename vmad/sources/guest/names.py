@@ -57,11 +57,11 @@ def _special_names(look: Look, layout: Layout, seen: Seen, area: Area) -> dict[i
     if not area.vdso or not len(vdso) or private is None or name is None:
         return {}
     ops = seen.ops[vdso[0]]
-    found = {}
+    names = {}
     for row in np.flatnonzero((seen.ops == ops) & (seen.file == 0)).tolist():
         mapping = look.one(int(seen.address[row]), private)
-        found[row] = os.fsdecode(look.text(look.one(mapping, name), LONGEST))
-    return found
+        names[row] = os.fsdecode(look.text(look.one(mapping, name), LONGEST))
+    return names
 
 
 def path_of_file(look: Look, layout: Layout, file: int) -> str:
@@ -118,8 +118,8 @@ def name_of(look: Look, layout: Layout, dentry: int) -> str:
 def cgroup_path(look: Look, layout: Layout, task: int) -> str | None:
     """The path of a task's group in the unified hierarchy; None where this cannot be read."""
     parent = layout.first("kernfs_node.__parent", "kernfs_node.parent")
-    wanted = ("task_struct.cgroups", "css_set.dfl_cgrp", "cgroup.kn", "kernfs_node.name")
-    fields = [layout.get(name) for name in wanted]
+    names = ("task_struct.cgroups", "css_set.dfl_cgrp", "cgroup.kn", "kernfs_node.name")
+    fields = [layout.get(name) for name in names]
     if parent is None or any(field is None for field in fields):
         return None
     at = task

@@ -40,16 +40,16 @@ def registers(monitor: Monitor) -> Registers:
         text = monitor.human("info registers")
     except Refused as error:
         raise TargetUnavailable(f"qemu:{monitor.path}: QEMU refuses: {error}") from error
-    found = {
+    values = {
         name: int(value, 16) for name, value in re.findall(r"\b(CR[34]|EFER) ?=([0-9a-f]+)", text)
     }
-    if not found.get("EFER", 0) & _EFER_LMA:
+    if not values.get("EFER", 0) & _EFER_LMA:
         raise TargetUnavailable(
             f"qemu:{monitor.path}: the guest is not in 64-bit mode: its firmware runs, or its "
             "loader, or a 32-bit kernel",
             "try again when it has booted; only 64-bit Linux can be read",
         )
-    return Registers(found.get("CR3", 0), bool(found.get("CR4", 0) & _CR4_LA57))
+    return Registers(values.get("CR3", 0), bool(values.get("CR4", 0) & _CR4_LA57))
 
 
 class PageTables:
@@ -74,10 +74,10 @@ class PageTables:
         """
         start = physical = None
         end = 0
-        for address, found in self._middle_entries():
+        for address, place in self._middle_entries():
             if start is None or physical is None:
-                start, physical, end = address, found, address
-            elif found != physical + address - start or address != end:
+                start, physical, end = address, place, address
+            elif place != physical + address - start or address != end:
                 break
             end = address + IMAGE_STEP
         if start is None or physical is None or end - start > LARGEST_IMAGE:
@@ -105,9 +105,9 @@ class PageTables:
             # pages of different rights: rodata's edges, __init that was given back
             pages = struct.unpack("<512Q", self._memory.read(entry.address, PAGE))
             for number, page in enumerate(pages):
-                found = decode(page, 0)
-                if found is not None:
-                    yield address, found.address - number * PAGE
+                small = decode(page, 0)
+                if small is not None:
+                    yield address, small.address - number * PAGE
                     break
 
 
@@ -130,9 +130,9 @@ def page_tables(monitor: Monitor, memory: PhysicalMemory) -> Iterator[tuple[Page
     With page-table isolation a program runs on the second page of the pair at CR3 (arch/x86/mm/
     pti.c), which maps little of the kernel. Raises TargetUnavailable.
     """
-    found = registers(monitor)
+    cpu = registers(monitor)
     for mask in (~0x1FFF, ~0xFFF):
-        tables = PageTables(memory, found.cr3 & _ADDRESS & mask, found.five_levels)
+        tables = PageTables(memory, cpu.cr3 & _ADDRESS & mask, cpu.five_levels)
         try:
             image = tables.image()
             if image is not None and memory.is_ram(image.physical, image.size):

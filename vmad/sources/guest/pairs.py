@@ -19,7 +19,7 @@ from vmad.model.kernel import KernelInfo
 from vmad.sources.guest.compare import same_names, same_policies
 from vmad.sources.guest.layout import Layout
 from vmad.sources.guest.memory import U64, Look, Torn
-from vmad.sources.guest.tree import Found
+from vmad.sources.guest.tree import Level
 
 Bools = npt.NDArray[np.bool_]
 
@@ -56,19 +56,19 @@ class Seen:
         return anonymous
 
 
-def look_at(look: Look, layout: Layout, mm: int, found: Found) -> Seen:
+def look_at(look: Look, layout: Layout, mm: int, leaves: Level) -> Seen:
     """Read the VMAs that a tree holds. Raises Torn where one is not what the tree says."""
-    vmas = found.entries
-    wanted = [layout[f"vm_area_struct.{name}"] for name in _COLUMNS]
-    wanted += [layout[f"vm_area_struct.anon_vma_chain.{name}"] for name in ("next", "prev")]
+    vmas = leaves.entries
+    fields = [layout[f"vm_area_struct.{name}"] for name in _COLUMNS]
+    fields += [layout[f"vm_area_struct.anon_vma_chain.{name}"] for name in ("next", "prev")]
     optional = ("vm_userfaultfd_ctx.ctx", "vm_policy", "anon_name")
     there = {name: place for name in optional if (place := layout.get(f"vm_area_struct.{name}"))}
-    columns = look.fields(vmas, [*wanted, *there.values()])
+    columns = look.fields(vmas, [*fields, *there.values()])
     start, end, of, flags, pgoff, file, ops, anon_vma, following, before = columns[:10]
     extra = dict(zip(there, columns[10:], strict=True))
     if (of != np.uint64(mm)).any():
         raise Torn("a VMA belongs to another process")
-    if (start != found.first).any() or (end - np.uint64(1) != found.last).any():
+    if (start != leaves.first).any() or (end - np.uint64(1) != leaves.last).any():
         raise Torn("a VMA is not where the tree has it")
     if (end <= start).any() or (start[1:] < end[:-1]).any():
         raise Torn("the addresses of the VMAs do not ascend")

@@ -149,14 +149,14 @@ class PhysicalMemory:
 
     def _read_direct(self, ranges: Sequence[Range]) -> bytearray:
         assert self._direct is not None
-        whole = bytearray(sum(wanted.size for wanted in ranges))
+        whole = bytearray(sum(extent.size for extent in ranges))
         view, at = memoryview(whole), 0
-        for wanted in ranges:
-            start = wanted.start
-            while start < wanted.end:
+        for extent in ranges:
+            start = extent.start
+            while start < extent.end:
                 number = self._block_of(start)
                 block = self.ram[number]
-                size = min(wanted.end, block.end) - start
+                size = min(extent.end, block.end) - start
                 where = self._host[number] + start - block.start
                 got = os.preadv(self._direct, [view[at : at + size]], where)
                 if got <= 0:
@@ -165,10 +165,10 @@ class PhysicalMemory:
         return whole
 
     def _read_saved(self, ranges: Sequence[Range]) -> bytearray:
-        for wanted in ranges:
-            if not self.is_ram(wanted.start, wanted.size):
-                raise NotRam(f"{wanted.start:#x}")
-        whole = bytearray(sum(wanted.size for wanted in ranges))
+        for extent in ranges:
+            if not self.is_ram(extent.start, extent.size):
+                raise NotRam(f"{extent.start:#x}")
+        whole = bytearray(sum(extent.size for extent in ranges))
         view, at = memoryview(whole), 0
         with self._monitor.lock:
             self._make_files()
@@ -180,10 +180,10 @@ class PhysicalMemory:
                         for r, name in zip(batch, self._names, strict=False)
                     ]
                 )
-                for wanted, answer, file in zip(batch, answers, self._files, strict=False):
-                    end = at + wanted.size
+                for extent, answer, file in zip(batch, answers, self._files, strict=False):
+                    end = at + extent.size
                     refused = isinstance(answer, Refused)
-                    if refused or os.preadv(file, [view[at:end]], 0) != wanted.size:
+                    if refused or os.preadv(file, [view[at:end]], 0) != extent.size:
                         why = answer if refused else "it wrote nothing"
                         raise TargetUnavailable(
                             f"qemu:{self._monitor.path}: QEMU cannot hand over memory: {why}",
@@ -225,13 +225,15 @@ def _ram(mtree: str) -> list[Range]:
     for view in re.split(r"(?m)^FlatView #\d+", mtree):
         if ' AS "memory"' not in view:
             continue
-        found: list[Range] = []
+        blocks: list[Range] = []
         for line in view.splitlines():
             match = _MTREE_LINE.match(line)
             if match is None or match[3] != "ram":
                 continue
-            found.append(Range(int(match[1], 16), int(match[2], 16) + 1))
-            if len(found) > _MOST_BLOCKS or (len(found) > 1 and found[-1].start < found[-2].end):
+            blocks.append(Range(int(match[1], 16), int(match[2], 16) + 1))
+            if len(blocks) > _MOST_BLOCKS or (
+                len(blocks) > 1 and blocks[-1].start < blocks[-2].end
+            ):
                 return []
-        return [block for block in found if block.size > 0]
+        return [block for block in blocks if block.size > 0]
     return []

@@ -224,8 +224,8 @@ class Monitor:
 
     def peer(self) -> int:
         """The pid of who listens on the socket, as this process sees it; 0 when it does not."""
-        found = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid: int = struct.unpack("3i", found)[0]
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        pid: int = struct.unpack("3i", credentials)[0]
         return pid
 
     def human(self, line: str) -> str:

@@ -196,8 +196,8 @@ class GuestSource(SourceBase):
         return ProcessId(pid, int(rows["start_time"][0]))
 
     def _comm(self, process: ProcessId) -> str:
-        found = self._census["comm"][self._census["pid"] == process.pid].tolist()
-        return found[0].decode("utf-8", "surrogateescape") if found else ""
+        comms = self._census["comm"][self._census["pid"] == process.pid].tolist()
+        return comms[0].decode("utf-8", "surrogateescape") if comms else ""
 
     def _attempts(self, process: ProcessId, row: np.void, *, names: bool) -> Walked:
         """Raises ProcessGone, StillChanging."""

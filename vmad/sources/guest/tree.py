@@ -28,7 +28,7 @@ _NODE = ~np.uint64(0xFF)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Level:
     """VMAs (or nodes) by address of their structure, ascending; ``first`` and ``last`` (bytes,
     inclusive) are where the tree has each.
     """
@@ -38,7 +38,7 @@ class Found:
     last: U64
 
 
-def find_vmas(look: Look, layout: Layout, mm: int) -> Found:
+def find_vmas(look: Look, layout: Layout, mm: int) -> Level:
     """All VMAs of an mm_struct. Raises Torn."""
     root = layout.get("mm_struct.mm_mt.ma_root")
     if root is not None:
@@ -46,14 +46,14 @@ def find_vmas(look: Look, layout: Layout, mm: int) -> Found:
     return _red_black(look, layout, look.one(mm, layout["mm_struct.mm_rb"]))
 
 
-def _maple(look: Look, layout: Layout, root: int) -> Found:
+def _maple(look: Look, layout: Layout, root: int) -> Level:
     """mas_* of lib/maple_tree.c, for a tree that nobody locks."""
     if root == 0:
         empty = np.empty(0, np.uint64)
-        return Found(empty, empty, empty)
+        return Level(empty, empty, empty)
     if root & 3 != 2 or root < 4096:  # xa_is_node()
         raise Torn("the maple tree has no root node")
-    level = Found(np.array([root], np.uint64), np.zeros(1, np.uint64), np.array([_END]))
+    level = Level(np.array([root], np.uint64), np.zeros(1, np.uint64), np.array([_END]))
     for _ in range(DEEPEST_MAPLE):
         kinds = set((level.entries >> np.uint64(3) & np.uint64(0xF)).tolist())
         if kinds == {_LEAF_64}:
@@ -62,21 +62,21 @@ def _maple(look: Look, layout: Layout, root: int) -> Found:
             slots, low, high = slots[there], low[there], high[there]
             if (slots & np.uint64(3)).any():  # XA_ZERO_ENTRY: a fork is under way
                 raise Torn("the maple tree holds a reserved entry")
-            return Found(slots, low, high)
+            return Level(slots, low, high)
         if kinds == {_ARANGE_64}:
             structure = "maple_arange_64"
         elif kinds == {_RANGE_64}:
             structure = "maple_range_64"
         else:
             raise Torn("a level of the maple tree is of mixed kinds")
-        level = Found(*_slots(look, layout, level, structure))
+        level = Level(*_slots(look, layout, level, structure))
         # mt_mk_node() sets bit 2 (MAPLE_ENODE_NULL)
         if (level.entries & np.uint64(7) != 4).any() or len(level.entries) > MOST:
             raise Torn("an inner node of the maple tree has an empty slot")
     raise Torn("the maple tree does not end")
 
 
-def _slots(look: Look, layout: Layout, level: Found, structure: str) -> tuple[U64, U64, U64]:
+def _slots(look: Look, layout: Layout, level: Level, structure: str) -> tuple[U64, U64, U64]:
     """(entry, first, last) of every slot in use of the nodes of one level, ascending."""
     nodes, low, high = level.entries, level.first, level.last
     pivot_field = layout[f"{structure}.pivot"]
@@ -109,7 +109,7 @@ def _slots(look: Look, layout: Layout, level: Found, structure: str) -> tuple[U6
     return entry[used], begin[used], pivot[used]
 
 
-def _red_black(look: Look, layout: Layout, root: int) -> Found:
+def _red_black(look: Look, layout: Layout, root: int) -> Level:
     """The tree that mm_struct.mm_rb is the root of, until 6.0 (524e00b36e8c)."""
     children = [layout["rb_node.rb_left"], layout["rb_node.rb_right"]]
     inside = np.uint64(layout["vm_area_struct.vm_rb"].offset)
@@ -122,7 +122,7 @@ def _red_black(look: Look, layout: Layout, root: int) -> Found:
             start, end = layout["vm_area_struct.vm_start"], layout["vm_area_struct.vm_end"]
             starts, ends = look.fields(vmas, [start, end])
             order = np.argsort(starts, kind="stable")
-            return Found(vmas[order], starts[order], ends[order] - np.uint64(1))
+            return Level(vmas[order], starts[order], ends[order] - np.uint64(1))
         level = np.concatenate(look.fields(level, children))
         level = level[level != 0]
         levels.append(level)

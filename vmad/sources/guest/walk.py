@@ -42,12 +42,12 @@ def walk(guest: Guest, row: np.void, *, names: bool) -> Walked:
     look = space.look()
     _check_identity(guest, look, row)
     before = _state(look, guest, mm)
-    found = find_vmas(look, layout, mm)
-    if len(found.entries) != before.map_count:
+    leaves = find_vmas(look, layout, mm)
+    if len(leaves.entries) != before.map_count:
         raise Torn(
-            f"{len(found.entries)} VMAs are in its tree, its map_count is {before.map_count}"
+            f"{len(leaves.entries)} VMAs are in its tree, its map_count is {before.map_count}"
         )
-    seen = look_at(look, layout, mm, found)
+    seen = look_at(look, layout, mm, leaves)
     area = area_of(look, layout, mm)
     facts, pair = facts_of_pairs(look, layout, seen, guest.kernel)
     rows = _rows(seen, facts, pair)
@@ -58,7 +58,7 @@ def walk(guest: Guest, row: np.void, *, names: bool) -> Walked:
     if before != _state(again, guest, mm):
         raise Torn("its VMAs changed meanwhile")
     # no mm_lock_seq before 6.4: two readings that say the same
-    if before.lock_seq < 0 and not _same(seen, look_at(again, layout, mm, found)):
+    if before.lock_seq < 0 and not _same(seen, look_at(again, layout, mm, leaves)):
         raise Torn("its VMAs changed meanwhile")
     return Walked(rows, before.map_count, called)
 

@@ -49,8 +49,8 @@ class ProcessList:
         kernel_threads: dict[int, int] = {}
         places: dict[int, str] = {}
         with os.scandir(self._proc) as entries:
-            found = [(int(e.name), e.inode()) for e in entries if e.name.isdigit()]
-        for pid, inode in sorted(found):
+            directories = [(int(e.name), e.inode()) for e in entries if e.name.isdigit()]
+        for pid, inode in sorted(directories):
             if self._kernel_threads.get(pid) == inode:
                 kernel_threads[pid] = inode
                 continue

@@ -52,5 +52,5 @@ def place_of(pid: int, proc: str = "/proc") -> str:
 
     Raises OSError when there is no such process.
     """
-    found = place_by(read_stat(pid, proc), pid, proc)
-    return str(pid) if found is None else found.directory
+    place = place_by(read_stat(pid, proc), pid, proc)
+    return str(pid) if place is None else place.directory

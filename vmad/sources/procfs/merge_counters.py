@@ -28,12 +28,12 @@ def read_merge_attempts(proc: str = "/proc") -> MergeAttempts | None:
 
 def merge_attempts(lines: Iterable[str]) -> MergeAttempts | None:
     """The attempts among the lines of a vmstat; None when there are none of these counters."""
-    found: dict[tuple[str, str], int] = {}
+    counters: dict[tuple[str, str], int] = {}
     for line in lines:
         if not line.startswith(PREFIX):
             continue
         name, _, value = line.removeprefix(PREFIX).partition(" ")
         outcome, _, reason = name.partition("_")
         if outcome in OUTCOMES and reason:
-            found[outcome, reason] = int(value)
-    return found or None
+            counters[outcome, reason] = int(value)
+    return counters or None

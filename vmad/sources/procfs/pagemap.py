@@ -119,12 +119,12 @@ def _zero_pages(fd: int, start: int, end: int) -> int | None:
             )
         )  # fmt: skip
         try:
-            found = fcntl.ioctl(fd, _PAGEMAP_SCAN, argument)
+            filled = fcntl.ioctl(fd, _PAGEMAP_SCAN, argument)
         except OSError as error:
             if error.errno in (errno.ENOTTY, errno.EINVAL):
                 return None
             raise
-        for index in range(found):
+        for index in range(filled):
             total += (regions[3 * index + 1] - regions[3 * index]) >> PAGE_SHIFT
         walked = struct.unpack_from("<Q", argument, 32)[0]
         if walked <= start:

@@ -115,33 +115,33 @@ class ProcfsSource(ThisMachine):
         if time.monotonic() > self._devices_until:
             self._devices = devices.shared_memory_devices(self.proc)
             self._devices_until = time.monotonic() + _DEVICES_KEPT
-        asked = list(processes)
+        listed = list(processes)
         tallies = Tallies(self._devices, self._names_exist)
-        unread = self._read_all(asked, tallies)
-        read = {process: index for index, process in enumerate(asked) if index not in unread}
+        unread = self._read_all(listed, tallies)
+        read = {process: index for index, process in enumerate(listed) if index not in unread}
         for process in self._processes.replaced(read):
             unread[read[process]] = (Unread.GONE, "it exited, and its pid may have been reused")
             tallies.forget(read[process])
-        self._sample_pages(asked, tallies)
-        for index, process in enumerate(asked):
+        self._sample_pages(listed, tallies)
+        for index, process in enumerate(listed):
             why = unread.get(index)
             if why is None:
                 yield self._summary(process, tallies.of[index])
             else:
                 yield Unreadable(process, self._processes.comm(process), *why)
 
-    def _read_all(self, asked: list[ProcessId], tallies: Tallies) -> dict[int, tuple[Unread, str]]:
+    def _read_all(self, ids: list[ProcessId], tallies: Tallies) -> dict[int, tuple[Unread, str]]:
         """Read and count all; returns why of those that could not be, by index."""
         unread: dict[int, tuple[Unread, str]] = {}
         earlier = (Unread.STUCK, "an earlier read of it has not come back")
         todo = []
-        for index, process in enumerate(asked):
+        for index, process in enumerate(ids):
             if self._reads.stuck and self._reads.is_stuck(process):
                 unread[index] = earlier
             else:
                 todo.append(index)
         while todo:
-            batch = [asked[index] for index in todo]
+            batch = [ids[index] for index in todo]
             ended: set[int] = set()
             reader = MapsReader(batch, self._gate, self.proc, self._processes.place)
             detail = f"no answer for {self._reads.deadline:g} s: is its mmap_lock held?"
@@ -161,7 +161,7 @@ class ProcfsSource(ThisMachine):
                 for place, index in enumerate(todo):
                     if place not in ended:
                         tallies.forget(index)
-                        if stuck.key is None or asked[index] == stuck.key:
+                        if stuck.key is None or ids[index] == stuck.key:
                             unread[index] = (Unread.STUCK, detail)
                             ended.add(place)
             todo = [index for place, index in enumerate(todo) if place not in ended]
@@ -190,24 +190,24 @@ class ProcfsSource(ThisMachine):
             else detail
         )
 
-    def _sample_pages(self, asked: list[ProcessId], tallies: Tallies) -> None:
+    def _sample_pages(self, ids: list[ProcessId], tallies: Tallies) -> None:
         """Ask pagemap about alike pairs, within the budget."""
         pairs = tallies.alike_pairs(self._sampled) if self._page_budget else {}
         if not pairs:
             return
 
         def sample(tick: Tick) -> dict[int, npt.NDArray[np.int64]]:
-            left, found = self._page_budget, {}
+            left, hints_of_pairs = self._page_budget, {}
             for index, mine in pairs.items():
-                process = asked[index]
+                process = ids[index]
                 budget = min(left, self._page_budget // 4)
                 with contextlib.suppress(OSError):
                     place = self._processes.place(process.pid)
-                    found[index], spent = hints.pair_hints(
+                    hints_of_pairs[index], spent = hints.pair_hints(
                         place, mine, budget, partial(tick, process), self.proc
                     )
                     left -= spent
-            return found
+            return hints_of_pairs
 
         # hints only: what is stuck, gone or forbidden leaves its pairs without them
         with contextlib.suppress(Stuck):

@@ -12,7 +12,7 @@ USUAL, LONGEST = RESOLUTIONS[1].span, RESOLUTIONS[-1].span
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Selection:
     """The last ``span`` seconds: of one group, of one process, or of all and the host."""
 
     span: int = USUAL
