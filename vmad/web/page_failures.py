@@ -16,8 +16,8 @@ from vmad.web.markup import (
 )
 from vmad.web.page_history import group_link
 
-#: failures shown
-SHOWN = 20
+#: failures shown at once, and with those before them
+SHOWN, MOST_SHOWN = 5, 20
 
 _FAILURES = Table(
     "Failures at the limit, the last one first",
@@ -38,12 +38,17 @@ def failures_section(tally: FailureTally | None, query: str = "") -> Html:
     """Nothing where none failed or nobody counts."""
     if tally is None or not tally.last:
         return Html("")
+    earlier = tally.last[SHOWN:MOST_SHOWN]
+    rows = _FAILURES.html(_row(failure, query) for failure in earlier)
     return section(
         "Failed at the limit",
         "System calls that the kernel refused because of vm.max_map_count, while memory was free. "
         "A process may be gone by now; one that is not may have leaked what it could not give "
         "back.",
         _FAILURES.html(_row(failure, query) for failure in tally.last[:SHOWN]),
+        Html(f"<details><summary>{len(earlier)} earlier</summary>{rows}</details>")
+        if earlier
+        else Html(""),
     )
 
 

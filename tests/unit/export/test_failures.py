@@ -13,7 +13,7 @@ from tests.unit.sample import HOSTILE, NOW, failure_tally
 from vmad.export.failures_json import failures_document, failures_object, tally_of
 from vmad.export.failures_text import failures_text
 from vmad.export.style import Style
-from vmad.web.page_failures import failures_section
+from vmad.web.page_failures import MOST_SHOWN, SHOWN, failures_section
 
 PLAIN = Style(False)
 
@@ -84,3 +84,17 @@ def test_the_page_lists_them_newest_first() -> None:
     assert section.index("java") < section.index("comm/")
     assert "1,203" in section
     assert "ENOMEM" in section
+
+
+def test_page_shows_the_newest_and_folds_those_before_them() -> None:
+    one = failure_tally().last[0]
+    last = tuple(replace(one, count=1000 + number) for number in range(30))
+
+    newest, _, earlier = failures_section(failure_tally(last=last)).partition("<details>")
+
+    assert [1000 + number for number in range(30) if f"{1000 + number:,}" in newest] == [
+        *range(1000, 1000 + SHOWN)
+    ]
+    assert "15 earlier" in earlier
+    assert f"{1000 + MOST_SHOWN - 1:,}" in earlier
+    assert f"{1000 + MOST_SHOWN:,}" not in earlier
