@@ -110,6 +110,20 @@ def test_a_burst_that_no_sample_saw_leaves_its_exact_mark(tmp_path: Path, progra
         assert daemon.value("vmad_source_up", source="bursts") == 1
 
 
+def test_a_failure_is_a_mark_too_where_nobody_else_saw_the_burst(
+    tmp_path: Path, program: Path
+) -> None:
+    config = f"{QUICK}  failures: always\n  bursts: off\n  sample_interval: 0s\n"
+    with Daemon(tmp_path, config).ready() as daemon:
+        assert daemon.value("vmad_limit_failures_watched") == 1
+        run(program, "mmap")
+        daemon.wait_for_value(
+            "vmad_group_memory_map_areas_highwater",
+            lambda count: count == LIMIT + 1,
+            group="comm/vmad-failing",
+        )
+
+
 def test_counters_are_zero_before_anything_fails_and_absent_where_nobody_counts(
     tmp_path: Path,
 ) -> None:

@@ -184,6 +184,10 @@ class Host(Machine):
             if self._failures is not None and self._failures.failures is not None:
                 self._failures.failures.take(most, limit)
                 self.timeline.put_failures(time.time(), self._failures.failures.news())
+                for calls in self._failures.failures.highest():
+                    self.scanner.samples.mark(
+                        calls.process, calls.comm, calls.map_count, calls.cgroup
+                    )
             peaks = [] if self._bursts is None else self._bursts.mark(self.scanner.samples, limit)
             if self.samples:
                 self.limit_log.look(self.scanner.samples.near(crossings.NEAR), limit, peaks)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -74,6 +74,7 @@ class LimitFailures:
         self._lock = threading.Lock()
         self._totals = Counter[tuple[str, str, str]]()
         self._new = Counter[str]()  #: by group, since somebody asked
+        self._highest: dict[ProcessId, FailedCalls] = {}  #: likewise
         self._last: dict[tuple[ProcessId, str, str], LimitFailure] = {}
         self._groups: frozenset[str] = frozenset()
         self.configure(config)
@@ -124,6 +125,11 @@ class LimitFailures:
         )  # fmt: skip
         self._totals[group, calls.call, calls.error] += calls.count
         self._new[group] += calls.count
+        before_it = self._highest.get(calls.process)
+        if before_it is None or calls.map_count > before_it.map_count:
+            self._highest[calls.process] = calls
+        while len(self._highest) > REMEMBERED:
+            del self._highest[next(iter(self._highest))]
         before = self._last.pop((calls.process, calls.call, calls.error), None)
         so_far = 0 if before is None else before.count
         self._last[calls.process, calls.call, calls.error] = replace(
@@ -149,6 +155,12 @@ class LimitFailures:
         with self._lock:
             new, self._new = self._new, Counter()
             return dict(new)
+
+    def highest(self) -> Sequence[FailedCalls]:
+        """Of each process that failed since this was asked last, where it had most VMAs."""
+        with self._lock:
+            highest, self._highest = self._highest, {}
+            return tuple(highest.values())
 
     def tally(self) -> FailureTally:
         """Everything up to now."""

@@ -75,6 +75,18 @@ def test_process_that_has_ended_is_named_by_what_the_kernel_kept() -> None:
     )  # fmt: skip
 
 
+def test_where_a_process_failed_highest_is_told_once() -> None:
+    lower = replace(CALLS, call="mprotect", map_count=65_529)
+    other = replace(CALLS, process=ProcessId(2**30, 8), map_count=65_530)
+    failures = LimitFailures(Kernel([lower, CALLS, other], [lower]), Config())
+    failures.take()
+
+    assert [calls.map_count for calls in failures.highest()] == [65_531, 65_530]
+    assert failures.highest() == ()
+    failures.take()
+    assert [calls.map_count for calls in failures.highest()] == [65_529]
+
+
 def test_process_that_runs_is_named_as_scans_name_it(tmp_path: Path) -> None:
     me = ProcessId(os.getpid(), read_stat(os.getpid()).start_time)
     proc = tmp_path / "proc"
