@@ -28,8 +28,9 @@ class Picture:
         self.settle()
 
     def settle(self) -> None:
-        """Until what was asked for is drawn."""
-        wait_until(self.page, f"!{VIEW}.drawing")
+        """Until what was asked for is drawn; a page hears of being scrolled a frame later."""
+        drawn = f"Math.round({VIEW}.frame.scrollTop * devicePixelRatio)"
+        wait_until(self.page, f"!{VIEW}.drawing && {VIEW}.painter.painted.above === {drawn}")
 
     def ask(self, expression: str) -> Any:
         """Of ``view``."""
@@ -54,7 +55,7 @@ class Picture:
             "if (above < 0 || above + 40 > frame.clientHeight) "
             f"frame.scrollTop = piece.y - frame.clientHeight / 2; }})(view.layout.pieces({vma}))"
         )
-        wait_until(self.page, f"!{VIEW}.drawing")
+        self.settle()
         piece = self.ask(
             f"(([piece]) => ({{ x: piece.x + piece.width / 2, "
             f"y: piece.y - view.frame.scrollTop + view.layout.lineHeight / 2 }}))"

@@ -105,8 +105,7 @@ def test_scrolled_is_the_same_as_drawn_anew(
         picture.ask(f"view.frame.scrollTop = {place}")
         picture.ask("view.paint()")
     scrolled = picture.pixels()
-    picture.ask("view.painter.painted = null")
-    picture.ask("view.paint()")
+    picture.ask("(view.painter.painted = null, view.paint())")
 
     assert picture.pixels() == scrolled
 
