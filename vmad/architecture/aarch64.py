@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from vmad.architecture.aarch64_borrowing import BORROWING
+from vmad.architecture.aarch64_calls import CALLS
 from vmad.architecture.architecture import Architecture, Emulator
 from vmad.architecture.page_table import Entry, PageTableFormat
-from vmad.architecture.system_calls import SystemCalls
 
 
 def page_table_format(page_shift: int, address_bits: int) -> PageTableFormat:
@@ -37,13 +38,7 @@ AARCH64 = Architecture(
     machine="aarch64",
     title="64-bit Arm",
     page_shifts=(12, 14, 16),
-    # include/uapi/asm-generic/unistd.h
-    calls=SystemCalls(
-        exit=93, kcmp=272, madvise=233, map_shadow_stack=453, mbind=235, mlock2=284, mmap=222,
-        mprotect=226, mseal=462, munmap=215, perf_event_open=241, pkey_alloc=289,
-        pkey_mprotect=288, rt_sigreturn=139, sched_setscheduler=119, set_mempolicy=237,
-        userfaultfd=282,
-    ),
+    calls=CALLS,
     call_prefix="__arm64_sys_",
     page_tables=tuple(
         page_table_format(shift, bits) for shift, all_bits in ADDRESS_BITS.items()
@@ -55,7 +50,7 @@ AARCH64 = Architecture(
     kernel_image="Image",
     unwound_registers=33,
     pc_apart=True,
-    borrowing=None,
+    borrowing=BORROWING,
     emulator=Emulator(
         program="qemu-system-aarch64",
         package="qemu-system-arm",

@@ -41,13 +41,25 @@ class ChainBuilder(Protocol):
         self,
         registers: Any,
         mask: int,
-        xstate: bytes,
+        vectors: bytes,
         places: Places,
         back: Call,
         *,
         policy: int | None = None,
     ) -> Chain:
-        """For a thread with these registers and this signal mask."""
+        """For a thread with these registers and this signal mask; ``vectors`` is the regset that
+        ``Borrowing.vectors`` names.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A state in which a thread is not borrowed, since a frame could not bring it back."""
+
+    regset: int  #: NT_… of elf.h; a kernel or processor without it has no thread in that state
+    applies: Callable[[bytes], bool]  #: to what the regset gives
+    why: str  #: goes on a sentence that begins with the thread
+    in_call: bool = True  #: also of a thread that waits in a system call
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +72,32 @@ class Borrowing:
 
     call: re.Pattern[bytes]
     sigreturn: re.Pattern[bytes]
+    alignment: int  #: bytes; instructions begin at multiples of it
     arguments: tuple[str, ...]  #: registers of a system call's arguments
     number: str  #: of its number
     result: str
-    begun: str  #: number of the call that a stopped thread is in; negative: in none
+    #: number of the call that a stopped thread is in; negative: in none. None: no register tells
+    begun: str | None
+    #: where none does: the instruction at which it stands then, with all arguments as they were
+    call_again: bytes | None
     instruction: str
     stack: str
+    link: str | None  #: of the address that a call returns to; None: that is on the stack
+    cleared: tuple[str, int] | None  #: bits of a register that are 0 where a call begins
     on_its_stack: tuple[str, ...]  #: registers that point to what its own code lives by
     runs_64_bits: Callable[[Any], bool]  #: whether the thread with these registers does
     red_zone: int  #: bytes below the stack pointer that its code may use
     frame_size: int  #: bytes of a signal frame, without the state of the vector registers
     chain: ChainBuilder
+    vectors: int  #: the regset of the vector registers (NT_… of elf.h)
+    unfit: tuple[Unfit, ...]
     arguments_at: tuple[int, int, int]  #: offsets in a frame of the first three arguments
     #: calls that give EINTR when a stop wakes them, even without a handler (signal(7)), and that
     #: have done nothing then, so that they can be begun again
     begun_again: frozenset[int]
+    #: calls that begin with their whole timeout where the thread in them was borrowed
+    prolonged: frozenset[int]
+    runs_payload: bool  #: whether the code of a rebuild is built for it
 
     def read(self, registers: Any, name: str) -> int:
         """One register, by what it is used for ("result") or by its name, unsigned."""

@@ -35,6 +35,8 @@ _USER_CS = 0x33
 #: the kernel's own word that a system call is to be begun again
 RESTARTS = frozenset({-512, -513, -514, -516})
 
+#: regset of the vector registers (include/uapi/linux/elf.h)
+_NT_X86_XSTATE = 0x202
 #: UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS
 _UC_FLAGS = 1 | 2 | 4
 #: an alternate stack with unknown flags is refused by sigreturn, which leaves the real one alone
@@ -80,7 +82,7 @@ class Registers(Protocol):
 def build_chain(
     registers: Registers,
     mask: int,
-    xstate: bytes,
+    vectors: bytes,
     places: Places,
     back: Call,
     *,
@@ -88,11 +90,12 @@ def build_chain(
 ) -> Chain:
     """The frames for a thread.
 
-    ``mask`` is its signal mask, ``xstate`` what NT_X86_XSTATE gives, ``back`` the call
+    ``mask`` is its signal mask, ``vectors`` what NT_X86_XSTATE gives, ``back`` the call
     that takes back what is done; with ``policy``, a further frame gives the thread that scheduling
     policy again. The chain also serves any later toggle of the same thread when its first frame
     is laid anew.
     """
+    xstate = vectors
     (xfeatures,) = struct.unpack_from("<Q", xstate, _SW_RESERVED)
     if len(xstate) > _TILE_DATA_SIZE and not xfeatures & _TILE_DATA:
         xstate = xstate[:_WITHOUT_TILES]
@@ -148,17 +151,23 @@ BORROWING = Borrowing(
     call=re.compile(rb"\x0f\x05(?:\xc3|\x48\x3d\x01\xf0\xff\xff\x73\x01\xc3)", re.DOTALL),
     # mov $15,%rax (or %eax); syscall
     sigreturn=re.compile(rb"(?:\x48\xc7\xc0|\xb8)\x0f\x00\x00\x00\x0f\x05", re.DOTALL),
+    alignment=1,
     arguments=("rdi", "rsi", "rdx", "r10", "r8", "r9"),
     number="rax",
     result="rax",
     begun="orig_rax",
+    call_again=None,
     instruction="rip",
     stack="rsp",
+    link=None,
+    cleared=None,
     on_its_stack=("rsp", "fs_base"),
     runs_64_bits=lambda registers: bool(registers.cs == _USER_CS),
     red_zone=RED_ZONE,
     frame_size=FRAME_SIZE,
     chain=build_chain,
+    vectors=_NT_X86_XSTATE,
+    unfit=(),
     # behind pretcode, flags, link, stack, r8..r15: rdi, rsi, rbp, rbx, rdx
     arguments_at=(48 + 64, 48 + 64 + 8, 48 + 64 + 32),
     # read, write, accept, sendto, recvfrom, sendmsg, recvmsg (sockets with a timeout), semop,
@@ -167,4 +176,6 @@ BORROWING = Borrowing(
     begun_again=frozenset(
         (0, 1, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 333, 426, 441)
     ),
+    prolonged=frozenset(),
+    runs_payload=True,
 )

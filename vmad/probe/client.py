@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from vmad.architecture.known import borrowing_here
+from vmad.architecture.known import borrowing_here, payload_here
 from vmad.errors import UsageError, VmadError
 from vmad.probe import refusals
 from vmad.probe.gadget import NoGadget
@@ -85,7 +85,10 @@ def probe(
 
 
 def rebuild(pid: int, runs: Sequence[tuple[int, int]], *, max_stop: float) -> Iterator[RebuildRun]:
-    """Rebuild runs [start, end), in the same manner."""
+    """Rebuild runs [start, end), in the same manner. Raises UnknownArchitecture where the code that
+    does it is not built.
+    """
+    payload_here()
     run = RebuildRun()
     for event in _events({"pid": pid, "runs": list(runs), "max_stop": max_stop}):
         match event["event"]:

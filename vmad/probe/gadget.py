@@ -122,8 +122,8 @@ def _search(pid: int, proc: str) -> Gadgets:
                     raise
                 break
             left -= size
-            call = call or _first(borrowing.call, text, at)
-            back = back or _first(borrowing.sigreturn, text, at)
+            call = call or _first(borrowing.call, text, at, borrowing.alignment)
+            back = back or _first(borrowing.sigreturn, text, at, borrowing.alignment)
             at += size if size <= _OVERLAP or at + size == end else size - _OVERLAP
     if call is None or back is None:
         raise NoGadget(
@@ -134,9 +134,12 @@ def _search(pid: int, proc: str) -> Gadgets:
     return Gadgets(*call, *back)
 
 
-def _first(pattern: re.Pattern[bytes], text: bytes, at: int) -> tuple[int, bytes] | None:
-    found = pattern.search(text)
-    return None if found is None else (at + found.start(), found.group())
+def _first(
+    pattern: re.Pattern[bytes], text: bytes, at: int, alignment: int
+) -> tuple[int, bytes] | None:
+    places = (match for match in pattern.finditer(text) if not (at + match.start()) % alignment)
+    match = next(places, None)
+    return None if match is None else (at + match.start(), match.group())
 
 
 def _executable(place: str, proc: str) -> list[tuple[int, int]]:

@@ -16,17 +16,12 @@ import signal
 import struct
 from typing import Self
 
-from ptrace.binding.func import (
-    PTRACE_CONT,
-    PTRACE_GETREGSET,
-    PTRACE_SETOPTIONS,
-    PTRACE_SYSCALL,
-)
-from ptrace.binding.linux_struct import iovec_struct, user_regs_struct
+from ptrace.binding.func import PTRACE_CONT, PTRACE_SETOPTIONS, PTRACE_SYSCALL
+from ptrace.binding.linux_struct import user_regs_struct
 from ptrace.error import PtraceError
 
 from vmad.architecture.borrowing import Call, Chain, signed
-from vmad.probe.calls import call, get_registers, set_registers
+from vmad.probe.calls import call, get_registers, get_regset, set_registers
 from vmad.probe.gadget import Gadgets, read_memory, write_memory
 from vmad.probe.processor import borrowing_here, calls_here
 from vmad.probe.promptness import make_first, ordinary_policy
@@ -45,8 +40,6 @@ from vmad.probe.tracing import (
 _GETSIGMASK, _SETSIGMASK = 0x420A, 0x420B
 _GET_RSEQ, _GET_USER_DISPATCH = 0x420F, 0x4211
 _O_SUSPEND_SECCOMP = 1 << 21
-_NT_X86_XSTATE = 0x202
-_XSTATE_ROOM = 1 << 14
 _EPERM, _EINVAL, _ESRCH, _EAGAIN, _ENOMEM = 1, 22, 3, 11, 12
 _SYSCALL_STOP = signal.SIGTRAP | 0x80
 _ALL_SIGNALS = (1 << 64) - 1
@@ -88,9 +81,10 @@ class Borrowed:
             suspend_seccomp(self.tid)
         call(_GETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
         self._policy = ordinary_policy(self.tid) if hurry else None
-        chain = borrowing_here().chain(
-            self._registers, self._mask.value, _xstate(self.tid), self._gadgets, back,
-            policy=self._policy,
+        here = borrowing_here()
+        chain = here.chain(
+            self._registers, self._mask.value, get_regset(self.tid, here.vectors), self._gadgets,
+            back, policy=self._policy,
         )  # fmt: skip
         self._was_there = read_memory(self.tid, chain.address, len(chain.content))
         write_memory(self.tid, chain.address, chain.content)
@@ -123,8 +117,14 @@ class Borrowed:
         here = borrowing_here()
         here.write(working, "instruction", instruction)
         here.write(working, "stack", stack)
-        # not in a system call: the kernel begins none again on the way to ours
-        here.write(working, "begun", -1)
+        if here.begun is not None:
+            # not in a system call: the kernel begins none again on the way to ours
+            here.write(working, "begun", -1)
+        if here.link is not None:
+            here.write(working, here.link, self._gadgets.sigreturn)
+        if here.cleared is not None:
+            register, bits = here.cleared
+            here.write(working, register, here.read(working, register) & ~bits)
         return working
 
     def release(self) -> None:
@@ -246,34 +246,43 @@ def suspend_seccomp(tid: int) -> None:
         ) from error
 
 
-def choose_thread(threads: Threads, room: int = 24 << 10) -> Stopped:
+def choose_thread(threads: Threads, gadgets: Gadgets) -> Stopped:
     """The stopped thread to borrow. Raises Refused, naming why none will do.
 
     Best is one that waits in a system call: its registers mean nothing to anybody else. Unfit are
     32-bit code, a thread in a restartable sequence (the kernel would see a foreign instruction
     pointer and forget the sequence, kernel/rseq.c), one whose system calls are dispatched to user
-    space (Wine), one without room on its stack.
+    space (Wine), one without room on its stack, one in a state that no signal frame keeps.
     """
     whys = []
     order = sorted(
         threads.stopped.values(),
-        key=lambda each: (not each.in_system_call, each.tid != threads.target.pid),
-    )
+        key=lambda thread: (
+            not thread.in_system_call, thread.is_prolonged, thread.tid != threads.target.pid,
+        ),
+    )  # fmt: skip
     for thread in order:
-        why = _unfit(thread, room)
+        why = _unfit(thread, gadgets)
         if why is None:
             return thread
         whys.append(f"thread {thread.tid} {why}")
     raise Refused(f"process {threads.target.pid}: no thread can be borrowed: {'; '.join(whys[:3])}")
 
 
-def _unfit(thread: Stopped, room: int) -> str | None:
+def _unfit(thread: Stopped, gadgets: Gadgets) -> str | None:
     registers, here = thread.registers, borrowing_here()
     if not here.runs_64_bits(registers):
         return "runs 32-bit code"
     try:
-        if not thread.in_system_call and _in_rseq(thread):
+        in_call = thread.in_system_call
+        if not in_call and _in_rseq(thread):
             return "is in a restartable sequence"
+        if in_call and here.read(registers, "instruction") == gadgets.call:
+            # where no register tells of the call (aarch64), the kernel takes ours for it
+            return "waits where calls of ours would be made"
+        for state in here.unfit:
+            if (state.in_call or not in_call) and state.applies(_state(thread.tid, state.regset)):
+                return state.why
         if _dispatched(thread.tid):
             return "has its system calls dispatched to user space"
         size = 256
@@ -281,6 +290,16 @@ def _unfit(thread: Stopped, room: int) -> str | None:
     except (PtraceError, OSError):
         return "has no room on its stack"
     return None
+
+
+def _state(tid: int, regset: int) -> bytes:
+    """Empty where this kernel or processor does not have it."""
+    try:
+        return get_regset(tid, regset)
+    except PtraceError as error:
+        if error.errno == _ESRCH:
+            raise
+        return b""
 
 
 def _in_rseq(thread: Stopped) -> bool:
@@ -307,11 +326,3 @@ def _dispatched(tid: int) -> bool:
     except PtraceError:
         return False
     return bool(configuration[0])
-
-
-def _xstate(tid: int) -> bytes:
-    buffer = ctypes.create_string_buffer(_XSTATE_ROOM)
-    vector = iovec_struct()
-    vector.buf, vector.len = ctypes.addressof(buffer), _XSTATE_ROOM
-    call(PTRACE_GETREGSET, tid, _NT_X86_XSTATE, ctypes.addressof(vector))
-    return buffer.raw[: vector.len]

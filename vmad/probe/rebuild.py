@@ -171,7 +171,7 @@ class RebuildSession:
                     for name in here.on_its_stack
                 )
                 ends = threads.began + self._max_stop * ENDS
-                visit = Visit(choose_thread(threads), self._gadgets, deadline, False)
+                visit = Visit(choose_thread(threads, self._gadgets), self._gadgets, deadline, False)
                 try:
                     visit.enter(self._area(), self._code)
                     if foreseen is None:

@@ -143,7 +143,7 @@ class Session:
                             continue
                         if injection is None:
                             injection = Injection(
-                                choose_thread(threads), self._gadgets, deadline,
+                                choose_thread(threads, self._gadgets), self._gadgets, deadline,
                                 self.target.seccomp,
                             )  # fmt: skip
                         answers.append(self._answer(injection, boundary, *posed))

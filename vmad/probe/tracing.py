@@ -21,6 +21,8 @@ from ptrace.error import PtraceError
 
 from vmad.architecture.borrowing import signed
 from vmad.probe.calls import call, get_registers, set_registers
+from vmad.probe.gadget import read_memory
+from vmad.probe.pending_call import PendingCall, read_pending
 from vmad.probe.processor import borrowing_here
 from vmad.probe.refusals import DidNotStop, Refused, TargetGone
 from vmad.probe.target import Target, may_not_trace
@@ -51,7 +53,20 @@ class Stopped:
     @property
     def in_system_call(self) -> bool:
         """Whether it was stopped on the way out of a system call that will be begun again."""
-        return signed(borrowing_here().read(self.registers, "begun")) >= 0
+        here = borrowing_here()
+        if here.call_again is None:
+            return signed(here.read(self.registers, "begun")) >= 0
+        try:
+            at = here.read(self.registers, "instruction")
+            return read_memory(self.tid, at, len(here.call_again)) == here.call_again
+        except OSError:
+            return False
+
+    @property
+    def is_prolonged(self) -> bool:
+        """Whether its call begins with the whole timeout if it is borrowed."""
+        here = borrowing_here()
+        return here.read(self.registers, "number") in here.prolonged
 
 
 class Deadline:
@@ -104,6 +119,7 @@ class Threads:
         self._tasks = f"{proc}/{target.pid}/task"
         self._seized: set[int] = set()
         self.stopped: dict[int, Stopped] = {}
+        self._pending: dict[int, PendingCall | None] = {}
         self.began = self.took = 0.0  #: seconds; of the last stop
         self.gave_up = False  #: a thread did not stop: only our end sets it free
 
@@ -163,6 +179,7 @@ class Threads:
         """
         deadline = Deadline(seconds)
         self.stopped.clear()
+        self._pending.clear()
         self.began = time.perf_counter()
         self.took = 0.0
         try:
@@ -201,6 +218,8 @@ class Threads:
             raise TargetGone(f"process {self.target.pid} has exited")
 
     def _interrupt(self, tid: int) -> None:
+        if borrowing_here().begun is None:
+            self._pending[tid] = read_pending(f"{self._tasks}/{tid}")
         try:
             call(PTRACE_INTERRUPT, tid)
         except PtraceError as error:
@@ -227,18 +246,37 @@ class Threads:
                     raise
         try:
             registers = get_registers(tid)
-            here = borrowing_here()
-            interrupted = signed(here.read(registers, "result")) == -_EINTR
-            if interrupted and here.read(registers, "begun") in here.begun_again:
-                # a stop without a signal must not be seen: ask the kernel to begin it again,
-                # unless a handler is to run (what ERESTARTNOHAND means)
-                here.write(registers, "result", _ERESTARTNOHAND)
+            if self._begin_again(tid, registers):
                 set_registers(tid, registers)
         except PtraceError as error:
             if error.errno != _ESRCH:
                 raise
             return  # SIGKILL
         self.stopped[tid] = Stopped(tid, registers)
+
+    def _begin_again(self, tid: int, registers: user_regs_struct) -> bool:
+        """A stop without a signal must not be seen: change the registers so that a call which gave
+        EINTR is begun again, unless a handler is to run; whether they were changed.
+        """
+        here = borrowing_here()
+        if signed(here.read(registers, "result")) != -_EINTR:
+            return False
+        if here.begun is not None:
+            if here.read(registers, "begun") not in here.begun_again:
+                return False
+            here.write(registers, "result", _ERESTARTNOHAND)
+            return True
+        pending, again = self._pending.get(tid), here.call_again
+        at = here.read(registers, "instruction")
+        same = pending is not None and (pending.number, pending.instruction, pending.stack) == (
+            here.read(registers, "number"), at, here.read(registers, "stack")
+        )  # fmt: skip
+        if not same or pending is None or again is None or pending.number not in here.begun_again:
+            return False
+        # back to the call; a handler that is to run ends it at once
+        here.write(registers, here.arguments[0], pending.first)
+        here.write(registers, "instruction", at - len(again))
+        return True
 
     def _collect_late(self) -> None:
         """Set free those that stop after all; the rest is freed by the end of this process."""
