@@ -103,8 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
         began = time.perf_counter()
         document = _document(scan, origin, cost) | known
         document["phases"] |= phases_object({Phase.RENDER: time.perf_counter() - began})
-        json.dump(document, sys.stdout)
-        print()
+        # dumps is the C encoder, dump is not
+        print(json.dumps(document))
     else:
         top = None if arguments.all or arguments.pids else arguments.top
         style = style_of(sys.stdout)

@@ -61,6 +61,25 @@ __noinline int count_facts(u32 header_number, u64 facts)
 	return 0;
 }
 
+/*
+ * A number that the verifier knows nothing of: what it knows of bits that were put together it
+ * follows on every way through what comes, each by itself.
+ */
+static __always_inline u64 any_number(struct walk *walk, u64 number)
+{
+	*(volatile u64 *)&walk->laundry = number;
+	return *(volatile u64 *)&walk->laundry;
+}
+
+/* 1 or 0, without a branch; the barrier keeps the compiler from making one of it */
+static __always_inline u64 differ(u64 a, u64 b)
+{
+	u64 difference = a ^ b, negative = -difference;
+
+	asm volatile("" : "+r"(negative));
+	return (difference | negative) >> 63;
+}
+
 static __always_inline u64 facts_of_pair(struct walk *walk, struct seen *a, struct seen *b)
 {
 	u64 facts = 0, differing = a->flags ^ b->flags;
@@ -69,29 +88,22 @@ static __always_inline u64 facts_of_pair(struct walk *walk, struct seen *a, stru
 		canonical_flags(differing);
 		facts = walk->canonical << FACT_FLAGS_SHIFT;
 	}
-	if ((a->flags | b->flags) & FLAG_SPECIAL)
-		facts |= FACT_SPECIAL;
-	if (a->file != b->file)
-		facts |= FACT_FILE;
-	if (a->uffd != b->uffd)
-		facts |= FACT_UFFD;
+	facts |= differ((a->flags | b->flags) & FLAG_SPECIAL, 0) * FACT_SPECIAL;
+	facts |= differ(a->file, b->file) * FACT_FILE;
+	facts |= differ(a->uffd, b->uffd) * FACT_UFFD;
 	if (a->name != b->name && (!a->name || !b->name || !same_name(a->name, b->name, 0)))
 		facts |= FACT_NAME;
 	if (a->policy != b->policy &&
 	    (!a->policy || !b->policy || !same_policy(a->policy, b->policy, 0)))
 		facts |= FACT_POLICY;
-	if (a->shift != b->shift)
-		facts |= FACT_PGOFF;
+	facts |= differ(a->shift, b->shift) * FACT_PGOFF;
 	if (b->anon_vma && a->anon_vma == b->anon_vma)
 		facts |= FACT_AV_SAME;
 	facts |= (u64)a->chain << FACT_A_AV_SHIFT | (u64)b->chain << FACT_B_AV_SHIFT;
-	if (a->exclusive)
-		facts |= FACT_A_EXCLUSIVE;
-	if (b->exclusive)
-		facts |= FACT_B_EXCLUSIVE;
-	if (a->unknown_exclusive || b->unknown_exclusive)
-		facts |= FACT_UNKNOWN_EXCLUSIVE;
-	return facts;
+	facts |= (u64)(a->exclusive & 1) * FACT_A_EXCLUSIVE;
+	facts |= (u64)(b->exclusive & 1) * FACT_B_EXCLUSIVE;
+	facts |= (u64)((a->unknown_exclusive | b->unknown_exclusive) & 1) * FACT_UNKNOWN_EXCLUSIVE;
+	return any_number(walk, facts);
 }
 
 static __always_inline void start_run(struct run *run, struct seen *from)
@@ -103,15 +115,15 @@ static __always_inline void start_run(struct run *run, struct seen *from)
 }
 
 /* vmad/rules/runs.py says what a merge table means; this applies it. Returns VMAs recovered. */
-static __always_inline u32 extend_run(struct run *run, struct seen *b, int rules)
+static __always_inline u32 extend_run(struct walk *walk, struct run *run, struct seen *b, int rules)
 {
 	u32 key = run->chain | b->chain << 2 | run->exclusive << 4 | b->exclusive << 5;
 	u8 keep;
 
 	if (run->anon_vma && run->anon_vma == b->anon_vma)
 		key |= 1 << 6;
-	if (run->shift != b->shift)
-		key |= 1 << 7;
+	key |= differ(run->shift, b->shift) << 7;
+	key = any_number(walk, key);
 	keep = settings.merge_table[rules][key & (RUN_KEYS - 1)];
 	if (keep != 1)
 		start_run(run, b);
@@ -145,8 +157,8 @@ static __always_inline u64 account_pair(u32 header_number, struct header *header
 		start_run(&walk->run[0], a);
 		start_run(&walk->run[1], a);
 	}
-	header->recoverable[0] += extend_run(&walk->run[0], b, 0);
-	header->recoverable[1] += extend_run(&walk->run[1], b, 1);
+	header->recoverable[0] += extend_run(walk, &walk->run[0], b, 0);
+	header->recoverable[1] += extend_run(walk, &walk->run[1], b, 1);
 	return facts;
 }
 
