@@ -11,10 +11,13 @@ survive a loss of events.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import select
 import socket
 import struct
+import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -134,12 +137,35 @@ class Connector:
 def _pyroute2_socket() -> Any:
     """pyroute2's, not yet bound; None where it is not installed, or has none."""
     try:
-        from pyroute2.netlink.connector.cn_proc import (  # noqa: PLC0415  24 MiB
-            ProcEventSocket,
-        )
+        with _only_a_part_of("pyroute2"):
+            from pyroute2.netlink.connector.cn_proc import (  # noqa: PLC0415  2 MiB
+                ProcEventSocket,
+            )
     except ImportError:
         return None
     return ProcEventSocket()
+
+
+@contextlib.contextmanager
+def _only_a_part_of(package: str) -> Iterator[None]:
+    """Import modules of a package without what the package itself imports.
+
+    pyroute2's brings its database (sqlite3), psutil and unittest: 146 modules, 10 MiB. Whoever
+    imports it otherwise, before or afterwards, has it whole. Raises ImportError.
+    """
+    if package in sys.modules:
+        yield
+        return
+    found = importlib.util.find_spec(package)
+    if found is None or found.submodule_search_locations is None:
+        raise ImportError(package)
+    bare = types.ModuleType(package)
+    bare.__path__ = list(found.submodule_search_locations)
+    sys.modules[package] = bare
+    try:
+        yield
+    finally:
+        sys.modules.pop(package, None)
 
 
 def _execs(datagram: bytes) -> Iterator[int]:

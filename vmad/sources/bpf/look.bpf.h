@@ -9,6 +9,8 @@
 #define HUGETLBFS_MAGIC 0x958458f6
 #define OVERLAYFS_MAGIC 0x794c7630
 #define FUSE_MAGIC 0x65735546
+/* VM_UFFD_MISSING, VM_UFFD_WP; VM_UFFD_MINOR is one of those above, where depends on the release */
+#define FLAGS_MAY_BE_UFFD (1ULL << 9 | 1ULL << 12 | ~0xffffffffULL)
 #define FMODE_MAY_BE_BACKING (1 << 25 | 1 << 24)
 
 /*
@@ -137,7 +139,8 @@ static __always_inline void look_into(struct vm_area_struct *vma, struct walk *w
 	b->shift = b->pgoff - (b->start >> settings.page_shift);
 	b->anonymous = !number_of(walk, vma->vm_ops) && !(b->flags & FLAG_SHARED);
 	b->uffd = b->policy = b->name = 0;
-	if (bpf_core_field_exists(vma->vm_userfaultfd_ctx.ctx))
+	/* the flags say whether there is one (userfaultfd_armed()): spares a cache line of most VMAs */
+	if (bpf_core_field_exists(vma->vm_userfaultfd_ctx.ctx) && b->flags & FLAGS_MAY_BE_UFFD)
 		b->uffd = number_of(walk, vma->vm_userfaultfd_ctx.ctx);
 	if (bpf_core_field_exists(vma->vm_policy))
 		b->policy = number_of(walk, vma->vm_policy);

@@ -43,6 +43,7 @@ struct tree {
 	u32 moved;  /* batches in a row that were written to meanwhile */
 	u8 standing; /* `path` is that of a tree */
 	u8 over;     /* there is no further VMA */
+	u64 fetched; /* nothing: keeps the compiler from leaving out what it is of */
 	u8 torn;     /* met what no tree has */
 	struct seen seen[BATCH + 1]; /* the one before the batch; the batch */
 	struct level path[DEEPEST];
@@ -55,6 +56,28 @@ static __always_inline int has_tree(void)
 	return bpf_core_field_exists(struct mm_struct, mm_mt.ma_root) &&
 	       bpf_core_type_exists(struct maple_arange_64) &&
 	       bpf_core_enum_value_exists(enum maple_type, maple_arange_64);
+}
+
+/*
+ * Have the VMAs of a leaf on their way from memory, all at once: one after the other each would be
+ * waited for.
+ */
+static __always_inline void fetch(struct level *level)
+{
+	u32 i, slots = bpf_core_field_offset(struct maple_range_64, slot) / 8;
+	u64 sum = 0;
+
+#pragma unroll
+	for (i = 0; i < 16; i++) {
+		u64 entry = level->words[(slots + i) & (NODE_WORDS_USED - 1)];
+		struct vm_area_struct *vma =
+			bpf_rdonly_cast((void *)entry, bpf_core_type_id_kernel(struct vm_area_struct));
+
+		/* what is no address of the kernel costs a fault on some machines */
+		if ((s64)entry < 0)
+			sum += vma->vm_start + vma->vm_pgoff;
+	}
+	tree.fetched = sum;
 }
 
 /* Read a node, whose last slot ends with `last`, to stand at its first. mte_to_node() et al. */
@@ -83,6 +106,8 @@ static __always_inline void enter(u32 depth, u64 node, u64 last)
 	level->at = 0;
 	level->over = 0;
 	tree.depth = depth;
+	if (level->leaf)
+		fetch(level);
 }
 
 /* One slot of the node that is being read. */
