@@ -183,8 +183,8 @@ def _longest_hold(plan: Plan, target: Large, source: Source) -> Figure:
     if not ours:
         note = (
             "The trace shows no acquisition of it by vmad at all, while it shows the target's own: "
-            "as where the iterator locks one VMA at a time (CONFIG_PER_VMA_LOCK) and no address "
-            "space."
+            "the walk takes no lock, or one VMA's at a time (CONFIG_PER_VMA_LOCK) and no address "
+            "space's."
         )
     longest = max((hold.seconds for hold in ours), default=0.0) * 1e3
     return Figure(

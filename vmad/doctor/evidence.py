@@ -21,7 +21,7 @@ from vmad.sources.procfs.source import ProcfsSource
 
 #: name -> (what it gives, documented cost in ns per VMA)
 WALKS = {
-    "lockless": ("exact verdicts, taking no lock of a process (6.10 and later)", None),
+    "lockless": ("exact verdicts, taking no lock of a process (6.10 and later)", "85–220"),
     "open-coded": ("exact verdicts, waiting for no lock of a process (6.10 and later)", "270–450"),
     "task_vma": ("exact verdicts (5.12 to 6.9; 6.1 and later by process)", "310–430"),
 }

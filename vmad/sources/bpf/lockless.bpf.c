@@ -64,6 +64,7 @@ static __always_inline int walk_batch(struct mm_struct *mm, struct walk *walk,
 		tree.size = BATCH;
 	}
 	if (walk->first) {
+		header->count_low = header->count_high = 0; /* of a first batch that was in vain */
 		note_before(walk, header, mm);
 		tree.from = 0;
 		tree.standing = 0;
