@@ -56,7 +56,7 @@ static __always_inline int walk_batch(struct mm_struct *mm, struct walk *walk,
 {
 	s64 seq = lock_seq_of(mm);
 
-	if (seq < 0 || !has_tree())
+	if (seq < 0 || !tells_writers() || !has_tree())
 		return STATUS_UNKNOWN;
 	if (!header->mm) {
 		header->mm = (u64)mm;

@@ -14,7 +14,8 @@ class LocklessWalk(QueuedWalk):
     """See QueuedWalk; with a digest asked for, it reads on where an address space has changed.
 
     Raises EvidenceUnavailable where the kernel has no mm_lock_seq (before 6.4, or without
-    CONFIG_PER_VMA_LOCK), or a tree of VMAs that is not known.
+    CONFIG_PER_VMA_LOCK), or one that does not tell of writers (before 6.14, with PREEMPT_RT), or a
+    tree of VMAs that is not known.
     """
 
     name = "lockless"

@@ -59,7 +59,7 @@ static long one_chunk(u32 turn, void *unused)
 		control.position = position + 1;
 		walk->open = 0;
 	}
-	return !control.budget || (control.want_rows && status == STATUS_MORE);
+	return !control.budget || (control.want_rows && control.rows + control.chunk > MAX_ROWS);
 }
 
 SEC("syscall")

@@ -64,6 +64,16 @@ static __always_inline int write_locked(struct mm_struct *mm)
 	return 0;
 }
 
+/* Whether write_locked() can tell: not of an int of a PREEMPT_RT kernel, whose lock is another. */
+static __always_inline int tells_writers(void)
+{
+	struct mm_struct___seqcount *count = 0;
+	struct mm_struct *mm = 0;
+
+	return bpf_core_field_exists(count->mm_lock_seq.sequence) ||
+	       bpf_core_field_exists(mm->mmap_lock.count.counter);
+}
+
 /*
  * Process id of a group leader as the reader's pid namespace numbers it; 0 when it is not in
  * there.
