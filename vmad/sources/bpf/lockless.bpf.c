@@ -98,12 +98,15 @@ static __always_inline int walk_wanted(struct wanted *wanted, struct walk *walk,
 				       struct header *header, u32 header_number)
 {
 	u32 pid = wanted->task_pid;
-	struct task_struct *task = bpf_task_from_pid(pid ? pid : bpf_get_current_pid_tgid() >> 32);
+	struct task_struct *found = bpf_task_from_pid(pid ? pid : bpf_get_current_pid_tgid() >> 32);
+	struct task_struct *task;
 	struct mm_struct *mm;
 	int status = STATUS_GONE;
 
-	if (!task)
+	if (!found)
 		return status;
+	/* of what is trusted the verifier looks up, field by field, whether it is trusted, too */
+	task = bpf_rdonly_cast(found, bpf_core_type_id_kernel(struct task_struct));
 	if (!pid || task->start_boottime == wanted->start_boottime) {
 		mm = task->mm;
 		if (!mm) {
@@ -115,7 +118,7 @@ static __always_inline int walk_wanted(struct wanted *wanted, struct walk *walk,
 				status = STATUS_GONE;
 		}
 	}
-	bpf_task_release(task);
+	bpf_task_release(found);
 	return status;
 }
 
