@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from vmad.architecture.known import ARCHITECTURES
+from vmad.architecture.x86_64 import X86_64
 from vmad.model import facts, flags
 from vmad.model.facts import AnonVma
 from vmad.model.kernel import KernelInfo
@@ -20,7 +21,7 @@ from vmad.model.kernel_flags import KERNEL_FLAGS
 from vmad.model.kinds import KIND_COUNT, Kind
 from vmad.model.table import VMA_ROW
 from vmad.rules.runs import HARD_FACTS
-from vmad.sources.bpf import bursts, caller, census, failures, layout, merge_attempts, source
+from vmad.sources.bpf import blame, bursts, caller, census, failures, layout, merge_attempts, source
 from vmad.sources.bpf.calls import CALLS
 from vmad.sources.bpf.census import BELONGING, BELONGINGS, KERNEL_CENSUS_ROW, READING
 from vmad.sources.bpf.layout import ENTRY, HEADER, WANTED, Control, Status, Steady
@@ -160,6 +161,24 @@ def test_calls_and_structures_of_counting_failures() -> None:
     }.items():
         expected |= struct(name, dtype)
     assert compile_assertions("failures_fexit.bpf.c", expected) == ""
+
+
+@pytest.mark.parametrize("file", blame.WAYS.values())
+def test_structures_of_recording_who_made_boundaries(file: str) -> None:
+    expected: dict[str, str | int] = {f"EVENT_{kind.name}": kind.value for kind in blame.EventKind}
+    expected |= {"PROCESSES": blame.PROCESSES, "REGISTERS": X86_64.unwound_registers}
+    expected |= {"CODE_WORDS": blame.CODE_WORDS}
+    expected |= {f"CALL_{call.upper()}": place for place, call in enumerate(CALLS)}
+    for name, dtype in {
+        "settings": blame.SETTINGS,
+        "control": blame.CONTROL,
+        "recorded": blame.RECORDED,
+        "boundary_key": blame.BOUNDARY_KEY,
+        "boundary": blame.BOUNDARY,
+        "event": blame.EVENT,
+    }.items():
+        expected |= struct(name, dtype)
+    assert compile_assertions(file.replace(".o", ".c"), expected) == ""
 
 
 @pytest.mark.parametrize("file", ["bursts_fexit.bpf.c", "bursts_lock.bpf.c"])

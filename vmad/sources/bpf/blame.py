@@ -58,7 +58,8 @@ EVENT: Final = np.dtype(
 )
 _ARCHITECTURE: Final = running()
 REGISTERS: Final = 0 if _ARCHITECTURE is None else _ARCHITECTURE.unwound_registers
-_CODE_WORDS: Final = 1 << 14
+#: of the table of pages of code: 64 pages each
+CODE_WORDS: Final = 1 << 14
 PROCESSES: Final = 1024
 #: boundaries that are held at most: twice the default limit, or what a caller asks for
 BOUNDARIES: Final = 131_072
@@ -157,7 +158,7 @@ class Recorder:
             self._object.map_memory(".data.control", CONTROL.itemsize), CONTROL, 1
         )
         self._code = np.frombuffer(
-            self._object.map_memory(".data.code", _CODE_WORDS * 8), "<u8", _CODE_WORDS
+            self._object.map_memory(".data.code", CODE_WORDS * 8), "<u8", CODE_WORDS
         )
         self._control["follow"][0] = follow
         self._rows = self._object.hash_map("boundaries", BOUNDARY_KEY, BOUNDARY)
@@ -187,10 +188,10 @@ class Recorder:
     def code_is(self, start: int, end: int) -> None:
         """Words of a stack that point there tell stacks apart."""
         first, last = start >> 18, (end - 1) >> 18
-        if last - first >= _CODE_WORDS:
+        if last - first >= CODE_WORDS:
             self._code[:] = 2**64 - 1
             return
-        self._code[np.arange(first, last + 1) % _CODE_WORDS] = 2**64 - 1
+        self._code[np.arange(first, last + 1) % CODE_WORDS] = 2**64 - 1
 
     def poll(self, seconds: float) -> list[StackCopy | ProcessEvent]:
         """What happened since the last time; waits for the first at most so long."""
