@@ -12,7 +12,7 @@ from collections.abc import Callable
 from vmad.config.schema import Config
 from vmad.errors import EvidenceUnavailable
 from vmad.model.kernel import KernelInfo
-from vmad.sources.procfs.merge_counters import MergeAttempts
+from vmad.model.merge_attempts import MergeAttempts
 
 log = logging.getLogger("vmad")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from vmad.config.schema import Config
+from vmad.model.merge_attempts import MergeAttempts
 from vmad.model.process import ProcessId, Unreadable
 from vmad.rules.marked import marked_from
 from vmad.scan.aggregate import same_objects
@@ -23,7 +24,6 @@ from vmad.scan.phases import Phase
 from vmad.scan.samples import Samples
 from vmad.scan.snapshot import GroupStats, HostSnapshot
 from vmad.scan.walked import WalkedProcesses
-from vmad.sources.procfs.merge_counters import MergeAttempts
 from vmad.sources.source import Source
 from vmad.timeline.timeline import Remembered
 

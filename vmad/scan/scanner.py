@@ -14,6 +14,7 @@ from itertools import islice
 import numpy as np
 
 from vmad.config.schema import Config
+from vmad.model.merge_attempts import MergeAttempts
 from vmad.model.process import ProcessId, Unread, Unreadable
 from vmad.scan.group_marks import GroupMarks
 from vmad.scan.groups import GroupRules
@@ -26,7 +27,6 @@ from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import ScanCounts
 from vmad.scan.walked import WalkedProcesses
 from vmad.sources.identity import IdentityReader
-from vmad.sources.procfs.merge_counters import MergeAttempts
 from vmad.sources.source import Source
 
 #: full scans from one to the next in which all identities are looked up again

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from vmad.errors import CannotRead
 from vmad.model.kernel import KernelInfo
+from vmad.model.merge_attempts import MergeAttempts
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unreadable
 from vmad.model.table import VmaTable
 from vmad.rules.vma_cost import VmaCost
 from vmad.sources.bounded import BoundedReads, Stuck
-from vmad.sources.procfs.merge_counters import MergeAttempts
 from vmad.sources.source import Census, Source, SourceHealth
 
 T = TypeVar("T")

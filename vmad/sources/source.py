@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from vmad.errors import CannotRead, StillChanging
 from vmad.model.kernel import KernelInfo
+from vmad.model.merge_attempts import MergeAttempts
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
 from vmad.rules.vma_cost import VmaCost
-from vmad.sources.procfs.merge_counters import MergeAttempts
 
 #: One row per process with an address space, ascending by pid.
 #:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 
 from vmad.errors import CannotRead, ProcessGone
+from vmad.model.merge_attempts import MergeAttempts
 from vmad.model.process import ProcessId
 from vmad.rules.vma_cost import VmaCost
 from vmad.sources.procfs.living import place_by, place_of
-from vmad.sources.procfs.merge_counters import MergeAttempts, read_merge_attempts
+from vmad.sources.procfs.merge_counters import read_merge_attempts
 from vmad.sources.procfs.stat import read_stat
 from vmad.sources.source import SourceBase
 from vmad.sources.vma_cost import read_vma_cost

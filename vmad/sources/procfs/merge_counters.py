@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+
+from vmad.model.merge_attempts import OUTCOMES, MergeAttempts
 
 #: how the names of the attempts' counters begin; the rest is OUTCOME_REASON
 PREFIX = "anon_vma_merge_"
-OUTCOMES = ("merged", "refused")
-
-#: attempts since boot by (outcome, reason)
-MergeAttempts = Mapping[tuple[str, str], int]
 
 
 def read_merge_attempts(proc: str = "/proc") -> MergeAttempts | None:
