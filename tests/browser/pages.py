@@ -22,10 +22,10 @@ from vmad.scan.explain import explain
 from vmad.scan.growth import Watched
 from vmad.timeline.selection import Selection
 from vmad.timeline.timeline import Timeline
-from vmad.web.page import render_page
-from vmad.web.page_history import render_history
-from vmad.web.page_process import render_process
-from vmad.web.process_view import ProcessView
+from vmad.web.pages.front import render_page
+from vmad.web.pages.history import render_history
+from vmad.web.pages.process import render_process
+from vmad.web.pages.process_view import ProcessView
 from vmad.web.viewer import Viewer
 
 KERNEL = KernelInfo("6.12.9", "x86_64")

@@ -22,7 +22,7 @@ from tests.e2e.prometheus_server import Prometheus
 from tests.e2e.test_rules import RULES
 from tests.live.targets import Target
 from vmad.operations.rule_files import FILES
-from vmad.web.markup import name
+from vmad.web.pages.markup import name
 
 pytestmark = pytest.mark.bpf
 

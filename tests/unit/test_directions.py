@@ -83,3 +83,15 @@ def test_imports_are_absolute() -> None:
     ]
 
     assert relative == []
+
+
+def test_pages_know_nothing_of_the_server_that_gives_them_out() -> None:
+    pages = PACKAGE / "web" / "pages"
+    known = [
+        f"{file.relative_to(PACKAGE)}:{line}: {module}"
+        for file in sorted(pages.rglob("*.py"))
+        for line, module in imports(file)
+        if module.startswith("vmad.web.") and not module.startswith("vmad.web.pages.")
+    ]
+
+    assert known == []

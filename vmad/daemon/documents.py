@@ -33,8 +33,8 @@ from vmad.sources.source import Source
 from vmad.sources.traits import read_traits
 from vmad.timeline.selection import Selection
 from vmad.timeline.timeline import Timeline
-from vmad.web.page import render_page
-from vmad.web.page_history import render_history
+from vmad.web.pages.front import render_page
+from vmad.web.pages.history import render_history
 
 
 class Documents:

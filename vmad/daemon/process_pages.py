@@ -27,10 +27,10 @@ from vmad.sources.source import Source
 from vmad.sources.traits import read_traits
 from vmad.timeline.selection import USUAL
 from vmad.timeline.timeline import Timeline
-from vmad.web.page_history import past_of_process
-from vmad.web.page_process import render_process
-from vmad.web.past import Past
-from vmad.web.process_view import ProcessView
+from vmad.web.pages.history import past_of_process
+from vmad.web.pages.past import Past
+from vmad.web.pages.process import render_process
+from vmad.web.pages.process_view import ProcessView
 
 #: seconds that a picture waits for the page that asks for it
 KEPT_SECONDS = 20.0

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from vmad.errors import CannotRead, ProcessGone, StillChanging, TargetUnavailable, VmadError
 from vmad.timeline.selection import LONGEST, USUAL, Selection
-from vmad.web.document import page_headers
-from vmad.web.page_short import detour_page, no_process_page
+from vmad.web.pages.document import page_headers
+from vmad.web.pages.short import detour_page, no_process_page
 from vmad.web.request import Request
 from vmad.web.viewer import ANYBODY, Viewer
 

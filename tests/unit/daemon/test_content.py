@@ -19,7 +19,7 @@ from vmad.errors import TargetUnavailable
 from vmad.scan.snapshot import HostSnapshot
 from vmad.sources.source import Source
 from vmad.timeline.selection import Selection
-from vmad.web.page import render_page
+from vmad.web.pages.front import render_page
 
 
 def no_source() -> Source:

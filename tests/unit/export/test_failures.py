@@ -13,7 +13,7 @@ from tests.unit.sample import HOSTILE, NOW, failure_tally
 from vmad.export.failures_json import failures_document, failures_object, tally_of
 from vmad.export.failures_text import failures_text
 from vmad.export.style import Style
-from vmad.web.page_failures import MOST_SHOWN, SHOWN, failures_section
+from vmad.web.pages.failures import MOST_SHOWN, SHOWN, failures_section
 
 PLAIN = Style(False)
 

@@ -35,7 +35,7 @@ from vmad.scan.once import HostScan, scan_once
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import SelfStats
 from vmad.sources.capture import CaptureSource
-from vmad.web.page import render_page
+from vmad.web.pages.front import render_page
 
 #: widths of terminals: the narrowest that is written for, the usual one, and a wide one
 WIDTHS = (60, 80, 160)

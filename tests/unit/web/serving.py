@@ -16,7 +16,7 @@ from vmad.errors import CannotRead, ProcessGone, StillChanging
 from vmad.export.metrics.exposition import Exposition
 from vmad.scan.snapshot import HostSnapshot
 from vmad.timeline.selection import Selection
-from vmad.web.page import render_page
+from vmad.web.pages.front import render_page
 from vmad.web.server import WebServer
 from vmad.web.viewer import Viewer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from vmad.scan.bursts import bursts_of
 from vmad.scan.snapshot import HostSnapshot
-from vmad.web.markup import Column, Html, Table, moment, number, section, share
-from vmad.web.page_history import group_link
+from vmad.web.pages.history import group_link
+from vmad.web.pages.markup import Column, Html, Table, moment, number, section, share
 
 #: bursts shown
 SHOWN = 10

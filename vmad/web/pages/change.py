@@ -8,8 +8,8 @@ from vmad.export.quantities import count, counted
 from vmad.model.verdict import Verdict
 from vmad.scan.explain import Explanation
 from vmad.scan.host_limits import advice_on_limit
-from vmad.web.markup import Column, Html, Table, join, name, number, section, text
-from vmad.web.process_view import ProcessView
+from vmad.web.pages.markup import Column, Html, Table, join, name, number, section, text
+from vmad.web.pages.process_view import ProcessView
 
 
 def change_section(view: ProcessView) -> Html:

@@ -10,8 +10,8 @@ from vmad.export.quantities import counted
 from vmad.model.verdict import MERGE_RULES, Verdict
 from vmad.rules.catalogue import reason
 from vmad.scan.snapshot import HostSnapshot, JudgedProcess
-from vmad.web.markup import Column, Html, Table, join, number, plain_bar, section, text
-from vmad.web.markup import name as name_of
+from vmad.web.pages.markup import Column, Html, Table, join, number, plain_bar, section, text
+from vmad.web.pages.markup import name as name_of
 
 _VERDICTS = {
     Verdict.BLOCKED: "Blocked",

@@ -12,11 +12,11 @@ import pytest
 
 from tests.unit.sample import HOSTILE, NOW, crowded_snapshot, sample_snapshot, self_stats
 from tests.unit.timeline.made_up import lively
-from tests.unit.web.test_page import Reader
+from tests.unit.web.pages.test_front import Reader
 from vmad.timeline.selection import Selection
 from vmad.timeline.timeline import Remembered, Timeline
-from vmad.web.page import render_page
-from vmad.web.page_history import history_link, render_history
+from vmad.web.pages.front import render_page
+from vmad.web.pages.history import history_link, render_history
 
 HOST = crowded_snapshot(40)
 TIMELINE = lively(HOST, NOW)

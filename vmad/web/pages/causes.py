@@ -13,7 +13,7 @@ from vmad.export.cause_text import (
 from vmad.export.quantities import count, counted, percent
 from vmad.export.repeat_text import repeat_line
 from vmad.scan.explain import Cause, Explanation, main_causes, repeats_of
-from vmad.web.markup import Html, join, plain_bar, section, text
+from vmad.web.pages.markup import Html, join, plain_bar, section, text
 
 
 def causes_section(explanation: Explanation) -> Html:

@@ -9,8 +9,8 @@ import numpy as np
 
 from vmad.export.quantities import count, counted, duration
 from vmad.timeline.rings import MISSING, Series
-from vmad.web.markup import Html, text
-from vmad.web.past import bridged
+from vmad.web.pages.markup import Html, text
+from vmad.web.pages.past import bridged
 
 #: pixels; a point every STEP
 WIDTH, HEIGHT, STEP = 120, 24, 2

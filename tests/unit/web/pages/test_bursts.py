@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from tests.unit.sample import LIMIT, NOW, process, self_stats, snapshot_of
 from vmad.scan.snapshot import HostSnapshot
-from vmad.web.markup import name, number
-from vmad.web.page import render_page
+from vmad.web.pages.front import render_page
+from vmad.web.pages.markup import name, number
 
 
 def _page(high_water: int, count: int | None, at: float | None = NOW - 3600) -> str:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from vmad.model.failures import FailureTally, LimitFailure
-from vmad.web.markup import (
+from vmad.web.pages.history import group_link
+from vmad.web.pages.markup import (
     Column,
     Html,
     Table,
@@ -14,7 +15,6 @@ from vmad.web.markup import (
     section,
     text,
 )
-from vmad.web.page_history import group_link
 
 #: failures shown at once, and with those before them
 SHOWN, MOST_SHOWN = 5, 20

@@ -29,9 +29,9 @@ from vmad.model.process import ProcessId
 from vmad.rules.catalogue import reason
 from vmad.scan.snapshot import HostSnapshot, JudgedProcess
 from vmad.scan.statistics import SelfStats
-from vmad.web.document import page_headers
-from vmad.web.markup import growth
-from vmad.web.page import render_page
+from vmad.web.pages.document import page_headers
+from vmad.web.pages.front import render_page
+from vmad.web.pages.markup import growth
 
 VOID = {"meta", "link", "wbr"}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from vmad.scan.explain import Explanation
 from vmad.scan.growth import Watched
 from vmad.scan.host_limits import HostLimits, is_far
-from vmad.web.past import Past
+from vmad.web.pages.past import Past
 
 
 @dataclass(frozen=True)

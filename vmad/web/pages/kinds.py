@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vmad.model.kinds import KIND_TEXT, Kind
-from vmad.web.markup import Column, Html, Table, number, plain_bar, share, text
+from vmad.web.pages.markup import Column, Html, Table, number, plain_bar, share, text
 
 _COLUMNS = (Column("Kind"), Column("VMAs", "number"), Column("Share", "number"), Column("", "near"))
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from vmad import __version__
 from vmad.export.picture.document import picture_script, picture_style, script_source
-from vmad.web.markup import Html, text
+from vmad.web.pages.markup import Html, text
 
 
 def document(
@@ -61,4 +61,4 @@ def _tables_script() -> str:
 
 @cache
 def _asset(name: str) -> str:
-    return files("vmad.web").joinpath(name).read_text(encoding="utf-8")
+    return files("vmad.web.pages").joinpath(name).read_text(encoding="utf-8")

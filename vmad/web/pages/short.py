@@ -6,8 +6,8 @@ from __future__ import annotations
 from html import escape
 from urllib.parse import quote
 
-from vmad.web.document import document
-from vmad.web.markup import Html, text
+from vmad.web.pages.document import document
+from vmad.web.pages.markup import Html, text
 
 
 def no_process_page(pid: int, why: str, target: str | None) -> bytes:

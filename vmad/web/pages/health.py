@@ -11,7 +11,7 @@ from vmad.model.stops import Stops
 from vmad.scan.phases import Phase
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import DaemonStats, MachineStats, SelfStats
-from vmad.web.markup import Html, facts, join, moment, not_known, section, share, text
+from vmad.web.pages.markup import Html, facts, join, moment, not_known, section, share, text
 
 _PHASES = {
     Phase.CENSUS: "census",

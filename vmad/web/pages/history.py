@@ -13,11 +13,21 @@ from vmad.scan.snapshot import HostSnapshot, JudgedProcess
 from vmad.timeline.rings import RESOLUTIONS, Series
 from vmad.timeline.selection import USUAL, Selection
 from vmad.timeline.timeline import COUNT, FAILURES, LIMIT, PAUSE, STARTS, Timeline
-from vmad.web.chart import chart, happened, legend
-from vmad.web.document import document
-from vmad.web.markup import Column, Html, Table, join, name, number, process_link, section, text
-from vmad.web.past import Past
-from vmad.web.sparkline import sparkline
+from vmad.web.pages.chart import chart, happened, legend
+from vmad.web.pages.document import document
+from vmad.web.pages.markup import (
+    Column,
+    Html,
+    Table,
+    join,
+    name,
+    number,
+    process_link,
+    section,
+    text,
+)
+from vmad.web.pages.past import Past
+from vmad.web.pages.sparkline import sparkline
 
 #: seconds after which a browser renews the page by its script
 RENEWED = 15

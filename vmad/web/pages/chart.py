@@ -11,8 +11,8 @@ import numpy as np
 
 from vmad.export.quantities import count, counted, duration
 from vmad.timeline.rings import MISSING, Series
-from vmad.web.markup import Html, text
-from vmad.web.past import Episode, Happened, Past, bridged
+from vmad.web.pages.markup import Html, text
+from vmad.web.pages.past import Episode, Happened, Past, bridged
 
 #: units of the drawing, whatever its size on the screen
 WIDTH, HEIGHT = 1000.0, 100.0

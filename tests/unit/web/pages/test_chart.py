@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from vmad.timeline.rings import MISSING, Series
-from vmad.web.chart import chart, happened, said
-from vmad.web.past import Episode, Happened, Past, bridged
+from vmad.web.pages.chart import chart, happened, said
+from vmad.web.pages.past import Episode, Happened, Past, bridged
 
 START = 1_800_000_000
 NO = MISSING

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vmad.timeline.rings import MISSING, Series
-from vmad.web.sparkline import HEIGHT, WIDTH, reduced, sparkline
+from vmad.web.pages.sparkline import HEIGHT, WIDTH, reduced, sparkline
 
 
 def series(*values: int, step: int = 15) -> Series:

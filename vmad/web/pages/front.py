@@ -14,17 +14,17 @@ from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import SelfStats
 from vmad.timeline.selection import USUAL
 from vmad.timeline.timeline import Timeline
-from vmad.web.chart import chart, legend
-from vmad.web.document import document
-from vmad.web.markup import Html, join, moment, section, text
-from vmad.web.page_bursts import bursts_section
-from vmad.web.page_failures import failures_section
-from vmad.web.page_headline import at_limit_section, summary
-from vmad.web.page_health import health_section
-from vmad.web.page_history import history_link, past_of_host
-from vmad.web.page_kinds import kinds_table
-from vmad.web.page_pairs import pairs_section
-from vmad.web.page_who import Past, groups_section, processes_section
+from vmad.web.pages.bursts import bursts_section
+from vmad.web.pages.chart import chart, legend
+from vmad.web.pages.document import document
+from vmad.web.pages.failures import failures_section
+from vmad.web.pages.headline import at_limit_section, summary
+from vmad.web.pages.health import health_section
+from vmad.web.pages.history import history_link, past_of_host
+from vmad.web.pages.kinds import kinds_table
+from vmad.web.pages.markup import Html, join, moment, section, text
+from vmad.web.pages.pairs import pairs_section
+from vmad.web.pages.who import Past, groups_section, processes_section
 
 #: seconds after which a browser renews the page by its script
 RENEWED = 5

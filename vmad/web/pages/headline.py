@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vmad.scan.headline import AtLimit, soonest
 from vmad.scan.snapshot import HostSnapshot
-from vmad.web.markup import Html, join, level, name, number, process_link, share, time_left
+from vmad.web.pages.markup import Html, join, level, name, number, process_link, share, time_left
 
 #: processes at the limit that the headline names
 AT_LIMIT_SHOWN = 3

@@ -10,7 +10,8 @@ from vmad.export.quantities import size
 from vmad.scan.snapshot import GroupStats, HostSnapshot, JudgedProcess
 from vmad.timeline.selection import USUAL
 from vmad.timeline.timeline import FAILURES, Timeline
-from vmad.web.markup import (
+from vmad.web.pages.history import group_link
+from vmad.web.pages.markup import (
     Column,
     Html,
     Table,
@@ -25,8 +26,7 @@ from vmad.web.markup import (
     text,
     time_left,
 )
-from vmad.web.page_history import group_link
-from vmad.web.sparkline import sparkline
+from vmad.web.pages.sparkline import sparkline
 
 #: groups shown at once; the others are in a part that unfolds
 GROUPS_SHOWN = 20

@@ -7,9 +7,13 @@ from vmad.export.other_limits_text import not_this_limit
 from vmad.export.printable import printable
 from vmad.export.quantities import count, duration
 from vmad.scan.headroom import thresholds
-from vmad.web.chart import chart, legend
-from vmad.web.document import document
-from vmad.web.markup import (
+from vmad.web.pages.causes import causes_section
+from vmad.web.pages.change import change_section, vanish_section
+from vmad.web.pages.chart import chart, legend
+from vmad.web.pages.document import document
+from vmad.web.pages.history import group_link, history_link
+from vmad.web.pages.kinds import kinds_table
+from vmad.web.pages.markup import (
     Column,
     Html,
     Table,
@@ -24,11 +28,7 @@ from vmad.web.markup import (
     share,
     text,
 )
-from vmad.web.page_causes import causes_section
-from vmad.web.page_change import change_section, vanish_section
-from vmad.web.page_history import group_link, history_link
-from vmad.web.page_kinds import kinds_table
-from vmad.web.process_view import ProcessView
+from vmad.web.pages.process_view import ProcessView
 
 #: names of files shown
 NAMES_SHOWN = 10

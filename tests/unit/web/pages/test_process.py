@@ -8,7 +8,7 @@ from dataclasses import replace
 from tests.unit.explain.tables import DIFFERENT, LATENT, Area, alternating, table_of
 from tests.unit.picture.test_picture import LIBRARY, MIXED
 from tests.unit.sample import HOSTILE, NOW
-from tests.unit.web.test_page import Reader
+from tests.unit.web.pages.test_front import Reader
 from vmad.model.kernel import KernelInfo
 from vmad.model.process import ProcessId
 from vmad.model.table import VmaTable
@@ -16,8 +16,8 @@ from vmad.rules.catalogue import reason
 from vmad.scan.explain import explain
 from vmad.scan.growth import Watched
 from vmad.scan.host_limits import HostLimits
-from vmad.web.page_process import render_process
-from vmad.web.process_view import ProcessView
+from vmad.web.pages.process import render_process
+from vmad.web.pages.process_view import ProcessView
 
 KERNEL = KernelInfo("6.12.9", "x86_64")
 
