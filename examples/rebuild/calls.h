@@ -37,6 +37,7 @@ enum {
 	CALL_MADV_POPULATE_WRITE = 23,
 	CALL_MLOCK_ONFAULT = 1,
 	CALL_O_CLOEXEC = 02000000,
+	CALL_O_NONBLOCK = 04000,
 };
 
 /* include/uapi/linux/userfaultfd.h; UFFDIO_MOVE came with 6.8 (adef440691ba) */

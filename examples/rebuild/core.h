@@ -443,7 +443,8 @@ static long plan_run(struct plan *plan)
 	uffd = call(__NR_userfaultfd, CALL_O_CLOEXEC, 0, 0);
 	if (uffd < 0)
 		return plan_fail(plan, PLAN_REGISTER, uffd);
-	pagemap = call6(__NR_openat, -100, (long)plan->pagemap, CALL_O_CLOEXEC, 0, 0, 0);
+	/* without waiting, whatever somebody has mounted there */
+	pagemap = call6(__NR_openat, -100, (long)plan->pagemap, CALL_O_CLOEXEC | CALL_O_NONBLOCK, 0, 0, 0);
 	if (pagemap < 0) {
 		plan_fail(plan, PLAN_ZERO, pagemap);
 		goto close_uffd;

@@ -43,6 +43,9 @@ FRAME_SIZE = _FRAME.size + _FPSIMD.size + _VECTORS + len(_END)
 _X0 = 312
 #: struct sched_param of a thread that is not of real-time: the siginfo, all zero
 _ZEROS = 0
+#: timespec of a call that waits, in the rest of it
+_TIMEOUT = 64
+_ALL_SIGNALS = (1 << 64) - 1
 
 #: bits of PSTATE: AArch32; what an indirect branch expects of the instruction that it leads to
 _MODE_32, _BTYPE = 0x10, 0xC00
@@ -58,6 +61,7 @@ def build_chain(
     back: Call,
     *,
     policy: int | None = None,
+    patience: float = 0.0,
 ) -> Chain:
     """The frames for a thread; ``vectors`` is what NT_PRFPREG gives (528 bytes)."""
     backs = [back]
@@ -70,11 +74,15 @@ def build_chain(
     record = _FPSIMD.pack(_FPSIMD_MAGIC, _FPSIMD.size + _VECTORS, fpsr, fpcr)
     own = [*(getattr(registers, f"r{number}") for number in range(31))]
     own += [registers.sp, registers.pc, registers.pstate]
-    content = b"".join(
+    masks = [*[_ALL_SIGNALS] * len(backs), mask]
+    states = [*_calls(own, backs, base, places), own]
+    content = bytearray().join(
         _FRAME.pack(0, 0, *_NO_ALTSTACK, mask, 0, *values) + record + vectors[:_VECTORS] + _END
-        for values in (*_calls(own, backs, base, places), own)
+        for mask, values in zip(masks, states, strict=True)
     )
-    return Chain(base, content)
+    seconds, part = divmod(patience, 1.0)
+    struct.pack_into("<2Q", content, _TIMEOUT, int(seconds), int(part * 1e9))
+    return Chain(base, bytes(content), base, base + (frames - 1) * FRAME_SIZE)
 
 
 def _calls(
@@ -83,7 +91,7 @@ def _calls(
     """Registers that make each call, with the next frame as what it returns to."""
     for number, (call, *arguments) in enumerate(backs, 1):
         values = list(own)
-        values[:3], values[8] = arguments, call
+        values[:4], values[8] = [*arguments, base + _TIMEOUT], call
         values[30:] = [
             places.sigreturn, base + number * FRAME_SIZE, places.call, own[33] & ~_BTYPE
         ]  # fmt: skip

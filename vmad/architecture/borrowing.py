@@ -28,10 +28,16 @@ class Places(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Bytes to lay at ``address``; the injected call runs with its stack pointer there."""
+    """Bytes to lay at ``address``; the injected call runs with its stack pointer there.
+
+    With the stack pointer at ``back`` the call of rt_sigreturn leads to the call that takes
+    everything back, at ``own`` to the thread's own state.
+    """
 
     address: int
     content: bytes
+    back: int
+    own: int
 
 
 class ChainBuilder(Protocol):
@@ -46,6 +52,7 @@ class ChainBuilder(Protocol):
         back: Call,
         *,
         policy: int | None = None,
+        patience: float = 0.0,
     ) -> Chain:
         """For a thread with these registers and this signal mask; ``vectors`` is the regset that
         ``Borrowing.vectors`` names.

@@ -11,6 +11,7 @@ class SystemCalls:
     """Numbers of the calls that are made here without the C library."""
 
     exit: int
+    futex: int
     kcmp: int
     madvise: int
     map_shadow_stack: int

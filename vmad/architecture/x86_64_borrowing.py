@@ -50,6 +50,8 @@ _TILE_DATA, _TILE_DATA_SIZE, _WITHOUT_TILES = 1 << 18, 8192 + 2048, 2696
 #: reserved words of a frame, all zero: also struct sched_param of a thread that is not of real-time
 _ZEROS = _FRAME.size - 64 - 8
 _SIGINFO = 128
+_WORD = 8
+_ALL_SIGNALS = (1 << 64) - 1
 FRAME_SIZE = _FRAME.size + _SIGINFO
 
 
@@ -87,13 +89,15 @@ def build_chain(
     back: Call,
     *,
     policy: int | None = None,
+    patience: float = 0.0,
 ) -> Chain:
     """The frames for a thread.
 
     ``mask`` is its signal mask, ``vectors`` what NT_X86_XSTATE gives, ``back`` the call
     that takes back what is done; with ``policy``, a further frame gives the thread that scheduling
-    policy again. The chain also serves any later toggle of the same thread when its first frame
-    is laid anew.
+    policy again. ``patience``: seconds that ``back`` may wait (the timeout of futex). Signals are
+    held back until the thread has its own state. The chain also serves any later toggle of the
+    same thread when its first frame is laid anew.
     """
     xstate = vectors
     (xfeatures,) = struct.unpack_from("<Q", xstate, _SW_RESERVED)
@@ -108,29 +112,36 @@ def build_chain(
     if policy is not None:
         backs.append((_SYS_SCHED_SETSCHEDULER, 0, policy, base + _ZEROS))
     content = bytearray(total)
-    for number, changed in enumerate((*_calls(backs, base, places), _own(registers))):
+    timeout = base + _FRAME.size
+    for number, changed in enumerate((*_calls(backs, base, places, timeout), _own(registers))):
         at = number * FRAME_SIZE
         content[at : at + _FRAME.size] = _FRAME.pack(
             places.sigreturn, _UC_FLAGS, 0, *_NO_ALTSTACK, *_frame(registers, changed),
-            fpstate, mask,
+            fpstate, mask if number == frames - 1 else _ALL_SIGNALS,
         )  # fmt: skip
+    seconds, part = divmod(patience, 1.0)
+    # where the signal's own words would be, which nobody reads
+    struct.pack_into("<2Q", content, timeout - base, int(seconds), int(part * 1e9))
     area = bytearray(xstate)
     struct.pack_into("<IIQI", area, _SW_RESERVED, _MAGIC1, fp_size, xfeatures, len(xstate))
     content[fpstate - base : fpstate - base + len(area)] = area
     struct.pack_into("<I", content, fpstate - base + len(area), _MAGIC2)
-    return Chain(base, bytes(content))
+    # as the return from a signal handler leaves it: behind the frame's first word
+    first = base + _WORD
+    return Chain(base, bytes(content), first, first + (frames - 1) * FRAME_SIZE)
 
 
-def _calls(backs: list[Call], base: int, places: Places) -> Iterator[dict[str, int]]:
+def _calls(backs: list[Call], base: int, places: Places, timeout: int) -> Iterator[dict[str, int]]:
     """Registers that make each call, with the next frame as what it returns to."""
     for number, back in enumerate(backs, 1):
-        changed = dict(zip(("rax", "rdi", "rsi", "rdx"), back, strict=True))
+        changed = dict(zip(("rax", "rdi", "rsi", "rdx", "r10"), (*back, timeout), strict=True))
         yield changed | {"rsp": base + number * FRAME_SIZE, "rip": places.call}
 
 
 def _own(registers: Registers) -> dict[str, int]:
     """The thread's own; a system call that a stop interrupted is begun again."""
     own = {name: getattr(registers, name) for name in ("rdi", "rsi", "rdx", "rax", "rsp", "rip")}
+    own["r10"] = registers.r10
     result, number = signed(registers.rax), signed(registers.orig_rax)
     if number >= 0 and result in RESTARTS:
         own["rax"], own["rip"] = registers.orig_rax, registers.rip - 2
@@ -141,7 +152,7 @@ def _frame(registers: Registers, changed: dict[str, int]) -> tuple[int, ...]:
     """struct sigcontext up to its cr2."""
     r, c = registers, changed
     return (
-        r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, c["rdi"], c["rsi"], r.rbp, r.rbx,
+        r.r8, r.r9, c["r10"], r.r11, r.r12, r.r13, r.r14, r.r15, c["rdi"], c["rsi"], r.rbp, r.rbx,
         c["rdx"], c["rax"], r.rcx, c["rsp"], c["rip"], r.eflags, r.cs, 0, 0, r.ss, 0, 0, 0, 0,
     )  # fmt: skip
 

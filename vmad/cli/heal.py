@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.apply or not plan.boundaries:
             return _tell_plan(arguments, table.comm, plan, limit)
         result = run_probe(
-            arguments.pid, plan.boundaries, progress,
+            process, plan.boundaries, progress,
             max_stop=arguments.max_stop / 1000, evidence=source.evidence.value,
             latent_only=plan.certain, room_needed=0,
         )  # fmt: skip

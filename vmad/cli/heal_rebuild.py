@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace, source: Source, progress: Progress) -> in
         return _tell_plan(arguments, table, plan, source, max_stop)
     result = RebuildRun()
     runs = [(each.start, each.end) for each in plan.found.runs]
-    for result in rebuild(arguments.pid, runs, max_stop=max_stop):
+    for result in rebuild(process, runs, max_stop=max_stop):
         moved = sum(part["moved"] for part in result.parts)
         progress.step(f"vmad: moved {size(moved)} of at most {size(plan.found.bytes)}")
     after = source.table(process).map_count

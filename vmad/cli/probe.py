@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         with Progress(f"vmad: asking {arguments.pid}") as progress:
             if asked:
                 result = run_probe(
-                    arguments.pid, asked, progress,
+                    process, asked, progress,
                     max_stop=arguments.max_stop / 1000, evidence=evidence,
                 )  # fmt: skip
             after = source.table(process).map_count

@@ -10,7 +10,7 @@ from typing import Any
 
 from vmad.cli.terminal import Progress
 from vmad.export.quantities import duration
-from vmad.model.process import Evidence
+from vmad.model.process import Evidence, ProcessId
 from vmad.probe.client import ProbeRun, probe
 
 DEFAULT_MAX_STOP = 50.0
@@ -64,10 +64,12 @@ def expected_stop(boundaries: int, map_count: int | None, evidence: Evidence) ->
     return boundaries * each
 
 
-def run_probe(pid: int, boundaries: list[int], progress: Progress, **how: Any) -> ProbeRun:
+def run_probe(
+    process: ProcessId, boundaries: list[int], progress: Progress, **how: Any
+) -> ProbeRun:
     """Ask about all boundaries, telling a person how far it is. Raises what probe raises."""
     run = ProbeRun()
-    for run in probe(pid, boundaries, **how):
+    for run in probe(process, boundaries, **how):
         progress.step(f"vmad: asked about {len(run.answers):,} of {len(boundaries):,} boundaries")
     return run
 

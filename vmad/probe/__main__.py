@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """``python -m vmad.probe``: the program that traces. One JSON request in, JSON lines out.
 
-Request: {"pid", "boundaries", "max_stop", "evidence", "latent_only", "room_needed"}, or {"pid",
-"runs", "max_stop"} for a rebuild. Events: {"event": "target"}, then {"event": "stop"} per stop,
+Request: {"pid", "started", "boundaries", "max_stop", "evidence", "latent_only", "room_needed"}, or
+{"pid", "started", "runs", "max_stop"} for a rebuild; "started" is the start time of the process
+that is meant, and may be left out. Events: {"event": "target"}, then {"event": "stop"} per stop,
 then {"event": "end"}; or {"event": "error", "kind", "what", "remedy"}. It ends when told by SIGINT
 or SIGTERM, or when nobody reads any more, after the stop in hand; a stop is bounded. When it is
 killed, the kernel frees the target, and the frames that lie on its stack restore it
@@ -51,7 +52,9 @@ def main() -> int:
     session: Session | RebuildSession | None = None
     try:
         if "runs" in request:
-            session = RebuildSession(request["pid"], max_stop=request["max_stop"])
+            session = RebuildSession(
+                request["pid"], started=request.get("started"), max_stop=request["max_stop"]
+            )
             tell({"event": "target", "pid": session.target.pid, "evidence": "kernel"})
             for rebuilt in session.rebuild([tuple(run) for run in request["runs"]], cancelled):
                 tell({"event": "stop", **asdict(rebuilt)})
@@ -59,6 +62,7 @@ def main() -> int:
             return 0
         session = Session(
             request["pid"],
+            started=request.get("started"),
             max_stop=request["max_stop"],
             evidence=request.get("evidence", "auto"),
             latent_only=request.get("latent_only", False),

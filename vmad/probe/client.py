@@ -18,6 +18,7 @@ from typing import Any
 
 from vmad.architecture.known import borrowing_here, payload_here
 from vmad.errors import UsageError, VmadError
+from vmad.model.process import ProcessId
 from vmad.probe import refusals
 from vmad.probe.gadget import NoGadget
 
@@ -52,7 +53,7 @@ class RebuildRun:
 
 
 def probe(
-    pid: int,
+    process: ProcessId,
     boundaries: Sequence[int],
     *,
     max_stop: float,
@@ -67,7 +68,7 @@ def probe(
     """
     run = ProbeRun()
     request = {
-        "pid": pid, "boundaries": list(boundaries), "max_stop": max_stop,
+        **_named(process), "boundaries": list(boundaries), "max_stop": max_stop,
         "evidence": evidence, "latent_only": latent_only, "room_needed": room_needed,
     }  # fmt: skip
     for event in _events(request):
@@ -84,13 +85,15 @@ def probe(
     yield run
 
 
-def rebuild(pid: int, runs: Sequence[tuple[int, int]], *, max_stop: float) -> Iterator[RebuildRun]:
+def rebuild(
+    process: ProcessId, runs: Sequence[tuple[int, int]], *, max_stop: float
+) -> Iterator[RebuildRun]:
     """Rebuild runs [start, end), in the same manner. Raises UnknownArchitecture where the code that
     does it is not built.
     """
     payload_here()
     run = RebuildRun()
-    for event in _events({"pid": pid, "runs": list(runs), "max_stop": max_stop}):
+    for event in _events({**_named(process), "runs": list(runs), "max_stop": max_stop}):
         match event["event"]:
             case "stop":
                 run.stops.append(event["seconds"])
@@ -100,6 +103,11 @@ def rebuild(pid: int, runs: Sequence[tuple[int, int]], *, max_stop: float) -> It
             case "end":
                 run.cancelled = event["cancelled"]
     yield run
+
+
+def _named(process: ProcessId) -> dict[str, int]:
+    """Its number alone could be another process's by the time that it is stopped."""
+    return {"pid": process.pid, "started": process.start_time}
 
 
 def _events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:

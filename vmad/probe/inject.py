@@ -21,7 +21,9 @@ from ptrace.binding.linux_struct import user_regs_struct
 from ptrace.error import PtraceError
 
 from vmad.architecture.borrowing import Call, Chain, signed
-from vmad.probe.calls import call, get_registers, get_regset, set_registers
+from vmad.probe.calls import call, get_registers, set_registers
+from vmad.probe.fitness import unfit
+from vmad.probe.frames import aimed, frames_of, signal_mask
 from vmad.probe.gadget import Gadgets, read_memory, write_memory
 from vmad.probe.processor import borrowing_here, calls_here
 from vmad.probe.promptness import make_first, ordinary_policy
@@ -37,8 +39,7 @@ from vmad.probe.tracing import (
 )
 
 # include/uapi/linux/ptrace.h
-_GETSIGMASK, _SETSIGMASK = 0x420A, 0x420B
-_GET_RSEQ, _GET_USER_DISPATCH = 0x420F, 0x4211
+_SETSIGMASK = 0x420B
 _O_SUSPEND_SECCOMP = 1 << 21
 _EPERM, _EINVAL, _ESRCH, _EAGAIN, _ENOMEM = 1, 22, 3, 11, 12
 _SYSCALL_STOP = signal.SIGTRAP | 0x80
@@ -55,13 +56,14 @@ class Borrowed:
         self, thread: Stopped, gadgets: Gadgets, deadline: Deadline, seccomp: bool
     ) -> None:
         self.tid = thread.tid
-        self._registers = thread.registers
+        self._thread, self._registers = thread, thread.registers
         self._gadgets, self._deadline, self._seccomp = gadgets, deadline, seccomp
         self._chain: Chain | None = None
         self._was_there = b""
         self._mask = ctypes.c_uint64()
         self._working = user_regs_struct()
         self._late_stop = False
+        self._held_back = False
         self._hurried = False
         self._policy: int | None = None
 
@@ -79,13 +81,9 @@ class Borrowed:
         """
         if self._seccomp:
             suspend_seccomp(self.tid)
-        call(_GETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
+        self._mask.value = signal_mask(self.tid)
         self._policy = ordinary_policy(self.tid) if hurry else None
-        here = borrowing_here()
-        chain = here.chain(
-            self._registers, self._mask.value, get_regset(self.tid, here.vectors), self._gadgets,
-            back, policy=self._policy,
-        )  # fmt: skip
+        chain = frames_of(self._thread, self._gadgets, back, self._mask.value, policy=self._policy)
         self._was_there = read_memory(self.tid, chain.address, len(chain.content))
         write_memory(self.tid, chain.address, chain.content)
         self._chain = chain
@@ -110,31 +108,30 @@ class Borrowed:
 
     def aim(self, instruction: int, stack: int) -> user_regs_struct:
         """Working registers that go on at an instruction; changed by the caller, then released."""
-        working = self._working
-        ctypes.memmove(
-            ctypes.addressof(working), ctypes.addressof(self._registers), ctypes.sizeof(working)
-        )
-        here = borrowing_here()
-        here.write(working, "instruction", instruction)
-        here.write(working, "stack", stack)
-        if here.begun is not None:
-            # not in a system call: the kernel begins none again on the way to ours
-            here.write(working, "begun", -1)
-        if here.link is not None:
-            here.write(working, here.link, self._gadgets.sigreturn)
-        if here.cleared is not None:
-            register, bits = here.cleared
-            here.write(working, register, here.read(working, register) & ~bits)
-        return working
+        return aimed(self._working, self._registers, self._gadgets, instruction, stack)
 
     def release(self) -> None:
         """Give the thread the working registers, with all signals held back; it stays stopped."""
+        if not self._held_back:
+            self._hold_back()
         set_registers(self.tid, self._working)
-        held_back = ctypes.c_uint64(_ALL_SIGNALS)
-        call(_SETSIGMASK, self.tid, 8, ctypes.addressof(held_back))
         if self._policy is not None and not self._hurried:
             # only now: its registers lead to the frame that takes it back
             self._hurried = make_first(self.tid)
+
+    def _hold_back(self) -> None:
+        """Hold all signals back.
+
+        If we die before that, a handler must not run on a stack of ours, nor jump out of what we
+        have begun; if we die afterwards, the thread must get its mask back: so its registers lead
+        to its own state meanwhile, by rt_sigreturn.
+        """
+        assert self._chain is not None
+        own = (self._gadgets.sigreturn, self._chain.own)
+        set_registers(self.tid, aimed(user_regs_struct(), self._registers, self._gadgets, *own))
+        held_back = ctypes.c_uint64(_ALL_SIGNALS)
+        call(_SETSIGMASK, self.tid, 8, ctypes.addressof(held_back))
+        self._held_back = True
 
     def _to_system_call_stop(self) -> None:
         while True:
@@ -167,6 +164,7 @@ class Borrowed:
         if self._chain is None:
             return
         chain, self._chain = self._chain, None
+        self._held_back = False
         self._deadline.extend(_GRACE)
         try:
             call(PTRACE_INTERRUPT, self.tid)
@@ -262,67 +260,8 @@ def choose_thread(threads: Threads, gadgets: Gadgets) -> Stopped:
         ),
     )  # fmt: skip
     for thread in order:
-        why = _unfit(thread, gadgets)
+        why = unfit(thread, gadgets)
         if why is None:
             return thread
         whys.append(f"thread {thread.tid} {why}")
     raise Refused(f"process {threads.target.pid}: no thread can be borrowed: {'; '.join(whys[:3])}")
-
-
-def _unfit(thread: Stopped, gadgets: Gadgets) -> str | None:
-    registers, here = thread.registers, borrowing_here()
-    if not here.runs_64_bits(registers):
-        return "runs 32-bit code"
-    try:
-        in_call = thread.in_system_call
-        if not in_call and _in_rseq(thread):
-            return "is in a restartable sequence"
-        if in_call and here.read(registers, "instruction") == gadgets.call:
-            # where no register tells of the call (aarch64), the kernel takes ours for it
-            return "waits where calls of ours would be made"
-        for state in here.unfit:
-            if (state.in_call or not in_call) and state.applies(_state(thread.tid, state.regset)):
-                return state.why
-        if _dispatched(thread.tid):
-            return "has its system calls dispatched to user space"
-        size = 256
-        read_memory(thread.tid, here.read(registers, "stack") - here.red_zone - size, size)
-    except (PtraceError, OSError):
-        return "has no room on its stack"
-    return None
-
-
-def _state(tid: int, regset: int) -> bytes:
-    """Empty where this kernel or processor does not have it."""
-    try:
-        return get_regset(tid, regset)
-    except PtraceError as error:
-        if error.errno == _ESRCH:
-            raise
-        return b""
-
-
-def _in_rseq(thread: Stopped) -> bool:
-    """PTRACE_GET_RSEQ_CONFIGURATION (5.13); false where the kernel cannot tell."""
-    configuration = (ctypes.c_uint64 * 3)()
-    try:
-        call(_GET_RSEQ, thread.tid, 24, ctypes.addressof(configuration))
-    except PtraceError:
-        return False
-    if not configuration[0]:
-        return False
-    (section,) = struct.unpack("<Q", read_memory(thread.tid, configuration[0] + 8, 8))
-    if not section:
-        return False
-    _, _, start, length, _ = struct.unpack("<IIQQQ", read_memory(thread.tid, section, 32))
-    return bool(start <= borrowing_here().read(thread.registers, "instruction") < start + length)
-
-
-def _dispatched(tid: int) -> bool:
-    """PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG (6.4); false where the kernel cannot tell."""
-    configuration = (ctypes.c_uint64 * 4)()
-    try:
-        call(_GET_USER_DISPATCH, tid, 32, ctypes.addressof(configuration))
-    except PtraceError:
-        return False
-    return bool(configuration[0])

@@ -19,13 +19,14 @@ from vmad.model.kernel import KernelInfo, running_kernel
 from vmad.model.process import ProcessId
 from vmad.probe.cost import ENDS, PER_PIECE, PLANNED, Pace, moving_time
 from vmad.probe.gadget import find_gadgets
+from vmad.probe.hold import Holds
 from vmad.probe.inject import choose_thread
 from vmad.probe.pieces import LeftOut, Piece, Pieces, Range, give_back
 from vmad.probe.processor import borrowing_here
 from vmad.probe.promptness import await_sleepers, coming_first, move_near
 from vmad.probe.refusals import DidNotStop, Refused, TargetGone
 from vmad.probe.sharing import others_in
-from vmad.probe.target import Target, examine, may_not_trace
+from vmad.probe.target import Target, examine, filtered, may_not_trace
 from vmad.probe.tracing import Threads
 from vmad.probe.visit import AREA, Outcome, RunPlan, Step, Visit, payload
 from vmad.rules.rebuild import RebuildRules
@@ -39,6 +40,8 @@ _ZERO_PAGES = (64 << 20) // mmap.PAGESIZE
 _REST = 2.0
 #: stops in a row without any success before the pieces are chosen in the stop, and before all ends
 _FORESEEN_AT_MOST, _LATE_AT_MOST = 3, 30
+#: seconds beyond a stop that its threads wait at most for code of ours if vmad died
+_PATIENCE = 1.0
 #: share of what is left of such a stop for the moving itself
 _IN_STOP = 0.5
 
@@ -80,11 +83,19 @@ class _Stop:
 class RebuildSession:
     """A target with everything prepared that does not need it to stand still.
 
-    ``max_stop``: seconds. Raises Refused, MayNotTrace, TargetGone, NoGadget, EvidenceUnavailable.
+    ``max_stop``: seconds; ``started``: start time of the process that is meant, clock ticks.
+    Raises Refused, MayNotTrace, TargetGone, NoGadget, EvidenceUnavailable.
     """
 
-    def __init__(self, pid: int, *, max_stop: float, kernel: KernelInfo | None = None) -> None:
-        self.target: Target = examine(pid)
+    def __init__(
+        self,
+        pid: int,
+        *,
+        max_stop: float,
+        started: int | None = None,
+        kernel: KernelInfo | None = None,
+    ) -> None:
+        self.target: Target = examine(pid, started)
         self._max_stop = max_stop
         kernel = kernel or running_kernel()
         self._rules = RebuildRules(kernel)
@@ -93,16 +104,8 @@ class RebuildSession:
                 f"Linux {kernel.release} cannot move pages between areas",
                 "UFFDIO_MOVE came with 6.8",
             )
-        if self.target.seccomp:
-            raise Refused(
-                f"process {pid} has a seccomp filter: if vmad died in the middle, it could forbid "
-                "the calls that bring its pages home"
-            )
-        if others := others_in(pid):
-            raise Refused(
-                f"process {pid} shares its address space with process {others[0]}, which would not "
-                "stand still"
-            )
+        self._refuse_filter(self.target.seccomp)
+        self._refuse_others()
         self._code = payload()
         try:
             self._gadgets = find_gadgets(pid)
@@ -171,15 +174,24 @@ class RebuildSession:
                     for name in here.on_its_stack
                 )
                 ends = threads.began + self._max_stop * ENDS
-                visit = Visit(choose_thread(threads, self._gadgets), self._gadgets, deadline, False)
+                thread = choose_thread(threads, self._gadgets)
+                self._refuse_filter(filtered(self.target.pid, thread.tid))
+                self._window.look(0, 1)
+                if self._window.users > count:
+                    self._refuse_others()
+                visit = Visit(thread, self._gadgets, deadline, False)
                 try:
                     visit.enter(self._area(), self._code)
-                    if foreseen is None:
-                        left = ends - time.perf_counter()
-                        stop.pieces.extend(self._pieces.take(waiting, left * _IN_STOP) or ())
-                    # one in any case: it looks at the clock itself
-                    while stop.pieces and (not stop.done or time.perf_counter() < ends - PER_PIECE):
-                        self._one(visit, ends, stop)
+                    others = [each for each in threads.stopped.values() if each is not thread]
+                    with Holds(others, self._gadgets, visit.running, self._max_stop + _PATIENCE):
+                        if foreseen is None:
+                            left = ends - time.perf_counter()
+                            stop.pieces.extend(self._pieces.take(waiting, left * _IN_STOP) or ())
+                        # one in any case: it looks at the clock itself
+                        while stop.pieces and not (
+                            stop.done and time.perf_counter() > ends - PER_PIECE
+                        ):
+                            self._one(visit, ends, stop)
                 finally:
                     visit.leave()
         except DidNotStop:
@@ -256,6 +268,21 @@ class RebuildSession:
             return part
         return replace(part, outcome="changed", why=why)
 
+    def _refuse_filter(self, there: bool) -> None:
+        if there:
+            raise Refused(
+                f"process {self.target.pid} has a seccomp filter: if vmad died in the middle, it "
+                "could forbid the calls that bring its pages home"
+            )
+
+    def _refuse_others(self) -> None:
+        """Called once more in a stop: until then a thread can have let others in."""
+        if others := others_in(self.target.pid):
+            raise Refused(
+                f"process {self.target.pid} shares its address space with process {others[0]}, "
+                "which would not stand still"
+            )
+
     def _read_holes(self) -> None:
         """Free address ranges of the target, ascending."""
         holes = []
@@ -284,7 +311,12 @@ class RebuildSession:
                 f"process {pid} may not have a userfaultfd of the whole kernel",
                 "it needs CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd=1 for the time being",
             )
-        if outcome.step is Step.ZERO and outcome.error == errno.ENOENT:
+        if outcome.step is Step.ZERO and outcome.error == errno.EACCES:
+            return Refused(
+                f"process {pid} may not read of its own pages in /proc/self/pagemap: it has "
+                "changed its user (prctl(PR_SET_DUMPABLE))"
+            )
+        if outcome.step is Step.ZERO and outcome.error in (errno.ENOENT, errno.ENOTTY):
             return Refused(
                 f"process {pid} has no /proc mounted where it could read of its own pages"
             )

@@ -18,7 +18,7 @@ from vmad.probe.promptness import await_sleepers, coming_first, move_near
 from vmad.probe.question import Question, merged, pose, unexpected
 from vmad.probe.refusals import DidNotStop, TargetGone
 from vmad.probe.sight import Seen, Sight, open_sight
-from vmad.probe.target import Target, examine, may_not_trace
+from vmad.probe.target import Target, examine, filtered, may_not_trace
 from vmad.probe.tracing import Threads
 from vmad.rules.stock import StockRules
 from vmad.sources.maximum import read_max_map_count
@@ -66,7 +66,8 @@ class Session:
     """A target with everything prepared that does not need it to stand still.
 
     ``max_stop``: seconds; a thread that has not stopped by then is given up, and no toggle is
-    begun after half of it. ``latent_only``: leave alone what is not mergeable (heal). Raises
+    begun after half of it. ``started``: start time of the process that is meant, clock ticks.
+    ``latent_only``: leave alone what is not mergeable (heal). Raises
     Refused, MayNotTrace, TargetGone, NoGadget.
     """
 
@@ -75,12 +76,13 @@ class Session:
         pid: int,
         *,
         max_stop: float,
+        started: int | None = None,
         evidence: str = "auto",
         latent_only: bool = False,
         room_needed: int = 1,
         kernel: KernelInfo | None = None,
     ) -> None:
-        self.target: Target = examine(pid)
+        self.target: Target = examine(pid, started)
         self._max_stop, self._latent_only = max_stop, latent_only
         self._room_needed = room_needed
         kernel = kernel or running_kernel()
@@ -142,9 +144,10 @@ class Session:
                             answers.append(posed)
                             continue
                         if injection is None:
+                            thread = choose_thread(threads, self._gadgets)
                             injection = Injection(
-                                choose_thread(threads, self._gadgets), self._gadgets, deadline,
-                                self.target.seccomp,
+                                thread, self._gadgets, deadline,
+                                filtered(self.target.pid, thread.tid),
                             )  # fmt: skip
                         answers.append(self._answer(injection, boundary, *posed))
                 finally:

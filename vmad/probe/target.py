@@ -20,7 +20,7 @@ class Target:
     pid: int
     start_time: int
     comm: str
-    seccomp: bool  #: some thread has a filter, or strict mode
+    seccomp: bool  #: some thread had a filter, or strict mode
 
     def still_the_same(self, proc: str = "/proc") -> bool:
         """Whether the pid still names this process, alive."""
@@ -32,15 +32,21 @@ class Target:
         return same and place_by(stat, self.pid, proc) is not None
 
 
-def examine(pid: int, proc: str = "/proc") -> Target:
-    """Look at a target. Raises Refused, TargetGone, MayNotTrace."""
+def examine(pid: int, started: int | None = None, proc: str = "/proc") -> Target:
+    """Look at a target. Raises Refused, TargetGone, MayNotTrace.
+
+    ``started``: start time in clock ticks of the process that is meant; another one may have its
+    number by now. None: whoever has it.
+    """
     try:
         stat = read_stat(pid, proc)
         status = _fields(f"{proc}/{pid}/status")
         tasks = os.listdir(f"{proc}/{pid}/task")
-        seccomp = any(_filtered(f"{proc}/{pid}/task/{task}/status") for task in tasks)
+        seccomp = any(filtered(pid, int(task), proc) for task in tasks)
     except (FileNotFoundError, ProcessLookupError) as error:
         raise TargetGone(f"no process {pid}") from error
+    if started not in (None, stat.start_time):
+        raise TargetGone(f"process {pid} is gone: another one has its number now")
     name = stat.comm.decode("utf-8", "surrogateescape")
     if stat.kernel_thread:
         raise Refused(f"{pid} ({name}) is a kernel thread: it has no address space")
@@ -119,10 +125,10 @@ def _refuse_32_bit(pid: int, name: str, proc: str) -> None:
         raise Refused(f"process {pid} ({name}) is a 32-bit program", "only 64-bit ones are probed")
 
 
-def _filtered(path: str) -> bool:
-    """Whether a thread has a seccomp filter; one that has ended meanwhile has none."""
+def filtered(pid: int, tid: int, proc: str = "/proc") -> bool:
+    """Whether a thread has a seccomp filter now; one that has ended has none."""
     try:
-        return _fields(path).get("Seccomp", "0") != "0"
+        return _fields(f"{proc}/{pid}/task/{tid}/status").get("Seccomp", "0") != "0"
     except (FileNotFoundError, ProcessLookupError):
         return False
 

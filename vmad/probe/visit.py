@@ -37,12 +37,13 @@ _FOR_EVER = 60.0
 #: VMAs of one plan: their beginnings lie in the area
 MAX_CUTS = 4096
 _ADVICE = 8
-#: struct visit of payload/rebuild.c: the plan, the stack pointer to leave with, done
+#: struct visit of payload/rebuild.c: the plan, the stack pointer to leave with, done, running
 _PLAN = struct.Struct("<7Q4I8I2I2QiI2Q")
 _TAIL = struct.Struct("<Q2I")
 _ANSWER = struct.Struct("<QiI2Q")
 _END = struct.Struct("<8xQ")
 _ANSWER_AT, _DONE_AT = _PLAN.size - _ANSWER.size, _PLAN.size + 8
+_RUNNING_AT = _DONE_AT + 4
 _PAGEMAP = b"/proc/self/pagemap\0"
 _STACK = 16 << 10
 
@@ -120,6 +121,11 @@ class Visit(Borrowed):
 
     _area = 0
 
+    @property
+    def running(self) -> int:
+        """The address of a word that holds 1 while code of ours runs."""
+        return self._area + _CODE + _RUNNING_AT
+
     def enter(self, area: int, code: bytes) -> None:
         """Make the area at a free address. Raises Refused; nothing has changed then."""
         self.prepare((calls_here().munmap, area, AREA, 0), hurry=True)
@@ -155,7 +161,7 @@ class Visit(Borrowed):
             data + _PATH_AT, len(plan.cuts), plan.carried.protection, plan.carried.mapping,
             len(plan.carried.advice), *advice, plan.carried.lock, 1, deadline, plan.zero_pages,
             0, 0, 0, 0,
-        ) + _TAIL.pack(self._chain.address, 0, 0) + _PAGEMAP  # fmt: skip
+        ) + _TAIL.pack(self._chain.address, 0, 1) + _PAGEMAP  # fmt: skip
         content += bytes(_CUTS_AT - len(content)) + struct.pack(f"<{len(plan.cuts)}Q", *plan.cuts)
         write_memory(self.tid, data, content)
         working = self.aim(self._area, data + _DATA - 256)
@@ -188,6 +194,7 @@ class Visit(Borrowed):
                 self._note(status)
                 call(PTRACE_CONT, self.tid)
             elif time.monotonic() > ends:
+                self._chain = None  # it runs, and will leave by itself
                 raise LeftChanged(f"thread {self.tid} has not ended its rebuild")
             else:
                 time.sleep(_POLL)

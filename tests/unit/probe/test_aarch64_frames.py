@@ -75,12 +75,12 @@ def test_a_frame_between_them_gives_back_the_scheduling_policy() -> None:
     assert (second["pc"], second["sp"]) == (Places.call, laid.address + 2 * FRAME_SIZE)
 
 
-def test_every_frame_has_the_mask_the_vectors_and_an_end() -> None:
+def test_every_frame_has_a_mask_the_vectors_and_an_end() -> None:
     laid = chain()
 
-    for frame in (0, 1):
+    for frame, mask in ((0, (1 << 64) - 1), (1, MASK)):
         at = frame * FRAME_SIZE
-        assert struct.unpack_from("<Q", laid.content, at + SIGMASK) == (MASK,)
+        assert struct.unpack_from("<Q", laid.content, at + SIGMASK) == (mask,)
         record = struct.unpack_from("<IIII", laid.content, at + RECORDS)
         assert record == (0x46508001, 528, 7, 9)
         vectors = at + RECORDS + 16
@@ -139,3 +139,14 @@ def test_what_no_frame_keeps_makes_a_thread_unfit(regset: int, content: bytes, u
 
     assert state.applies(content) is unfit
     assert not state.applies(b""), "a processor without it"
+
+
+def test_the_way_back_and_the_own_state_can_be_entered_by_rt_sigreturn() -> None:
+    """It takes the frame at the stack pointer; the call there may wait for so long."""
+    laid = build_chain(
+        registers(), MASK, VECTORS, Places(), (CALLS.futex, 0x5000, 128, 1), patience=1.25
+    )
+    timeout = restored(laid.content, 0)["r3"]
+
+    assert (laid.back, laid.own) == (laid.address, laid.address + FRAME_SIZE)
+    assert struct.unpack_from("<2Q", laid.content, timeout - laid.address) == (1, 250_000_000)

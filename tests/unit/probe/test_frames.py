@@ -16,6 +16,8 @@ from vmad.architecture.x86_64_calls import CALLS
 RIP, RSP = 0x401000, 0x7FFF_0000_1000
 #: offsets in struct rt_sigframe: pretcode, ucontext up to its sigcontext
 SIGCONTEXT = 8 + 40
+#: what a frame ends with, and nobody reads
+SIGINFO = 128
 ORDER = [*(f"r{number}" for number in range(8, 16)), "rdi", "rsi", "rbp", "rbx", "rdx", "rax"]
 ORDER += ["rcx", "rsp", "rip", "eflags"]
 
@@ -93,3 +95,37 @@ def test_every_frame_returns_through_rt_sigreturn() -> None:
 
     for frame in (0, 1):
         assert struct.unpack_from("<Q", content, frame * FRAME_SIZE)[0] == Places.sigreturn
+
+
+def mask_of(content: bytes, frame: int) -> int:
+    """The signal mask that a frame gives."""
+    (mask,) = struct.unpack_from("<Q", content, (frame + 1) * FRAME_SIZE - SIGINFO - 8)
+    return int(mask)
+
+
+def test_signals_wait_until_the_thread_has_its_own_state() -> None:
+    content = chain(registers()).content
+
+    assert [mask_of(content, frame) for frame in (0, 1)] == [(1 << 64) - 1, 0xABCD]
+
+
+def test_the_way_back_and_the_own_state_can_be_entered_by_rt_sigreturn() -> None:
+    """It takes the frame that begins a word below the stack pointer."""
+    laid = build_chain(
+        registers(), 0, bytes(2696), Places(), (CALLS.munmap, 0x5000, 0x3000, 0), policy=0
+    )
+
+    assert laid.back - 8 == laid.address
+    assert laid.own - 8 == laid.address + 2 * FRAME_SIZE
+
+
+def test_the_call_back_may_wait_for_so_long() -> None:
+    thread = registers()
+    laid = build_chain(
+        thread, 0, bytes(2696), Places(), (CALLS.futex, 0x5000, 128, 1), patience=1.25
+    )
+    words = struct.unpack_from("<18Q", laid.content, SIGCONTEXT)
+    at = dict(zip(ORDER, words, strict=True))["r10"] - laid.address
+
+    assert struct.unpack_from("<2Q", laid.content, at) == (1, 250_000_000)
+    assert restored(laid.content, 1) == {name: getattr(thread, name) for name in ORDER}

@@ -8,12 +8,15 @@ import importlib.util
 import pytest
 
 from vmad.errors import VmadError
+from vmad.model.process import ProcessId
 from vmad.probe.client import probe, rebuild
+
+PROCESS = ProcessId(1, 1)
 
 
 def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for asked in (probe(1, [], max_stop=1), rebuild(1, [], max_stop=1)):
+    for asked in (probe(PROCESS, [], max_stop=1), rebuild(PROCESS, [], max_stop=1)):
         with pytest.raises(VmadError, match="python3-ptrace") as caught:
             next(asked)
         assert "\n" not in str(caught.value)

@@ -9,7 +9,10 @@ import subprocess
 import pytest
 
 from vmad.architecture.known import UnknownArchitecture
+from vmad.model.process import ProcessId
 from vmad.probe import client
+
+PROCESS = ProcessId(1, 1)
 
 
 @pytest.mark.parametrize("machine", ["riscv64", "s390x"])
@@ -21,8 +24,8 @@ def test_refused_in_one_line_and_no_program_is_started(
     monkeypatch.setattr(subprocess, "Popen", None)
 
     for what, run in (
-        ("tracing works on x86-64 and 64-bit Arm", client.probe(1, [0x1000], max_stop=0.01)),
-        ("rebuilding works on x86-64", client.rebuild(1, [(0x1000, 0x3000)], max_stop=0.01)),
+        ("tracing works on x86-64 and 64-bit Arm", client.probe(PROCESS, [0x1000], max_stop=0.01)),
+        ("rebuilding works on x86-64", client.rebuild(PROCESS, [(0x1000, 0x3000)], max_stop=0.01)),
     ):
         with pytest.raises(UnknownArchitecture, match=f"^{what}, this is {machine}; reading"):
             next(run)
@@ -34,4 +37,4 @@ def test_what_only_probing_works_on_is_not_rebuilt(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(subprocess, "Popen", None)
 
     with pytest.raises(UnknownArchitecture, match=r"^rebuilding works on x86-64, this is aarch64"):
-        next(client.rebuild(1, [(0x1000, 0x3000)], max_stop=0.01))
+        next(client.rebuild(PROCESS, [(0x1000, 0x3000)], max_stop=0.01))

@@ -18,7 +18,11 @@ from vmad.lab.errors import LabError
 from vmad.lab.kernels.catalogue import SOURCE_SERIES
 
 #: the fragments of each configuration, below deploy/kernel/config, later ones over earlier ones
-CONFIGURATIONS = {"small": ("small.config",), "debug": ("small.config", "debug.config")}
+CONFIGURATIONS = {
+    "small": ("small.config",),
+    "debug": ("small.config", "debug.config"),
+    "debug-btf": ("small.config", "debug.config", "btf.config"),
+}
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@
 struct visit {
 	struct plan plan;
 	uint64_t frames; /* the stack pointer to leave with */
-	uint32_t done, spare;
+	uint32_t done;
+	uint32_t running; /* 1 until then: the other threads wait for it to change if the tracer dies */
 };
 
-enum { WAITS = 1000, FUTEX_WAIT_PRIVATE = 128 };
+enum { WAITS = 1000, FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129, ALL = 1 << 30 };
 
 ENTRY(visit)
 
@@ -32,6 +33,8 @@ __attribute__((used)) static uint64_t visit(struct visit *visit)
 	int i;
 
 	plan_run(&visit->plan);
+	__atomic_store_n(&visit->running, 0, __ATOMIC_RELEASE);
+	call(__NR_futex, &visit->running, FUTEX_WAKE_PRIVATE, ALL);
 	__atomic_store_n(&visit->done, 1, __ATOMIC_RELEASE);
 	for (i = 0; i < WAITS; i++)
 		call6(__NR_futex, (long)&visit->done, FUTEX_WAIT_PRIVATE, 1, (long)&moment, 0, 0);

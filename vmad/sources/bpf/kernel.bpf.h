@@ -147,8 +147,13 @@ enum maple_type {
 	maple_arange_64,
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct mm_struct {
 	struct maple_tree mm_mt;
+	atomic_t mm_users;
 	int map_count;
 	struct rw_semaphore mmap_lock;
 	unsigned long total_vm;

@@ -15,6 +15,8 @@ struct window {
 	u32 limit;          /* in: VMAs at most */
 	u32 status;         /* out */
 	u32 map_count;      /* out */
+	u32 users;          /* out: threads, of other processes too, and whoever looks just then */
+	u32 spare;
 };
 
 struct window window SEC(".data.window");
@@ -64,6 +66,7 @@ int look(void *ctx)
 			window.status = walk_window(task, walk);
 			note_after(walk, header, mm);
 			window.map_count = header->map_count;
+			window.users = mm->mm_users.counter;
 			/* a VMA may have been left out: to be looked at again */
 			if (window.status == STATUS_OK && header->steady == STEADY_NO)
 				window.status = STATUS_BUSY;

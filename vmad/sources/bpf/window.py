@@ -55,6 +55,8 @@ class _Window(ctypes.Structure):
         ("limit", ctypes.c_uint32),
         ("status", ctypes.c_uint32),
         ("map_count", ctypes.c_uint32),
+        ("users", ctypes.c_uint32),
+        ("spare", ctypes.c_uint32),
     )
 
 
@@ -109,6 +111,14 @@ class KernelWindow:
             if window.status != Status.BUSY:
                 raise ProcessGone(f"process {self._pid} is gone")
         raise CannotRead(f"process {self._pid}: its VMAs changed at every look", "try again")
+
+    @property
+    def users(self) -> int:
+        """Threads that have the address space, of whatever process, when it was looked at last.
+
+        Whoever reads it just then may be counted too (mm_users).
+        """
+        return int(self._window.users)
 
     def close(self) -> None:
         """Unload."""
