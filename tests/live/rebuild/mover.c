@@ -11,14 +11,22 @@
  *   spoil   put copies in the place of every other piece, which are VMAs of their own once more
  *   fork    a child that lives, and shares all pages
  *   fill    VMAs without access until the kernel gives no more, and back by "empty"
+ *   filter  a seccomp filter, which allows everything
+ *   share   a process that shares the address space
+ *   drop    the rights of root
  *   other   whatever: only the answer
+ *
+ * SIGUSR1 is handled, with a good deal of stack.
  *
  * Answer: rounds of each thread, what was wrong, VMAs in the row, VMAs in all, files open.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +34,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static char *BASE = (char *)0x200000000000;
@@ -155,14 +164,46 @@ static void empty(void)
 	filled = 0;
 }
 
+static void filter(void)
+{
+	struct sock_filter allow = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+	struct sock_fprog program = {1, &allow};
+
+	must(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "give up new rights");
+	must(!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program), "seccomp");
+}
+
+static int waits(void *unused)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+	return !unused;
+}
+
+static void share(void)
+{
+	static char stack[1 << 16];
+
+	must(clone(waits, stack + sizeof(stack), CLONE_VM, NULL) > 0, "clone");
+}
+
+static void handles(int number)
+{
+	volatile char deep[48 << 10];
+
+	memset((char *)deep, number, sizeof(deep));
+}
+
+static DIR *files;
+
 static int count_files(void)
 {
-	DIR *folder = opendir("/proc/self/fd");
 	int count = 0;
 
-	while (readdir(folder))
+	rewinddir(files);
+	while (readdir(files))
 		count++;
-	closedir(folder);
 	return count;
 }
 
@@ -199,6 +240,8 @@ int main(int argc, char **argv)
 		BASE = mmap(NULL, pieces * length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		munmap(BASE, pieces * length);
 	}
+	files = opendir("/proc/self/fd");
+	signal(SIGUSR1, handles);
 	make();
 	for (i = 0; i < 3; i++)
 		must(!pthread_create(&thread, NULL, work[i], NULL), "pthread_create");
@@ -211,6 +254,12 @@ int main(int argc, char **argv)
 			fill();
 		if (!strcmp(line, "empty\n"))
 			empty();
+		if (!strcmp(line, "filter\n"))
+			filter();
+		if (!strcmp(line, "share\n"))
+			share();
+		if (!strcmp(line, "drop\n"))
+			must(!setuid(65534), "setuid");
 		if (!strcmp(line, "fork\n") && !fork()) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			for (;;)

@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -137,6 +138,25 @@ def hurried(pid: int) -> list[int]:
     return [tid for tid in threads if os.sched_getscheduler(tid) != os.SCHED_OTHER]
 
 
+#: a signal that is handled is always on its way, and finds whatever runs
+SIGNALS = """
+import os, signal, sys, time
+while True:
+    os.kill(int(sys.argv[1]), signal.SIGUSR1)
+    time.sleep(0.0002)
+"""
+
+
+@contextmanager
+def signals_to(pid: int) -> Iterator[None]:
+    sending = subprocess.Popen([sys.executable, "-c", SIGNALS, str(pid)])
+    try:
+        yield
+    finally:
+        sending.kill()
+        sending.wait()
+
+
 @pytest.mark.moves
 @pytest.mark.parametrize("which", [0, 1], ids=["ptrace calls", "looks"])
 def test_the_death_of_the_tracer_at_any_step_loses_nothing(
@@ -149,9 +169,12 @@ def test_the_death_of_the_tracer_at_any_step_loses_nothing(
     before = target.after_more_work()
     command = [sys.executable, "-c", DIE_AT, *map(str, (target.pid, start, end, which))]
     deaths, rebuilt = 0, 0
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as session:
+    with (
+        signals_to(target.pid),
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as session,
+    ):
         assert session.stdin is not None
         assert session.stdout is not None
         while True:

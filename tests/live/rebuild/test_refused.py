@@ -180,6 +180,34 @@ def test_one_that_has_no_proc(tmp_path: Path) -> None:
 
 
 @pytest.mark.moves
+@pytest.mark.mounts
+def test_one_in_whose_proc_something_would_wait(binary: Path) -> None:
+    """Whatever is mounted there, its threads do not stand still for it."""
+    script = (
+        "mount -t tmpfs none /proc && mkdir /proc/self && mkfifo /proc/self/pagemap && "
+        'exec "$0" "$1"'
+    )
+    target = Mover(Path("unshare"), "--mount", "sh", "-c", script, binary, PIECES)
+    before = pieces_of(target.pid)
+    done = heal(target.pid, "--rebuild", "--apply", "--max-stop", "500")
+    assert pieces_of(target.pid) == before != []
+    target.stop()
+    assert done.stderr.count("\n") == 1
+    assert "has no /proc mounted" in done.stderr
+
+
+@pytest.mark.moves
+def test_one_that_has_changed_its_user_and_may_not_look_at_itself(
+    mover: Callable[..., Mover],
+) -> None:
+    target = mover(PIECES)
+    before = target.ask("drop")
+    with unprivileged_userfaultfd("1"):
+        said = refused(target, before=before)
+    assert "may not read of its own pages in /proc/self/pagemap" in said
+
+
+@pytest.mark.moves
 @pytest.mark.compat
 def test_one_of_32_bits(tmp_path: Path) -> None:
     binary = tmp_path / "small"
