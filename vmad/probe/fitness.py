@@ -18,10 +18,11 @@ from vmad.probe.tracing import Stopped
 _GET_RSEQ, _GET_USER_DISPATCH = 0x420F, 0x4211
 #: the only one that passes by itself
 IN_SEQUENCE = "is in a restartable sequence"
+NO_ROOM = "has no room on its stack"
 
 
 def unfit(thread: Stopped, gadgets: Gadgets) -> str | None:
-    """Why no frames can be laid for a stopped thread, as words after "it"; None where they can."""
+    """Why no frames may be laid for a stopped thread, as words after "it"; None where they may."""
     registers, here = thread.registers, borrowing_here()
     if not here.runs_64_bits(registers):
         return "runs 32-bit code"
@@ -37,10 +38,19 @@ def unfit(thread: Stopped, gadgets: Gadgets) -> str | None:
                 return state.why
         if _dispatched(thread.tid):
             return "has its system calls dispatched to user space"
-        size = 256
-        read_memory(thread.tid, here.read(registers, "stack") - here.red_zone - size, size)
     except (PtraceError, OSError):
-        return "has no room on its stack"
+        return NO_ROOM
+    return None
+
+
+def lacks_room(thread: Stopped) -> str | None:
+    """In the same words, whether there is nothing below its stack."""
+    here, size = borrowing_here(), 256
+    try:
+        below = here.read(thread.registers, "stack") - here.red_zone - size
+        read_memory(thread.tid, below, size)
+    except OSError:
+        return NO_ROOM
     return None
 
 

@@ -11,6 +11,7 @@ On the ordinary way none of them runs: its registers and the bytes below its sta
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -19,7 +20,7 @@ from ptrace.binding.linux_struct import user_regs_struct
 from ptrace.error import PtraceError
 
 from vmad.probe.calls import set_registers
-from vmad.probe.fitness import IN_SEQUENCE, unfit
+from vmad.probe.fitness import IN_SEQUENCE, NO_ROOM, unfit
 from vmad.probe.frames import aimed, frames_of, signal_mask
 from vmad.probe.gadget import Gadgets, read_memory, write_memory
 from vmad.probe.processor import borrowing_here, calls_here
@@ -27,7 +28,6 @@ from vmad.probe.refusals import DidNotStop, Refused
 from vmad.probe.tracing import Stopped
 
 _FUTEX_WAIT_PRIVATE = 128
-_ESRCH = 3
 #: where the Go runtime has its memory, and the stacks of its threads, which may be too small
 _GO = range(0xC0_0000_0000, 0xE0_0000_0000)
 
@@ -88,7 +88,9 @@ class Holds:
                 thread.tid, aimed(user_regs_struct(), thread.registers, self._gadgets, *there)
             )
         except (PtraceError, OSError) as error:
-            if getattr(error, "errno", None) != _ESRCH:
+            if error.errno == errno.EFAULT:
+                raise Refused(f"thread {thread.tid} {NO_ROOM}") from error
+            if error.errno != errno.ESRCH:
                 raise
 
     def _let_go(self) -> None:
@@ -98,5 +100,5 @@ class Holds:
                 set_registers(each.thread.tid, each.thread.registers)
                 write_memory(each.thread.tid, each.address, each.was_there)
             except (PtraceError, OSError) as error:
-                if getattr(error, "errno", None) != _ESRCH:
+                if error.errno != errno.ESRCH:
                     raise

@@ -22,7 +22,7 @@ from ptrace.error import PtraceError
 
 from vmad.architecture.borrowing import Call, Chain, signed
 from vmad.probe.calls import call, get_registers, set_registers
-from vmad.probe.fitness import unfit
+from vmad.probe.fitness import lacks_room, unfit
 from vmad.probe.frames import aimed, frames_of, signal_mask
 from vmad.probe.gadget import Gadgets, read_memory, write_memory
 from vmad.probe.processor import borrowing_here, calls_here
@@ -260,7 +260,7 @@ def choose_thread(threads: Threads, gadgets: Gadgets) -> Stopped:
         ),
     )  # fmt: skip
     for thread in order:
-        why = unfit(thread, gadgets)
+        why = unfit(thread, gadgets) or lacks_room(thread)
         if why is None:
             return thread
         whys.append(f"thread {thread.tid} {why}")
