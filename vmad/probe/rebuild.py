@@ -40,6 +40,8 @@ _ZERO_PAGES = (64 << 20) // mmap.PAGESIZE
 _REST = 2.0
 #: stops in a row without any success before the pieces are chosen in the stop, and before all ends
 _FORESEEN_AT_MOST, _LATE_AT_MOST = 3, 30
+#: somebody held a page just then, or has mapped where the seed was to lie
+_PASSES = {(Step.MOVE, errno.EAGAIN), (Step.SEED, errno.EEXIST)}
 #: seconds beyond a stop that its threads wait at most for code of ours if vmad died
 _PATIENCE = 1.0
 #: share of what is left of such a stop for the moving itself
@@ -234,7 +236,7 @@ class RebuildSession:
     def _rest(self, run: Run, outcome: Outcome, done: list[Rebuilt]) -> list[Range]:
         """What of a run is to be tried again. Raises Refused where no run of the process can be."""
         start = outcome.end if outcome.moved else run.start
-        if not outcome.error or (outcome.step is Step.MOVE and outcome.error == errno.EAGAIN):
+        if not outcome.error or (outcome.step, outcome.error) in _PASSES:
             return [(start, run.end)] if start < run.end else []
         if outcome.step is Step.MOVE and outcome.error in (errno.EBUSY, errno.EFAULT):
             index = max(bisect.bisect_right(run.starts, outcome.at) - 1, 0)
