@@ -24,6 +24,8 @@ from vmad.lab.run import run_streaming
 ROOT = Path(__file__).parents[2]
 LIVE = ROOT / "tests" / "live" / "rebuild"
 EXAMPLE = ROOT / "examples" / "rebuild"
+#: vm.max_map_count there: CONFIG_DEBUG_VM goes through all VMAs at every change
+LIMIT = 2000
 #: seconds for a part beyond what it is given: boot, imports, and what takes as long as it takes
 EACH = 1200
 
@@ -55,7 +57,8 @@ def main() -> int:
     with TemporaryDirectory() as temporary:
         binaries(Path(temporary))
         command = [sys.executable, "-m", "tests.vm.rebuilds_inside", temporary]
-        script = f'cd "{ROOT}" && PYTHONPATH="{ROOT}" exec "$@"'
+        limit = f"echo {LIMIT} >/proc/sys/vm/max_map_count"
+        script = f'{limit} && cd "{ROOT}" && PYTHONPATH="{ROOT}" exec "$@"'
         # the executor's path is a word only so that it is seen in the guest
         words = ["sh", "-c", script, str(compiled()), *command, str(arguments.seconds), *parts]
         try:
