@@ -42,8 +42,9 @@ _REST = 2.0
 _FORESEEN_AT_MOST, _LATE_AT_MOST = 3, 30
 #: somebody held a page just then, or has mapped where the seed was to lie
 _PASSES = {(Step.MOVE, errno.EAGAIN), (Step.SEED, errno.EEXIST)}
-#: seconds beyond a stop that its threads wait at most for code of ours if vmad died
-_PATIENCE = 1.0
+#: seconds beyond a stop that its threads wait at most for code of ours if vmad died: it ends in any
+#: case, but on a starved machine not soon
+_PATIENCE = 60.0
 #: share of what is left of such a stop for the moving itself
 _IN_STOP = 0.5
 

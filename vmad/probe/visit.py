@@ -43,7 +43,7 @@ _TAIL = struct.Struct("<Q2I")
 _ANSWER = struct.Struct("<QiI2Q")
 _END = struct.Struct("<8xQ")
 _ANSWER_AT, _DONE_AT = _PLAN.size - _ANSWER.size, _PLAN.size + 8
-_RUNNING_AT = _DONE_AT + 4
+_RUNNING_AT, _RUNS = _DONE_AT + 4, struct.pack("<I", 1)
 _PAGEMAP = b"/proc/self/pagemap\0"
 _STACK = 16 << 10
 
@@ -161,13 +161,15 @@ class Visit(Borrowed):
             data + _PATH_AT, len(plan.cuts), plan.carried.protection, plan.carried.mapping,
             len(plan.carried.advice), *advice, plan.carried.lock, 1, deadline, plan.zero_pages,
             0, 0, 0, 0,
-        ) + _TAIL.pack(self._chain.address, 0, 1) + _PAGEMAP  # fmt: skip
+        ) + _TAIL.pack(self._chain.address, 0, 0) + _PAGEMAP  # fmt: skip
         content += bytes(_CUTS_AT - len(content)) + struct.pack(f"<{len(plan.cuts)}Q", *plan.cuts)
         write_memory(self.tid, data, content)
         working = self.aim(self._area, data + _DATA - 256)
         here = borrowing_here()
         here.write(working, here.arguments[0], data)
         self.release()
+        # last: from here on it runs even if we die, and the others wait for it
+        write_memory(self.tid, self.running, _RUNS)
         call(PTRACE_CONT, self.tid)
         self._await_done(data + _DONE_AT)
         call(PTRACE_INTERRUPT, self.tid)

@@ -32,7 +32,8 @@ __attribute__((used)) static uint64_t visit(struct visit *visit)
 	const struct { int64_t seconds, nanoseconds; } moment = {0, 1000000};
 	int i;
 
-	plan_run(&visit->plan);
+	if (__atomic_load_n(&visit->running, __ATOMIC_ACQUIRE)) /* else it is not whole */
+		plan_run(&visit->plan);
 	__atomic_store_n(&visit->running, 0, __ATOMIC_RELEASE);
 	call(__NR_futex, &visit->running, FUTEX_WAKE_PRIVATE, ALL);
 	__atomic_store_n(&visit->done, 1, __ATOMIC_RELEASE);
