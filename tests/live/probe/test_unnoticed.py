@@ -95,7 +95,8 @@ def test_the_target_survives_the_death_of_the_tracer_at_every_step(
             deaths = step
         dying.stdin.close()
 
-    assert deaths > 40
+    # a stop of nine threads takes that many at least, by whatever requests registers are read
+    assert deaths > 30
     assert target.until_handled(target.look().sent).rounds[4] > 0
 
 
