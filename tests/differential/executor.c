@@ -58,6 +58,7 @@ enum op_kind {
 	/* arg: prot | lock << 8 | PARTS, LATE | VMAs of a first piece << 16; extra: flags of mmap; to: a bit
 	 * per advice */
 	OP_REBUILD,
+	OP_COUNT,     /* VMAs of the arena: its result is minus that number, as no errno is negative */
 };
 
 /* of a rebuild: a refused page does not undo those before it; the deadline has passed already */
@@ -389,6 +390,9 @@ static long run_op(const struct op *op)
 		return set_switch(op->arg);
 	case OP_REBUILD:
 		return rebuild(op);
+	case OP_COUNT:
+		return areas_of(ARENA - ARENA_PAGES * page_size, ARENA + 3 * ARENA_PAGES * page_size,
+				NULL, NULL);
 	}
 	errno = ENOSYS;
 	return -1;
@@ -397,10 +401,12 @@ static long run_op(const struct op *op)
 static uint32_t run_base(uint32_t count)
 {
 	uint32_t i, hash = 2166136261u;
+	long done;
 
 	for (i = 0; i < count; i++) {
 		errno = 0;
-		results[i] = run_op(&ops[i]) < 0 ? errno : 0;
+		done = run_op(&ops[i]);
+		results[i] = done < 0 ? errno : (int32_t)-done;
 		hash = (hash ^ (uint32_t)results[i]) * 16777619u;
 	}
 	return hash;

@@ -51,7 +51,9 @@ class Outcome(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A child that stands still after the base program; ``errors[i]`` is the errno of call i."""
+    """A child that stands still after the base program; ``errors[i]`` is the errno of call i, or,
+    of a COUNT, minus what was counted.
+    """
 
     pid: int
     hash: int

@@ -39,6 +39,7 @@ class Kind(IntEnum):
     MLOCKALL = 19
     SWITCH = 20  #: vm.anon_vma_merge of a patched kernel, for the whole machine
     REBUILD = 21  #: of a run, by examples/rebuild/core.h
+    COUNT = 22  #: VMAs of the arena; its result is minus their number
 
 
 class Fork(IntEnum):

@@ -72,24 +72,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("build/instruction-counts.json"))
     parser.add_argument("--all", action="store_true", help="the lowest and the highest too")
+    parser.add_argument("--runs", nargs="+", default=[name for _, _, name in RUNS],
+                        help="only these, compared with the first of them")  # fmt: skip
     arguments = parser.parse_args()
+    runs = [run for run in RUNS if run[2] in arguments.runs]
     with tempfile.TemporaryDirectory() as temporary:
         program = compiled("instructions.c", Path(temporary))
         initramfs = Path(temporary) / "initramfs"
         members = [directory("dev"), directory("proc"), character_device("dev/console", 5, 1)]
         members.append(regular("init", program.read_bytes(), executable=True))
         initramfs.write_bytes(archive(members))
-        found = {name: counts(kernel, mask, initramfs) for kernel, mask, name in RUNS}
+        found = {name: counts(kernel, mask, initramfs) for kernel, mask, name in runs}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(found, indent=1) + "\n")
-    names = [name for _, _, name in RUNS]
+    names = [name for _, _, name in runs]
     print(f"{'instructions per call':24}" + "".join(f"{name:>18}" for name in names))
-    for work, stock in found["stock"].items():
+    for work, first in found[names[0]].items():
         measures: list[tuple[str, Callable[[list[int]], float]]] = [("", statistics.median)]
         if arguments.all:
             measures += [(" lowest", min), (" highest", max)]
         for what, measure in measures:
-            base = measure(stock)
+            base = measure(first)
             here = [measure(found[name][work]) for name in names]
             cells = [f"{each:>10,} {each / base:7.4f}" for each in here]
             print(f"{work + what:24}" + "".join(cells))

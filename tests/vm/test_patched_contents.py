@@ -32,6 +32,8 @@ SHARED = {"shared", "rewritten"}
 SCRIPT = """
 set -e
 echo 1 >/proc/sys/vm/unprivileged_userfaultfd
+# areas of several huge pages, in small ones
+echo 65536 >/proc/sys/vm/anon_vma_merge_max_pages
 if [ "$2" = zram ]; then
     swapoff -a
     echo 256M >/sys/block/zram0/disksize

@@ -67,6 +67,13 @@ ROWS: dict[str, tuple[int, dict[int, int]]] = {
     "parent_moves_shared_behind_shared": (2, {}),
     "own_joins_shared_first": (2, DIFFER),
     "shared_joins_own_first": (2, DIFFER),
+    # what was worse than stock once: nothing is left apart that stock would join
+    "part_beside_shared_and_back": (2, {}),
+    "part_beside_shared_within_the_bound": (2, {}),
+    "rest_of_unwritten_after_switched_off": (3, dict.fromkeys((4, 6, 7), 2)),
+    "unwritten_beside_moved_shared": (2, dict.fromkeys((4, 6, 7), 1)),
+    "child_joins_own_and_inherited": (2, {}),
+    "grown_down_after_a_merge": (2, {}),
     "joined_after_child_died": (2, DIFFER),
     "moved_after_child_died": (2, DIFFER_MOVED),
     # conditions that the series does not touch

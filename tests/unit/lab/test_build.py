@@ -112,6 +112,14 @@ def test_every_configuration_has_what_the_lab_boots_with() -> None:
         )
 
 
+def test_only_a_patched_kernel_is_configured_with_what_the_series_brings(tmp_path: Path) -> None:
+    patched, stock = built(tmp_path, stock=False), built(tmp_path)
+    assert [fragment.name for fragment in patched.fragments] == ["small.config", "patched.config"]
+    assert [fragment.name for fragment in stock.fragments] == ["small.config"]
+    options = options_in(patched.fragments[-1].read_text())
+    assert options == {"CONFIG_ANON_VMA_MERGE": "y", "CONFIG_ANON_VMA_MERGE_STATS": "y"}
+
+
 def test_debug_fragment_watches_memory_and_locks() -> None:
     text = (Path(package_root()) / "deploy/kernel/config/debug.config").read_text()
     options = options_in(text)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -140,15 +141,22 @@ static long vmstat(const char *name)
 
 #define SWITCH "/proc/sys/vm/anon_vma_merge"
 
-/* The series' switch; nothing to do on a kernel without it. */
+#define BOUND "/proc/sys/vm/anon_vma_merge_max_pages"
+
+/* A sysctl of the series; nothing to do on a kernel without it. */
+static void set_number(const char *path, long number)
+{
+	char text[24];
+
+	if (access(path, F_OK))
+		return;
+	snprintf(text, sizeof(text), "%ld", number);
+	write_file(path, text);
+}
+
 static void set_switch(long mask)
 {
-	char text[16];
-
-	if (access(SWITCH, F_OK))
-		return;
-	snprintf(text, sizeof(text), "%ld", mask);
-	write_file(SWITCH, text);
+	set_number(SWITCH, mask);
 }
 
 /* Runs a function in a child that must end well. */
@@ -168,6 +176,15 @@ static void in_child(void (*work)(void))
 		exit(2);
 	}
 }
+
+/* GUP_TEST's long pins (mm/gup_test.c) */
+struct pin_longterm {
+	uint64_t addr, size;
+	uint32_t flags;
+};
+#define PIN_START _IOW('g', 7, struct pin_longterm)
+#define PIN_STOP _IO('g', 8)
+#define PIN_READ _IOW('g', 9, uint64_t)
 
 /* A child that only lives, and so shares what was written before it came. */
 static pid_t living_child(int *hold)

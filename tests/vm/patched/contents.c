@@ -386,15 +386,7 @@ static void make_huge(char *place, size_t size)
 
 static void before_huge(void) { each_area(make_huge); }
 
-/* Pages that a device could be writing to: GUP_TEST's long pins (mm/gup_test.c) */
-struct pin_longterm {
-	uint64_t addr, size;
-	uint32_t flags;
-};
-#define PIN_START _IOW('g', 7, struct pin_longterm)
-#define PIN_STOP _IO('g', 8)
-#define PIN_READ _IOW('g', 9, uint64_t)
-
+/* Pages that a device could be writing to: GUP_TEST's long pins */
 static int gup = -1;
 
 static void before_pinned(void)

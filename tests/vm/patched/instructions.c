@@ -7,6 +7,7 @@
 
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/stat.h>
 
 #define ROUNDS 2000
 #define REPEAT 9
@@ -89,6 +90,77 @@ static void heap(void)
 	sbrk(-4 * (long)PAGE);
 }
 
+/*
+ * A written area that a child shares, and before it a large one that is exclusive, so that only the
+ * large one could be re-pointed: its last page is pinned, or it has more pages than may be looked at.
+ * What is toggled is the small one, of which stock sees at once that it cannot merge.
+ */
+#define PINNED_PAGES 480
+#define MANY_PAGES 4096
+
+static char *shared_at(int which)
+{
+	return arena + (32UL << 20) + which * (20UL << 20);
+}
+
+static void toggle_shared(int which)
+{
+	advise(shared_at(which), N, MADV_RANDOM);
+	advise(shared_at(which), N, MADV_NORMAL);
+}
+
+static void refused_pinned(void)
+{
+	toggle_shared(0);
+}
+
+static void refused_many(void)
+{
+	toggle_shared(1);
+}
+
+static void refused_setup(void)
+{
+	static const long pages[] = { PINNED_PAGES, MANY_PAGES };
+	struct pin_longterm pin = { .size = PAGE, .flags = 1 };
+	int gup, hold;
+
+	for (int i = 0; i < 2; i++) {
+		touch(map(shared_at(i), N), N);
+		advise(shared_at(i), N, MADV_SEQUENTIAL); /* nothing mapped beside joins it */
+	}
+	living_child(&hold);
+	for (int i = 0; i < 2; i++) {
+		char *large = map(shared_at(i) - pages[i] * PAGE, pages[i] * PAGE);
+
+		touch(large, pages[i] * PAGE); /* on an anon_vma of its own */
+	}
+	pin.addr = (uintptr_t)shared_at(0) - PAGE;
+	gup = open("/sys/kernel/debug/gup_test", O_RDWR);
+	must(gup >= 0, "gup_test");
+	must(!ioctl(gup, PIN_START, &pin), "pin");
+}
+
+static void count_rounds(const char *name, void (*once)(void))
+{
+	uint64_t before = ticks();
+
+	for (int k = 0; k < ROUNDS; k++)
+		once();
+	printf("count %s %llu\n", name, (unsigned long long)(ticks() - before) / ROUNDS);
+}
+
+/* Of the first time alone there is one figure, of the later ones as many as of all others. */
+static void count_refused(const char *name, const char *first, void (*once)(void))
+{
+	uint64_t before = ticks();
+
+	once();
+	printf("count %s %llu\n", first, (unsigned long long)(ticks() - before));
+	for (int r = 0; r < REPEAT; r++)
+		count_rounds(name, once);
+}
+
 static const struct work {
 	const char *name;
 	void (*once)(void);
@@ -110,6 +182,8 @@ int main(void)
 
 	if (getpid() == 1) {
 		must(!mount("proc", "/proc", "proc", 0, NULL), "mount /proc");
+		must(!mkdir("/sys", 0755) && !mount("sysfs", "/sys", "sysfs", 0, NULL), "mount /sys");
+		must(!mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL), "mount debugfs");
 		if (mask)
 			set_switch(atol(mask));
 	}
@@ -119,16 +193,13 @@ int main(void)
 	touch(lonely(0), N);
 	for (int r = 0; r < REPEAT; r++)
 		for (size_t i = 0; i < sizeof(works) / sizeof(*works); i++) {
-			uint64_t before;
-
 			for (int k = 0; k < 50; k++)
 				works[i].once(); /* caches, page tables */
-			before = ticks();
-			for (int k = 0; k < ROUNDS; k++)
-				works[i].once();
-			printf("count %s %llu\n", works[i].name,
-			       (unsigned long long)(ticks() - before) / ROUNDS);
+			count_rounds(works[i].name, works[i].once);
 		}
+	refused_setup();
+	count_refused("refused-pinned", "refused-pinned-first", refused_pinned);
+	count_refused("refused-many", "refused-many-first", refused_many);
 	printf("done\n");
 	fflush(stdout);
 	if (getpid() == 1)

@@ -429,6 +429,106 @@ static int shared_joins_own_first(void)
 	return with_child(touch_first_and_join);
 }
 
+/* What a series of 2026-11-23 did worse than stock (2026-11-29), and what it left undone. */
+static int flip_part_beside_shared(void)
+{
+	advise(at() + N, PAGE, MADV_RANDOM);
+	advise(at() + N, PAGE, MADV_NORMAL);
+	advise(at() + 2 * N, N, MADV_NORMAL);
+	return count_vmas(at(), at() + 3 * N);
+}
+
+/* Two halves of one area; a page of the first is for a moment as the shared area before it. */
+static int part_beside_shared_and_back(void)
+{
+	map(at(), N);
+	advise(at(), N, MADV_RANDOM);
+	touch(at(), N);
+	touch(map(at() + N, 2 * N), 2 * N);
+	advise(at() + 2 * N, N, MADV_SEQUENTIAL);
+	return with_child(flip_part_beside_shared);
+}
+
+/* The same where both halves together are more than may be looked at. */
+static int part_beside_shared_within_the_bound(void)
+{
+	long bound = read_number(BOUND);
+	int count;
+
+	set_number(BOUND, 3 * N / PAGE / 2);
+	count = part_beside_shared_and_back();
+	set_number(BOUND, bound);
+	return count;
+}
+
+static int use_first_page(void)
+{
+	long mask = read_number(SWITCH);
+
+	advise(at() + N, PAGE, MADV_RANDOM);
+	set_switch(0);
+	advise(at() + 2 * N, N, MADV_NORMAL);
+	set_switch(mask);
+	return count_vmas(at(), at() + 3 * N);
+}
+
+/* An area at at() whose page offset is that of elsewhere(). */
+static void moved_at(void)
+{
+	long mask = read_number(SWITCH);
+
+	touch(map(elsewhere(), N), N);
+	set_switch(0);
+	move(elsewhere(), N, at());
+	set_switch(mask);
+}
+
+static int rest_of_unwritten_after_switched_off(void)
+{
+	moved_at();
+	advise(at(), N, MADV_RANDOM);
+	map(at() + N, 2 * N);
+	advise(at() + 2 * N, N, MADV_SEQUENTIAL);
+	return with_child(use_first_page);
+}
+
+static int unwritten_beside_moved_shared(void)
+{
+	moved_at();
+	return with_child(map_beside);
+}
+
+static void child_writes_beside(void)
+{
+	map(at() + N, N);
+	advise(at() + N, N, MADV_RANDOM);
+	touch(at() + N, N);
+	_exit(joined(true));
+}
+
+static int child_joins_own_and_inherited(void)
+{
+	touch(map(at(), N), N);
+	return counted_in_child(child_writes_beside);
+}
+
+/* How many pages an area has grown down after what came from further below has merged with it. */
+static void grows_down(void)
+{
+	touch(map_flags(elsewhere(), N, RW, MAP_GROWSDOWN), N);
+	touch(map_flags(at(), N, RW, MAP_GROWSDOWN), N);
+	map_flags(elsewhere() - 64 * N, 64 * N, PROT_NONE, 0);
+	munmap(elsewhere() - 64 * N, 64 * N);
+	move(at(), N, elsewhere() - N);
+	*(volatile char *)(elsewhere() - N - 2 * PAGE) = 1;
+	_exit(2);
+}
+
+static int grown_down_after_a_merge(void)
+{
+	return counted_in_child(grows_down);
+}
+
 static int joined_after_child_died(void)
 {
 	halves(true, true, true);
@@ -549,6 +649,12 @@ static const struct row {
 	ROW(parent_moves_shared_behind_shared),
 	ROW(own_joins_shared_first),
 	ROW(shared_joins_own_first),
+	ROW(part_beside_shared_and_back),
+	ROW(part_beside_shared_within_the_bound),
+	ROW(rest_of_unwritten_after_switched_off),
+	ROW(unwritten_beside_moved_shared),
+	ROW(child_joins_own_and_inherited),
+	ROW(grown_down_after_a_merge),
 	ROW(joined_after_child_died),
 	ROW(moved_after_child_died),
 	ROW(unwritten_made_inaccessible),

@@ -23,6 +23,8 @@ CONFIGURATIONS = {
     "debug": ("small.config", "debug.config"),
     "debug-btf": ("small.config", "debug.config", "btf.config"),
 }
+#: what a kernel with the series is configured with besides
+PATCHED = ("patched.config",)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ def recipe_of(
         called,
         source(cache, version),
         tuple(listed),
-        tuple(home / "config" / fragment for fragment in CONFIGURATIONS[config]),
+        tuple(
+            home / "config" / fragment
+            for fragment in (*CONFIGURATIONS[config], *(PATCHED if listed else ()))
+        ),
         () if stock or patches else proved,
     )
 
