@@ -25,8 +25,9 @@ AV_SAME = 1 << 7  #: both set and the same
 A_AV_SHIFT = 8  #: two bits, an AnonVma
 B_AV_SHIFT = 10
 AV_MASK = 3
-#: root == self, no child anon_vma, chain singular, no vm_file; never set with NONE. A file finds
-#: its mappings by their page offset: the patched kernel leaves private /dev/zero alone.
+#: root == self, no child anon_vma, chain singular, no vm_file. A file finds its mappings by their
+#: page offset: the patched kernel leaves private /dev/zero alone. With NONE the bit says that:
+#: there is a vm_file, so that the page offset is fixed although no page needs it.
 A_EXCLUSIVE = 1 << 12
 B_EXCLUSIVE = 1 << 13
 

@@ -126,7 +126,7 @@ _REASONS = (
         "anon_vma_shared",
         "vma->anon_vma, anon_vma->root, num_children",
         "The two VMAs have different anon_vmas, and both are shared with another process through "
-        "fork (or map /dev/zero, which counts as not exclusive).",
+        "fork (or map /dev/zero, which counts as not exclusive), or one came through a fork.",
         _ANON_VMA_TEST,
     ),
     Reason(
@@ -148,7 +148,8 @@ _REASONS = (
         "vm_pgoff_shared",
         "vm_pgoff",
         "The page offsets of the two VMAs do not continue each other, and neither VMA has its "
-        "memory to itself (or they map /dev/zero, which counts as that).",
+        "memory to itself (or they map /dev/zero, which counts as that), or one came through a "
+        "fork.",
         _PGOFF_TEST,
     ),
     _unknown("anon_vma_unknown", "vma->anon_vma", "their anon_vmas"),

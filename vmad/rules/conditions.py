@@ -17,13 +17,15 @@ class AnonVmas:
     """The two anon_vmas of a pair, as far as they are known.
 
     ``exclusive`` says whether at least one side is exclusive; None when that was not seen and
-    may be. An exclusive side is faulted, its chain singular.
+    may be. An exclusive side is faulted, its chain singular. ``fixed``: an unfaulted side has a
+    file, and so a page offset that nobody may change.
     """
 
     a: AnonVma
     b: AnonVma
     same: bool
     exclusive: bool | None
+    fixed: bool
 
     @property
     def one_unfaulted(self) -> bool:
@@ -44,27 +46,47 @@ class AnonVmas:
         """
         return self.one_unfaulted and AnonVma.CHAIN in (self.a, self.b)
 
+    @property
+    def offset_free(self) -> bool:
+        """Whether a side was never written to and the other is no fork child's: nothing has to be
+        labelled anew for it to take the other's page offset.
+        """
+        unfaulted = AnonVma.NONE in (self.a, self.b)
+        return unfaulted and not self.fixed and not self.beside_fork_child
+
+    @property
+    def apart(self) -> bool | None:
+        """Whether neither side can be labelled as the other: none is exclusive, or, where they
+        differ, one is a fork child's; nor is an offset free. None when that was not seen.
+        """
+        if self.offset_free:
+            return False
+        if self.differ and AnonVma.CHAIN in (self.a, self.b):
+            return True
+        return None if self.exclusive is None else not self.exclusive
+
 
 def anon_vmas(facts: int) -> AnonVmas | None:
     """The anon_vmas of a pair, or None when they were not seen.
 
-    A value that contradicts itself (the same anon_vma where a side has none; exclusive without
-    a singular chain; a state that does not exist) comes from a reader that was overtaken by a
+    A value that contradicts itself (the same anon_vma where a side has none; exclusive with a
+    longer chain; a state that does not exist) comes from a reader that was overtaken by a
     change: it decides nothing, so it is None too.
     """
     a, b = facts >> f.A_AV_SHIFT & f.AV_MASK, facts >> f.B_AV_SHIFT & f.AV_MASK
     same = bool(facts & f.AV_SAME)
-    exclusive = bool(facts & (f.A_EXCLUSIVE | f.B_EXCLUSIVE))
+    marked = [state for bit, state in ((f.A_EXCLUSIVE, a), (f.B_EXCLUSIVE, b)) if facts & bit]
     if (
         facts & f.UNKNOWN_AV
         or max(a, b) > AnonVma.CHAIN
         or (same and AnonVma.NONE in (a, b))
-        or (facts & f.A_EXCLUSIVE and a != AnonVma.SINGULAR)
-        or (facts & f.B_EXCLUSIVE and b != AnonVma.SINGULAR)
+        or AnonVma.CHAIN in marked
     ):
         return None
+    exclusive = AnonVma.SINGULAR in marked
     hidden = facts & f.UNKNOWN_EXCLUSIVE and not exclusive and AnonVma.SINGULAR in (a, b)
-    return AnonVmas(AnonVma(a), AnonVma(b), same, None if hidden else exclusive)
+    fixed = AnonVma.NONE in marked
+    return AnonVmas(AnonVma(a), AnonVma(b), same, None if hidden else exclusive, fixed)
 
 
 def flag_reasons(differing: int, codes: Mapping[int, str]) -> list[str]:

@@ -16,11 +16,12 @@ from vmad.rules.stock import anon_vma_reasons, direction, pgoff_reasons
 
 
 class RelaxedRules(Rules):
-    """Stock rules of a release, with two conditions lifted.
+    """Stock rules of a release, with two conditions lifted, as the series of 2026-11-30 does.
 
     Different anon_vmas and a page offset that does not continue no longer block when at least
     one side is exclusive: the series re-points that side's pages to the other's anon_vma and
-    offset (Matena's RFC of 2022, "Removing limitations of merging anonymous VMAs").
+    offset (Matena's RFC of 2022, "Removing limitations of merging anonymous VMAs"), unless the
+    other is a fork child's. A side that was never written to takes any offset.
     """
 
     name = "relaxed"
@@ -32,23 +33,19 @@ class RelaxedRules(Rules):
         if reasons:
             return Judgement(Verdict.BLOCKED, tuple(reasons))
         questions = anon_vma_questions(facts, avs)
-        exclusive = avs is not None and avs.exclusive is True
-        questions += open_questions(facts, self.era, pgoff_matters=not exclusive)
+        movable = avs is not None and (avs.offset_free or avs.apart is False)
+        questions += open_questions(facts, self.era, pgoff_matters=not movable)
         if avs is None or questions:
             return Judgement(Verdict.UNKNOWN, tuple(questions))
         if avs.differ or facts & f.PGOFF:
-            # the series absorbs whichever side is exclusive, so both sides may be operated on
+            # the series absorbs whichever side can be, so both sides may be operated on
             return Judgement(Verdict.MERGEABLE, direction=Direction.EITHER)
         return Judgement(Verdict.MERGEABLE, direction=direction(avs, self.era))
 
 
 def surviving_reasons(facts: int, avs: AnonVmas | None) -> list[str]:
-    """Anon_vma and page offset reasons that the series certainly does not lift.
-
-    With a side that is, or may be, exclusive there is none: its chain is singular, so the pair is
-    not one of a fork child's VMA and an unfaulted one either.
-    """
-    if avs is None or avs.exclusive is not False:
+    """Anon_vma and page offset reasons that the series certainly does not lift."""
+    if avs is None or not (avs.beside_fork_child or avs.apart):
         return []
     return anon_vma_reasons(avs) + pgoff_reasons(facts, avs)
 
@@ -58,4 +55,4 @@ def anon_vma_questions(facts: int, avs: AnonVmas | None) -> list[str]:
     if avs is None:
         return ["anon_vma_unknown"]
     hinges = avs.differ or facts & (f.PGOFF | f.UNKNOWN_PGOFF)
-    return ["anon_vma_exclusive_unknown"] if avs.exclusive is None and hinges else []
+    return ["anon_vma_exclusive_unknown"] if avs.apart is None and hinges else []

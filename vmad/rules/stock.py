@@ -19,8 +19,9 @@ from vmad.rules.eras import Era
 class StockRules(Rules):
     """is_mergeable_vma, is_mergeable_anon_vma and the page offset test of a kernel release.
 
-    Where it was not seen whether a side is exclusive, the names without "_shared" are given:
-    stock blocks either way, and sharing is not claimed without having been seen.
+    A name with "_shared" says that the patched kernel would block as well. Where it was not seen
+    whether a side is exclusive, the names without are given: stock blocks either way, and sharing
+    is not claimed without having been seen.
     """
 
     name = "stock"
@@ -44,7 +45,7 @@ def anon_vma_reasons(avs: AnonVmas | None) -> list[str]:
     if avs is None:
         return []
     if avs.differ:
-        return ["anon_vma_shared" if avs.exclusive is False else "anon_vma_differs"]
+        return ["anon_vma_shared" if avs.apart else "anon_vma_differs"]
     return ["anon_vma_chain_not_singular"] if avs.beside_fork_child else []
 
 
@@ -52,7 +53,7 @@ def pgoff_reasons(facts: int, avs: AnonVmas | None) -> list[str]:
     """Why the page offset blocks on a stock kernel: no reason or one."""
     if not facts & f.PGOFF:
         return []
-    shared = avs is not None and avs.exclusive is False
+    shared = avs is not None and (avs.apart or avs.beside_fork_child)
     return ["vm_pgoff_shared" if shared else "vm_pgoff"]
 
 

@@ -221,9 +221,35 @@ def test_relaxed_mends_a_page_offset_from_either_side() -> None:
     assert relaxed.judge(unseen).direction is Direction.B
 
 
-def test_relaxed_takes_an_exclusive_vma_into_a_fork_childs() -> None:
+def test_relaxed_takes_no_exclusive_vma_into_a_fork_childs() -> None:
     facts = pair(SINGULAR, CHAIN, exclusive="a", also=f.PGOFF)
 
+    assert relaxed.judge(facts) == stock.judge(facts)
+    assert relaxed.judge(facts).reasons == ("anon_vma_shared", "vm_pgoff_shared")
+
+
+@pytest.mark.parametrize("also", [0, f.UNKNOWN_EXCLUSIVE])
+@pytest.mark.parametrize("sides", [(SINGULAR, NONE), (NONE, SINGULAR), (NONE, NONE)])
+def test_relaxed_lets_what_was_never_written_to_take_any_offset(
+    sides: tuple[AnonVma, AnonVma], also: int
+) -> None:
+    judgement = relaxed.judge(pair(*sides, also=f.PGOFF | also))
+
+    assert (judgement.verdict, judgement.direction) == (Verdict.MERGEABLE, Direction.EITHER)
+    assert stock.judge(pair(*sides, also=f.PGOFF | also)).reasons == ("vm_pgoff",)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [pair(NONE, NONE, exclusive="ab"), pair(NONE, SINGULAR, exclusive="a")],
+)
+def test_relaxed_leaves_the_page_offset_of_a_file_alone(facts: int) -> None:
+    moved = facts | f.PGOFF
+
+    assert relaxed.judge(moved) == stock.judge(moved)
+    assert relaxed.judge(moved).reasons == ("vm_pgoff_shared",)
+    # and what continues merges as ever
+    assert relaxed.judge(facts) == stock.judge(facts)
     assert relaxed.judge(facts).verdict is Verdict.MERGEABLE
 
 
@@ -231,7 +257,7 @@ def test_relaxed_takes_an_exclusive_vma_into_a_fork_childs() -> None:
     "facts",
     [
         pair(SINGULAR, SINGULAR), pair(CHAIN, CHAIN), pair(CHAIN, NONE), pair(NONE, CHAIN),
-        pair(CHAIN, CHAIN, same=True, also=f.PGOFF), pair(SINGULAR, NONE, also=f.PGOFF),
+        pair(CHAIN, CHAIN, same=True, also=f.PGOFF), pair(CHAIN, NONE, also=f.PGOFF),
     ],
 )  # fmt: skip
 def test_relaxed_keeps_what_no_exclusive_side_lifts(facts: int) -> None:
@@ -243,7 +269,7 @@ def test_relaxed_does_not_know_without_the_exclusivity() -> None:
     different = pair(SINGULAR, SINGULAR, also=f.UNKNOWN_EXCLUSIVE)
 
     assert relaxed.judge(different).reasons == ("anon_vma_exclusive_unknown",)
-    moved = pair(SINGULAR, NONE, also=f.UNKNOWN_EXCLUSIVE | f.UNKNOWN_PGOFF)
+    moved = pair(SINGULAR, SINGULAR, same=True, also=f.UNKNOWN_EXCLUSIVE | f.UNKNOWN_PGOFF)
     assert relaxed.judge(moved).reasons == ("anon_vma_exclusive_unknown", "vm_pgoff_unknown")
     assert relaxed.judge(pair(also=f.UNKNOWN_EXCLUSIVE)).verdict is Verdict.MERGEABLE
 
@@ -252,9 +278,7 @@ def test_relaxed_does_not_know_without_the_exclusivity() -> None:
     "facts",
     [
         pair(NONE, SINGULAR, same=True),
-        pair(NONE, SINGULAR, exclusive="a"),
         pair(CHAIN, NONE, exclusive="a"),
-        pair(SINGULAR, NONE, exclusive="b"),
         pair(SINGULAR, CHAIN, exclusive="b"),
         3 << f.A_AV_SHIFT,
         3 << f.B_AV_SHIFT,

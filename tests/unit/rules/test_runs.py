@@ -111,7 +111,7 @@ def recovered(vmas: tuple[Vma, ...] | list[Vma], rules: Rules) -> int | None:
         ((forked(1), replace(own(2), shift=5), replace(forked(1), shift=3)), 0, 1),
         ((Vma(1, CHAIN), FRESH), 0, 0),
         ((Vma(1, CHAIN), Vma(1, CHAIN)), 1, 1),
-        ((own(1), Vma(2, CHAIN), FRESH), 0, 1),
+        ((own(1), Vma(2, CHAIN), FRESH), 0, 0),
         ((own(1), replace(own(1), shift=9)), 0, 1),
         ((own(1), replace(own(1), also=f.NAME)), 0, 0),
         ((own(1), replace(own(1), also=SOFTDIRTY << f.FLAGS_SHIFT)), 1, 1),

@@ -69,7 +69,8 @@ struct pending {
 	u8 prev; /* there is a VMA right before */
 	u8 next; /* there is one right behind; or, for a part of a VMA: it reaches to its end */
 	u8 existing;
-	u8 from_singular, from_exclusive;
+	u64 from_distance; /* of its page offset from the one of its address */
+	u8 from_singular, from_open, from_exclusive;
 };
 
 /* LRU: what a missed return leaves behind goes by itself */
@@ -128,22 +129,29 @@ static __always_inline struct vm_area_struct *middle_of(struct vma_merge_struct 
 }
 
 /*
- * Of a VMA with an anon_vma: is it no fork child's (list_is_singular()), and are its pages its
- * process's alone (vma_anon_exclusive() of the series)?
+ * Of a VMA with an anon_vma: is it no fork child's (list_is_singular()), may others be put on its
+ * anon_vma (vma_anon_open() of the series), and are its pages its process's alone
+ * (vma_anon_exclusive())? And how far is it from its natural place?
  */
 #define CHAIN(name, GET)                                                                     \
-	static __always_inline void name(struct vm_area_struct *vma, u8 *singular, u8 *exclusive) \
+	static __always_inline void name(struct vm_area_struct *vma, u8 *singular, u8 *open, \
+					 u8 *exclusive)                                      \
 	{                                                                                    \
 		struct anon_vma *anon_vma = GET(vma, anon_vma);                              \
 									                     \
-		*singular = *exclusive = 0;                                                  \
+		*singular = *open = *exclusive = 0;                                          \
 		if (!anon_vma)                                                               \
 			return;                                                              \
 		if (GET(vma, anon_vma_chain.next) == GET(vma, anon_vma_chain.prev))          \
 			*singular = 1;                                                       \
-		if (*singular && GET(anon_vma, root) == anon_vma &&                          \
-		    GET(anon_vma, num_children) == 1)                                        \
+		if (*singular && GET(anon_vma, root) == anon_vma)                            \
+			*open = 1;                                                           \
+		if (*open && GET(anon_vma, num_children) == 1)                               \
 			*exclusive = 1;                                                      \
+	}                                                                                    \
+	static __always_inline u64 name##_distance(struct vm_area_struct *vma)               \
+	{                                                                                    \
+		return GET(vma, vm_pgoff) - (GET(vma, vm_start) >> settings.page_shift);     \
 	}
 
 CHAIN(chain_of, READ)

@@ -152,8 +152,10 @@ static __always_inline void look_into(struct vm_area_struct *vma, struct walk *w
 	b->exclusive = b->unknown_exclusive = 0;
 	if (b->anon_vma)
 		look_at_anon_vma(vma, walk, a, b);
-	if (file && b->anonymous) /* a private mapping of /dev/zero: nobody may change its page offset */
-		b->exclusive = b->unknown_exclusive = 0;
+	if (file && b->anonymous) { /* a private mapping of /dev/zero: its page offset is fixed */
+		b->exclusive = !b->anon_vma;
+		b->unknown_exclusive = 0;
+	}
 }
 
 #endif

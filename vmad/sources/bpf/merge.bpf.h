@@ -43,15 +43,18 @@ static __always_inline void note_owner(struct vma_merge_struct *vmg, struct pend
 		if (noted && noted->moved && noted->moved_to == range->start) {
 			range->from = noted->moved;
 			chain_of_noted((void *)noted->moved, &range->from_singular,
-				       &range->from_exclusive);
+				       &range->from_open, &range->from_exclusive);
+			range->from_distance = chain_of_noted_distance((void *)noted->moved);
 			return;
 		}
 	}
 	if (!from)
 		from = READ(vmg, prev); /* which grows: vma_merge_extend() */
 	range->from = (u64)from;
-	if (from)
-		chain_of(from, &range->from_singular, &range->from_exclusive);
+	if (from) {
+		chain_of(from, &range->from_singular, &range->from_open, &range->from_exclusive);
+		range->from_distance = chain_of_distance(from);
+	}
 }
 
 static __always_inline int merge_begins(struct vma_merge_struct *vmg, int existing)

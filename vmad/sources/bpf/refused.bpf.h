@@ -26,8 +26,9 @@ static __always_inline u32 why_refused(struct vma_merge_struct *vmg, struct pend
 {
 	u64 pages = (range->end - range->start) >> settings.page_shift;
 	u64 other_pages, range_pgoff, other_pgoff, a, b, other_av, from_av, from;
-	u8 other_singular, other_exclusive, from_exclusive, joined_singular, joined_exclusive = 0;
-	u8 ours_exclusive = 0;
+	u8 other_singular, other_open, other_exclusive, from_singular, from_open;
+	u8 joined_singular = 0, joined_open = 0, joined_exclusive = 0, ours = 0, theirs;
+	u64 from_distance;
 	int differ, gap, adopt;
 
 	if ((READ(other, vm_flags) ^ flags_of(vmg)) & ~settings.flags_ignored)
@@ -65,16 +66,20 @@ static __always_inline u32 why_refused(struct vma_merge_struct *vmg, struct pend
 	gap = range->pgoff != range_pgoff;
 
 	other_av = number_of(range, READ(other, anon_vma));
-	chain_of(other, &other_singular, &other_exclusive);
+	chain_of(other, &other_singular, &other_open, &other_exclusive);
 	if (joined)
-		chain_of(joined, &joined_singular, &joined_exclusive);
+		chain_of(joined, &joined_singular, &joined_open, &joined_exclusive);
 	from = range->from;
 	from_av = range->anon_vma;
-	from_exclusive = range->from_exclusive;
+	from_singular = range->from_singular;
+	from_open = range->from_open;
+	from_distance = range->from_distance;
 	if (!from_av && joined) {
 		from_av = number_of(range, READ(joined, anon_vma));
 		from = from_av ? number_of(range, joined) : 0;
-		from_exclusive = joined_exclusive;
+		from_singular = joined_singular;
+		from_open = joined_open;
+		from_distance = chain_of_distance(joined);
 	}
 	differ = from_av && other_av && from_av != other_av;
 	if (!range->anon_vma && other_av && !other_singular)
@@ -85,11 +90,15 @@ static __always_inline u32 why_refused(struct vma_merge_struct *vmg, struct pend
 	if (!differ && !gap && !adopt)
 		return REFUSED_NOMEM; /* there was nothing against it */
 
-	if (!joined)
-		ours_exclusive = range->existing && range->anon_vma && range->from_exclusive;
-	else if (!range->anon_vma || from == number_of(range, joined))
-		ours_exclusive = joined_exclusive;
-	if (!ours_exclusive && !other_exclusive && !(from && !other_av && from_exclusive))
+	if (joined && from && from == number_of(range, joined))
+		ours = joined_exclusive;
+	else if (range->existing && range->anon_vma)
+		ours = range->from_exclusive;
+	ours = ours && (!differ || other_open);
+	theirs = other_exclusive && (!differ || from_open) &&
+		 !(from && from != number_of(range, other) && from_av == other_av &&
+		   from_distance == chain_of_distance(other));
+	if (!ours && !theirs && from && !(!other_av && from_singular))
 		return differ ? REFUSED_ANON_VMA_SHARED : REFUSED_VM_PGOFF_SHARED;
 	/* beside itself no offset continues itself; nor may any wrap */
 	if ((gap && from == number_of(range, other)) || range_pgoff + pages < range_pgoff ||

@@ -80,7 +80,7 @@ def look_at(look: Look, layout: Layout, mm: int, leaves: Level) -> Seen:
         np.where(following == before, AnonVma.SINGULAR, AnonVma.CHAIN),
     ).astype(np.uint8)
     exclusive, unknown = _exclusive(look, layout, anon_vma, chain)
-    # a private mapping of /dev/zero: nobody may change its page offset
+    # a private mapping of /dev/zero: its page offset is fixed
     of_file = (file != 0) & (ops == 0)
     return Seen(
         vmas,
@@ -96,7 +96,7 @@ def look_at(look: Look, layout: Layout, mm: int, leaves: Level) -> Seen:
         np.where(file == 0, extra["anon_name"], none) if "anon_name" in extra else none,
         anon_vma,
         chain,
-        exclusive & ~of_file,
+        np.where(of_file, chain == AnonVma.NONE, exclusive),
         unknown & ~of_file,
     )
 
