@@ -98,8 +98,7 @@ CASES = [
     Case(
         "child_moves_inherited",
         pair(SINGULAR, CHAIN, exclusive="a", also=f.PGOFF),
-        stock=DIFFERS + PGOFF,
-        relaxed=(),
+        stock=(*SHARED, "vm_pgoff_shared"),
     ),
     # by flags
     Case("access_differs", ONE, "wr", ("vm_flags:access",)),
@@ -121,15 +120,19 @@ CASES = [
     _flag("droppable", "dp nr wf dd ac", refused=() if RELEASE >= (6, 11) else ("EINVAL",)),
     _flag("none_beside_none", "ac", B_FAULTED, arguments={"written": True}),
     # by what the VMAs belong to
-    # a private mapping of /dev/zero keeps the offset in the file as its vm_pgoff
+    # a private mapping of /dev/zero keeps the offset in the file as its vm_pgoff, which is fixed
     Case(
         "dev_zero",
-        f.FILE | f.PGOFF,
+        pair(exclusive="b", also=f.FILE | f.PGOFF),
         "mt_allowed" if MEMORY_TAGS else "",
         ("vm_flags:mt_allowed",) * MEMORY_TAGS + ("vm_file", "vm_pgoff_shared"),
     ),
-    Case("dev_zero_twice", f.FILE | f.PGOFF, stock=("vm_file", "vm_pgoff_shared")),
-    _flag("dev_zero_split", "rr"),
+    Case(
+        "dev_zero_twice",
+        pair(exclusive="ab", also=f.FILE | f.PGOFF),
+        stock=("vm_file", "vm_pgoff_shared"),
+    ),
+    _flag("dev_zero_split", "rr", pair(exclusive="ab")),
     Case(
         "dev_zero_halves_swapped",
         pair(SINGULAR, SINGULAR, same=True, also=f.PGOFF),
