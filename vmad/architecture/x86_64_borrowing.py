@@ -99,11 +99,10 @@ def build_chain(
     held back until the thread has its own state. The chain also serves any later toggle of the
     same thread when its first frame is laid anew.
     """
-    xstate = vectors
-    (xfeatures,) = struct.unpack_from("<Q", xstate, _SW_RESERVED)
-    if len(xstate) > _TILE_DATA_SIZE and not xfeatures & _TILE_DATA:
-        xstate = xstate[:_WITHOUT_TILES]
-    fp_size = len(xstate) + 4
+    (xfeatures,) = struct.unpack_from("<Q", vectors, _SW_RESERVED)
+    if len(vectors) > _TILE_DATA_SIZE and not xfeatures & _TILE_DATA:
+        vectors = vectors[:_WITHOUT_TILES]
+    fp_size = len(vectors) + 4
     frames = 2 if policy is None else 3
     total = (frames * FRAME_SIZE + fp_size + 64 + 63) & ~63
     base = (registers.rsp - RED_ZONE - total) & ~63
@@ -122,8 +121,8 @@ def build_chain(
     seconds, part = divmod(patience, 1.0)
     # where the signal's own words would be, which nobody reads
     struct.pack_into("<2Q", content, timeout - base, int(seconds), int(part * 1e9))
-    area = bytearray(xstate)
-    struct.pack_into("<IIQI", area, _SW_RESERVED, _MAGIC1, fp_size, xfeatures, len(xstate))
+    area = bytearray(vectors)
+    struct.pack_into("<IIQI", area, _SW_RESERVED, _MAGIC1, fp_size, xfeatures, len(vectors))
     content[fpstate - base : fpstate - base + len(area)] = area
     struct.pack_into("<I", content, fpstate - base + len(area), _MAGIC2)
     # as the return from a signal handler leaves it: behind the frame's first word

@@ -205,10 +205,7 @@ def _failures_of(
         tally = failed_at_limit(address)
     except NoDaemon:
         return None, None
-    failures = tuple(failure for failure in tally.last if failure.process == process)
-    told = sum(failure.count for failure in tally.last) + tally.lost
-    whole = told == sum(tally.totals.values()) and not tally.lost
-    return failures if failures or whole else None, tally.watched_since
+    return tally.of(process), tally.watched_since
 
 
 def _watch(source: Source, process: ProcessId, pause: float) -> Growth | None:

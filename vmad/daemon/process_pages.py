@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from vmad.advice.recognise import TellingSymbols
 from vmad.errors import ProcessGone
 from vmad.export.picture.picture import picture_of
-from vmad.model.failures import FailureTally, LimitFailure
 from vmad.model.process import ProcessId
 from vmad.rules.other_limits import other_bounds
 from vmad.scan.explain import Explanation, explain
@@ -114,7 +113,7 @@ class ProcessPages:
                 limits.cost,
                 limits.origin,
                 other_bounds(read_other_use(process.pid)),
-                *_failed(tally, process),
+                *((None, None) if tally is None else (tally.of(process), tally.watched_since)),
             )
         seen = None if snapshot is None else _seen(snapshot, explanation)
         return ProcessView(
@@ -142,14 +141,3 @@ def _seen(snapshot: HostSnapshot, explanation: Explanation) -> Watched | None:
                 process.high_water, process.rate, process.group, process.seconds_to_limit
             )
     return None
-
-
-def _failed(
-    tally: FailureTally | None, process: ProcessId
-) -> tuple[tuple[LimitFailure, ...] | None, float | None]:
-    """Of ``process``, and since when its calls are watched; None where that is not known."""
-    if tally is None:
-        return None, None
-    of_it = tuple(failure for failure in tally.last if failure.process == process)
-    forgotten = sum(tally.totals.values()) - sum(failure.count for failure in tally.last)
-    return of_it if of_it or not (forgotten or tally.lost) else None, tally.watched_since

@@ -16,23 +16,19 @@ SHOWN = 10
 WIDEST_NAME = 32
 
 
-#: a watch that began so soon (seconds) after the daemon did began with it
-AT_ONCE = 5.0
-
-
-def unseen_text(tally: FailureTally) -> str:
-    """What may have failed without being counted, as a sentence with a space before it; nothing
-    where every call is watched from the start.
+def _unseen(tally: FailureTally) -> list[str]:
+    """What may have failed without being counted: a line, none where every call is watched from
+    the start.
     """
     if tally.watched_since is None:
-        return (
-            " Calls are watched while a process has half of the limit or more, as none has now "
+        return [
+            "Calls are watched while a process has half of the limit or more, as none has now "
             "(scan.failures)."
-        )
-    if tally.watched_since - tally.since < AT_ONCE:
-        return ""
+        ]
+    if not tally.watched_late:
+        return []
     when = f"{datetime.fromtimestamp(tally.watched_since):%m-%d %H:%M:%S}"
-    return f" Calls are watched since {when}, when a process first had half of the limit."
+    return [f"Calls are watched since {when}, when a process came to half of the limit."]
 
 
 def failures_text(tally: FailureTally, style: Style) -> list[str]:
@@ -41,7 +37,7 @@ def failures_text(tally: FailureTally, style: Style) -> list[str]:
     since = f"{datetime.fromtimestamp(tally.since):%Y-%m-%d %H:%M}"
     if not total:
         none = f"No call was seen to fail at the limit since {since}, when the daemon started."
-        return [none + unseen_text(tally)]
+        return [" ".join([none, *_unseen(tally)])]
     groups = len({group for (group, *_), number in tally.totals.items() if number})
     many = counted(total, "call")
     lines = [
@@ -65,9 +61,7 @@ def failures_text(tally: FailureTally, style: Style) -> list[str]:
         for failure in tally.last[:SHOWN]
     ]
     lines += aligned(rows, "lrllllrr")
-    unseen = unseen_text(tally).strip()
-    if unseen:
-        lines.append(style.dim(unseen))
+    lines += map(style.dim, _unseen(tally))
     if tally.lost:
         lines.append(style.dim(f"{counted(tally.lost, 'failure')} more found no room."))
     return lines

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from vmad.model.process import ProcessId
 
+#: a watch that began so soon (seconds) after counting did began with it
+AT_ONCE = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class FailedCalls:
@@ -60,3 +63,15 @@ class FailureTally:
     totals: Mapping[tuple[str, str, str], int]
     last: tuple[LimitFailure, ...]
     lost: int
+
+    @property
+    def watched_late(self) -> bool:
+        """Whether calls are watched now, but not from the start."""
+        return self.watched_since is not None and self.watched_since - self.since >= AT_ONCE
+
+    def of(self, process: ProcessId) -> tuple[LimitFailure, ...] | None:
+        """Those of one process; None where it may have some that are remembered in sums alone."""
+        of_it = tuple(failure for failure in self.last if failure.process == process)
+        told = sum(failure.count for failure in self.last)
+        whole = told == sum(self.totals.values()) and not self.lost
+        return of_it if of_it or whole else None

@@ -75,6 +75,16 @@ def test_process_that_has_ended_is_named_by_what_the_kernel_kept() -> None:
     )  # fmt: skip
 
 
+def test_of_a_process_nothing_is_said_where_failures_are_known_by_number_alone() -> None:
+    other = ProcessId(2**30, 9)
+    tally = LimitFailures(Kernel([CALLS]), Config()).tally()
+
+    assert tally.of(CALLS.process) == tally.last
+    assert tally.of(other) == ()
+    assert replace(tally, lost=1).of(other) is None
+    assert replace(tally, last=()).of(other) is None
+
+
 def test_where_a_process_failed_highest_is_told_once() -> None:
     lower = replace(CALLS, call="mprotect", map_count=65_529)
     other = replace(CALLS, process=ProcessId(2**30, 8), map_count=65_530)

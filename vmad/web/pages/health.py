@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from vmad.export.failures_text import AT_ONCE
 from vmad.export.quantities import counted, duration
 from vmad.model.stops import Stops
 from vmad.scan.phases import Phase
@@ -128,7 +127,7 @@ def _failures(stats: MachineStats) -> Html:
     counted_so_far = f"{sum(tally.totals.values()):,}{lost}, watched by {tally.way}"
     if tally.watched_since is None:
         return text(f"{counted_so_far} once a process has half of the limit; none has now")
-    if tally.watched_since - tally.since < AT_ONCE:
+    if not tally.watched_late:
         return text(counted_so_far)
     return join((text(f"{counted_so_far} since"), moment(tally.watched_since)), " ")
 
