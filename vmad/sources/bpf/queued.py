@@ -30,8 +30,9 @@ HERE = Path(__file__).parent
 CHUNK = 512
 #: VMAs per run of the program, that is per system call
 BUDGET = 8192
-#: seconds to keep trying for a lock that is contended
+#: seconds to keep trying for a lock that is contended, without a VMA more; and in all
 BUSY_DEADLINE = 0.05
+BUSY_IN_ALL = 0.5
 #: the same for a process that a person asks for
 ROWS_DEADLINE = 1.0
 BUSY_PAUSE = 0.0001
@@ -78,7 +79,7 @@ class QueuedWalk:
         control = self._control
         self._enqueue(wanted)
         control.want_rows, control.want_digest = 0, digest
-        stuck_at, deadline = -1, 0.0
+        stuck_at, deadline, give_up_at = (-1, -1), 0.0, 0.0
         while control.position < control.queued:
             control.budget, control.chunk = BUDGET, CHUNK
             self._program.run()
@@ -86,9 +87,12 @@ class QueuedWalk:
                 yield self._results()
             elif control.status == Status.BUSY:
                 now = time.monotonic()
-                if control.position != stuck_at:
-                    stuck_at, deadline = control.position, now + BUSY_DEADLINE
-                if now > deadline:
+                here = control.position, int(self._headers[control.headers]["walked"])
+                if here[0] != stuck_at[0]:
+                    give_up_at = now + BUSY_IN_ALL
+                if here != stuck_at:
+                    stuck_at, deadline = here, now + BUSY_DEADLINE
+                if now > min(deadline, give_up_at):
                     self._give_up()
                 else:
                     time.sleep(BUSY_PAUSE)

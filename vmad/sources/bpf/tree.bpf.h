@@ -21,6 +21,7 @@ void bpf_rcu_read_unlock(void) __ksym;
 #define DEEPEST 16  /* levels; a power of two. A million VMAs has 6 */
 #define NODE_SIZE 256
 #define NODE_WORDS_USED (NODE_SIZE / 8)
+#define MOST_PIVOTS 15
 
 /* A node on the way to where the reader stands. */
 struct level {
@@ -41,6 +42,11 @@ struct tree {
 	u32 looked; /* VMAs in `seen`, beside the one before them */
 	u32 size;   /* VMAs wanted */
 	u32 moved;  /* batches in a row that were written to meanwhile */
+	u32 vain;   /* all those of this address space */
+	u64 task;   /* who is walked */
+	u64 mm;     /* the address space */
+	u32 header_number;
+	int status;  /* of the newest batch */
 	u8 standing; /* `path` is that of a tree */
 	u8 over;     /* there is no further VMA */
 	u64 fetched; /* nothing: keeps the compiler from leaving out what it is of */
@@ -80,6 +86,22 @@ static __always_inline void fetch(struct level *level)
 	tree.fetched = sum;
 }
 
+/* The first slot that does not end below where to begin, or one before it. */
+static __always_inline u32 first_slot(struct level *level)
+{
+	u32 i, below = 0, pivots = bpf_core_field_offset(struct maple_range_64, pivot) / 8;
+
+#pragma unroll
+	for (i = 0; i < MOST_PIVOTS; i++) {
+		u64 pivot = level->words[(pivots + i) & (NODE_WORDS_USED - 1)];
+
+		/* of no use, or no pivot but a slot: 0 or above; neither is passed by */
+		if (i == below && i < level->pivots && pivot && pivot < tree.from)
+			below++;
+	}
+	return below;
+}
+
 /* Read a node, whose last slot ends with `last`, to stand at its first. mte_to_node() et al. */
 static __always_inline void enter(u32 depth, u64 node, u64 last)
 {
@@ -103,7 +125,7 @@ static __always_inline void enter(u32 depth, u64 node, u64 last)
 			tree.torn = 1;
 	}
 	level->last = last;
-	level->at = 0;
+	level->at = first_slot(level);
 	level->over = 0;
 	tree.depth = depth;
 	if (level->leaf)
