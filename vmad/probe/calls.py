@@ -54,7 +54,8 @@ def set_registers(tid: int, registers: user_regs_struct) -> None:
 def get_regset(tid: int, note: int, room: int = 1 << 14) -> bytes:
     """A set of registers of a stopped thread (NT_… of elf.h). Raises PtraceError."""
     buffer = create_string_buffer(room)
-    return buffer.raw[: _regset(PTRACE_GETREGSET, tid, note, addressof(buffer), room)]
+    size = _regset(PTRACE_GETREGSET, tid, note, addressof(buffer), room)
+    return buffer.raw[:size]
 
 
 def _regset(request: int, tid: int, note: int, address: int, size: int) -> int:

@@ -4,10 +4,10 @@
  *
  * PIECES areas of two pages lie in a row. Two threads replace them in turn by new ones, of which they
  * know the content, without ever touching what lies there; a third forks, and the children look. What is
- * on its way while they run is lost.
+ * on its way while they run is lost. A fourth computes, with numbers that stay in its vector registers.
  *
- * Says its pid, then answers each line: areas replaced, children that looked, areas and children that had
- * something wrong, VMAs in all, files open. All areas are looked at while the threads wait.
+ * Says its pid, then answers each line: areas replaced, children that looked, areas, children and
+ * sums that were wrong, VMAs in all, files open. All areas are looked at while the threads wait.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -27,7 +27,13 @@ enum { RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIX
 static size_t length;
 static int pieces;
 static uint64_t *content;
-static volatile unsigned long replaced[THREADS], children, wrong_children;
+static volatile unsigned long replaced[THREADS], children, wrong_children, wrong_sums;
+/* a register of floating-point numbers, as asm() calls it */
+#ifdef __aarch64__
+#define FLOATING "+w"
+#else
+#define FLOATING "+x"
+#endif
 /* whoever wants all of them comes first: threads that replace never pause */
 static pthread_rwlock_t looking = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static DIR *files;
@@ -99,9 +105,29 @@ static void *forks(void *unused)
 	return unused;
 }
 
+/* Rounding is a part of it, so that the mode of rounding is. */
+static void *computes(void *unused)
+{
+	static volatile double first; /* in memory, which keeps what registers may lose */
+
+	for (;;) {
+		double sum = 0, term = 1;
+		int i;
+
+		for (i = 0; i < 1000000; i++) {
+			sum += term *= 1.0000001;
+			__asm__ volatile("" : FLOATING(sum), FLOATING(term));
+		}
+		if (!first)
+			first = sum;
+		wrong_sums += sum != first;
+	}
+	return unused;
+}
+
 static void answer(void)
 {
-	unsigned long bad = wrong_children;
+	unsigned long bad = wrong_children + wrong_sums;
 	int vmas = 0, open = 0, i, c;
 	FILE *maps;
 
@@ -137,6 +163,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < THREADS; i++)
 		must(!pthread_create(&thread, NULL, replaces, (void *)i), "pthread_create");
 	must(!pthread_create(&thread, NULL, forks, NULL), "pthread_create");
+	must(!pthread_create(&thread, NULL, computes, NULL), "pthread_create");
 	printf("%d\n", getpid());
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin))
