@@ -50,10 +50,15 @@ enum {
 	PLAN_YIELDS = 16,          /* of these, before it sleeps */
 	PLAN_PAUSE = 20000,        /* ns */
 	PLAN_ENTRIES = 128,        /* of pagemap, at once */
-	PLAN_HUGE = 2 << 20,       /* a huge page stays whole if it is congruent in both places */
 };
 #define PAGEMAP_ALONE (1ULL << 56) /* Documentation/admin-guide/mm/pagemap.rst */
 #define PAGEMAP_SWAPPED (1ULL << 62)
+
+/* A huge page, 2 MiB where pages have 4 KiB: it stays whole if it is congruent in both places. */
+static uint64_t plan_huge(const struct plan *plan)
+{
+	return plan->page * (plan->page / 8);
+}
 
 static long plan_fail(struct plan *plan, enum plan_step step, long error)
 {
@@ -107,7 +112,8 @@ static long plan_fresh(struct plan *plan, uint64_t *fresh)
 {
 	const long flags = CALL_MAP_PRIVATE | CALL_MAP_ANONYMOUS | plan->map_flags;
 	uint64_t length = plan->end - plan->run, lead = plan->seed ? plan->run - plan->seed : 0;
-	uint64_t room = lead + length + PLAN_HUGE, head, i;
+	const uint64_t huge = plan_huge(plan);
+	uint64_t room = lead + length + huge, head, i;
 	long place, error;
 
 	/* first, since the kernel would put the reservation into the very hole that the seed needs */
@@ -128,7 +134,7 @@ static long plan_fresh(struct plan *plan, uint64_t *fresh)
 			call(__NR_munmap, plan->seed, plan->page, 0);
 		return plan_fail(plan, PLAN_SEED, place);
 	}
-	head = place + lead + ((plan->run - place - lead) & (PLAN_HUGE - 1));
+	head = place + lead + ((plan->run - place - lead) & (huge - 1));
 	*fresh = head;
 	if (plan->seed)
 		error = call6(__NR_mremap, plan->seed, plan->page, plan->page,
@@ -318,15 +324,16 @@ static void plan_home(struct plan *plan, long uffd, uint64_t to, uint64_t from, 
  */
 static int plan_continue(struct plan *plan, long uffd, long pagemap, uint64_t *fresh)
 {
+	const uint64_t huge = plan_huge(plan);
 	uint64_t length = plan->end - plan->run, lead = plan->page, head, room, tail;
 	long place = -1, error;
 
 	if (plan->run - plan->below <= lead)
 		return 0;
 	/* a huge page stays whole if it is moved as such */
-	if (!(plan->run & (PLAN_HUGE - 1)) && plan->run - plan->below > PLAN_HUGE)
-		lead = PLAN_HUGE;
-	room = lead + length + PLAN_HUGE;
+	if (!(plan->run & (huge - 1)) && plan->run - plan->below > huge)
+		lead = huge;
+	room = lead + length + huge;
 	tail = plan->run - lead;
 	if (plan_register(uffd, plan->below, plan->run - plan->below) < 0)
 		return 0;
@@ -338,7 +345,7 @@ static int plan_continue(struct plan *plan, long uffd, long pagemap, uint64_t *f
 		plan->error = plan->step = 0;
 		return 0;
 	}
-	head = place + ((tail - place) & (PLAN_HUGE - 1));
+	head = place + ((tail - place) & (huge - 1));
 	error = call6(__NR_mremap, tail, lead, lead,
 		      CALL_MREMAP_MAYMOVE | CALL_MREMAP_FIXED | CALL_MREMAP_DONTUNMAP, head, 0);
 	if (error < 0) {

@@ -91,7 +91,7 @@ def runs_of(table: VmaTable, rules: RebuildRules) -> list[Run]:
             judgement = rules.judge(int(rows["facts"][index]))
             if judgement.verdict is Verdict.MERGEABLE:
                 continue
-        flags = carried(int(rows["flags"][begin]))
+        flags = carried(int(rows["flags"][begin]), rules.unasked)
         # private mappings of /dev/zero are anonymous to the kernel, but have a file
         if index - begin > 1 and isinstance(flags, Carried) and not rows["file"][begin]:
             start, end = int(rows["start"][begin]), int(rows["end"][index - 1])

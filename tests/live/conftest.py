@@ -33,15 +33,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out.add("sees_no_bursts" if BURST_WAYS else "sees_bursts")
     here = running()
     borrowing = None if here is None else here.borrowing
-    without = {"rebuild"} if borrowing is None or not borrowing.runs_payload else set()
     if borrowing is None:
-        without.add("probe")
         left_out.add("traced")
-    if without:
-        left_out.add("rebuilt")
     for item in items:
-        if item.path.parent.name in without:
-            item.add_marker("traced" if borrowing is None else "rebuilt")
+        if item.path.parent.name in {"probe", "rebuild"}:
+            item.add_marker("traced")
     out = [item for item in items if any(map(item.get_closest_marker, left_out))]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]

@@ -33,7 +33,6 @@ def files() -> list[str]:
             for path in HOME.rglob("*")
             if path.is_file()
             and path.suffix not in MADE_SUFFIXES
-            and not path.name.startswith("rebuild.bin")
             and not any(
                 part in MADE or part.endswith(".egg-info") or "_cache" in part
                 for part in path.relative_to(HOME).parts

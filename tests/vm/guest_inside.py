@@ -18,6 +18,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tests.live.targets import LayoutRefused, Target
+from vmad.architecture.known import needed
 
 #: VMAs of the large process, one that takes several levels of the tree
 LARGE = 20_000
@@ -48,17 +49,18 @@ def build(target: Target, layout: str, **arguments: object) -> int | None:
         return None
 
 
-#: goes on in a second thread when the first has ended: SYS_exit of x86-64 ends one thread
+#: goes on in a second thread when the first has ended: exit(2) ends one thread
 WITHOUT_LEADER = """
-import ctypes, threading
+import ctypes, sys, threading
 threading.Thread(target=threading.Event().wait).start()
-ctypes.CDLL(None).syscall(60, 0)
+ctypes.CDLL(None).syscall(int(sys.argv[1]), 0)
 """
 
 
 def process_without_leader() -> subprocess.Popen[bytes]:
     """A process whose first thread has exited, while its address space goes on."""
-    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", WITHOUT_LEADER])
+    call = needed(os.uname().machine, "exit").calls.exit
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", WITHOUT_LEADER, str(call)])
     while ") Z " not in Path(f"/proc/{process.pid}/stat").read_text():
         os.sched_yield()
     return process

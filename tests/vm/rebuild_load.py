@@ -10,37 +10,22 @@ the console shows a warning, a lock problem, or a report of KASAN.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.differential.executor import compiled
-from tests.vm.rebuilds_inside import PARTS
+from tests.vm.rebuilds_inside import PARTS, binaries
 from vmad.lab.errors import LabError
 from vmad.lab.guest.machine import MIB, Machine
+from vmad.lab.machines import architecture_named, this_machine
 from vmad.lab.run import run_streaming
 
 ROOT = Path(__file__).parents[2]
-LIVE = ROOT / "tests" / "live" / "rebuild"
-EXAMPLE = ROOT / "examples" / "rebuild"
 #: vm.max_map_count there: CONFIG_DEBUG_VM goes through all VMAs at every change
 LIMIT = 2000
 #: seconds for a part beyond what it is given: boot, imports, and what takes as long as it takes
 EACH = 1200
-
-
-def binaries(folder: Path) -> None:
-    """A compiler would take half a minute in a guest."""
-    sources: dict[str, tuple[object, ...]] = {
-        "cases": (f"-I{EXAMPLE}", LIVE / "cases.c", EXAMPLE / "rebuild.c"),
-        "moves": (ROOT / "bench" / "moves.c",),
-        "mover": (LIVE / "mover.c",),
-        "content": (LIVE / "content.c",),
-    }
-    for name, words in sources.items():
-        flags = ("gcc", "-O2", "-pthread", "-o", str(folder / name))
-        subprocess.run([*flags, *map(str, words)], check=True)
 
 
 def main() -> int:
@@ -55,12 +40,15 @@ def main() -> int:
     arguments = parser.parse_args()
     parts = arguments.parts or list(PARTS)
     with TemporaryDirectory() as temporary:
-        binaries(Path(temporary))
+        here = architecture_named(arguments.kernel) is this_machine()
+        if here:  # a compiler would take half a minute in a guest; another architecture has to
+            binaries(Path(temporary))
         command = [sys.executable, "-m", "tests.vm.rebuilds_inside", temporary]
         limit = f"echo {LIMIT} >/proc/sys/vm/max_map_count"
-        script = f'{limit} && cd "{ROOT}" && PYTHONPATH="{ROOT}" exec "$@"'
+        script = f'{limit} && cd "{ROOT}" && PYTHONPATH="{ROOT}:$PYTHONPATH" exec "$@"'
         # the executor's path is a word only so that it is seen in the guest
-        words = ["sh", "-c", script, str(compiled()), *command, str(arguments.seconds), *parts]
+        seen = str(compiled()) if here else "sh"
+        words = ["sh", "-c", script, seen, *command, str(arguments.seconds), *parts]
         try:
             ending = run_streaming(
                 arguments.kernel, words,

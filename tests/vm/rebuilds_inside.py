@@ -37,6 +37,9 @@ from vmad.sources.choose import open_source
 from vmad.sources.procfs.stat import read_stat
 from vmad.sources.source import Source
 
+ROOT = Path(__file__).parents[2]
+LIVE = ROOT / "tests" / "live" / "rebuild"
+EXAMPLE = ROOT / "examples" / "rebuild"
 #: seconds; emulated, and watched by the kernel itself, everything takes its time
 MAX_STOP = 2.0
 CASES = (
@@ -49,6 +52,19 @@ PIECES = 64
 KILLED_EVERY = 3
 #: seconds within which a rebuild of a process that never rests is killed
 KILLED_WITHIN = 1.0
+
+
+def binaries(folder: Path) -> None:
+    """Compile what the parts run."""
+    sources: dict[str, tuple[object, ...]] = {
+        "cases": (f"-I{EXAMPLE}", LIVE / "cases.c", EXAMPLE / "rebuild.c"),
+        "moves": (ROOT / "bench" / "moves.c",),
+        "mover": (LIVE / "mover.c",),
+        "content": (LIVE / "content.c",),
+    }
+    for name, words in sources.items():
+        flags = ("gcc", "-O2", "-pthread", "-o", str(folder / name))
+        subprocess.run([*flags, *map(str, words)], check=True)
 
 
 def runs_of(pid: int, source: Source) -> list[tuple[int, int, int]]:
@@ -214,6 +230,9 @@ def main() -> None:
     """All parts, or those that are named."""
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
     print(os.uname().release, flush=True)
+    if not folder.joinpath("cases").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        binaries(folder)
     for name in sys.argv[3:] or PARTS:
         began = time.monotonic()
         told = PARTS[name](folder, seconds)

@@ -50,7 +50,8 @@ _ALL_SIGNALS = (1 << 64) - 1
 #: bits of PSTATE: AArch32; what an indirect branch expects of the instruction that it leads to
 _MODE_32, _BTYPE = 0x10, 0xC00
 #: regsets (include/uapi/linux/elf.h)
-_NT_PRFPREG, _NT_ARM_SVE, _NT_ARM_SSVE, _NT_ARM_ZA, _NT_ARM_GCS = 2, 0x405, 0x40B, 0x40C, 0x410
+_NT_PRFPREG, _NT_ARM_TLS = 2, 0x401
+_NT_ARM_SVE, _NT_ARM_SSVE, _NT_ARM_ZA, _NT_ARM_GCS = 0x405, 0x40B, 0x40C, 0x410
 
 
 def build_chain(
@@ -131,6 +132,9 @@ BORROWING = Borrowing(
     link="r30",
     cleared=("pstate", _BTYPE),
     on_its_stack=("sp",),
+    thread_pointer=_NT_ARM_TLS,
+    user_end=1 << 48,
+    go_memory=range(0x40_0000_0000, 0x60_0000_0000),
     runs_64_bits=lambda registers: not registers.pstate & _MODE_32,
     red_zone=RED_ZONE,
     frame_size=FRAME_SIZE,
@@ -154,5 +158,4 @@ BORROWING = Borrowing(
     ),
     # nanosleep, clock_nanosleep
     prolonged=frozenset((101, 115)),
-    runs_payload=False,
 )  # fmt: skip

@@ -92,6 +92,11 @@ class Borrowing:
     link: str | None  #: of the address that a call returns to; None: that is on the stack
     cleared: tuple[str, int] | None  #: bits of a register that are 0 where a call begins
     on_its_stack: tuple[str, ...]  #: registers that point to what its own code lives by
+    #: the regset that begins with the address of its thread-local storage; None: a register has it
+    thread_pointer: int | None
+    user_end: int  #: where the addresses end that mmap gives unasked, at most
+    #: where the Go runtime has its memory, stacks included (src/runtime/malloc.go, mallocinit)
+    go_memory: range
     runs_64_bits: Callable[[Any], bool]  #: whether the thread with these registers does
     red_zone: int  #: bytes below the stack pointer that its code may use
     frame_size: int  #: bytes of a signal frame, without the state of the vector registers
@@ -104,7 +109,6 @@ class Borrowing:
     begun_again: frozenset[int]
     #: calls that begin with their whole timeout where the thread in them was borrowed
     prolonged: frozenset[int]
-    runs_payload: bool  #: whether the code of a rebuild is built for it
 
     def read(self, registers: Any, name: str) -> int:
         """One register, by what it is used for ("result") or by its name, unsigned."""

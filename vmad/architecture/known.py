@@ -54,9 +54,3 @@ def borrowing_here() -> Borrowing:
     borrowing = needed(os.uname().machine, "tracing", lending).borrowing
     assert borrowing is not None
     return borrowing
-
-
-def payload_here() -> None:
-    """Raises UnknownArchitecture where code of ours cannot be run by a borrowed thread."""
-    able = [known for known in ARCHITECTURES if known.borrowing and known.borrowing.runs_payload]
-    needed(os.uname().machine, "rebuilding", able)

@@ -172,6 +172,9 @@ BORROWING = Borrowing(
     link=None,
     cleared=None,
     on_its_stack=("rsp", "fs_base"),
+    thread_pointer=None,
+    user_end=1 << 47,
+    go_memory=range(0xC0_0000_0000, 0xE0_0000_0000),
     runs_64_bits=lambda registers: bool(registers.cs == _USER_CS),
     red_zone=RED_ZONE,
     frame_size=FRAME_SIZE,
@@ -187,5 +190,4 @@ BORROWING = Borrowing(
         (0, 1, 43, 44, 45, 46, 47, 65, 128, 208, 220, 232, 281, 288, 299, 333, 426, 441)
     ),
     prolonged=frozenset(),
-    runs_payload=True,
 )

@@ -24,7 +24,7 @@ from vmad.lab.cache import default_cache
 from vmad.lab.compare.command import add_options as add_compare_options
 from vmad.lab.compare.command import run as run_compare
 from vmad.lab.errors import LabError
-from vmad.lab.foreign.bpf_objects import bpf_objects
+from vmad.lab.foreign.compiled import compiled
 from vmad.lab.foreign.root import root_of
 from vmad.lab.guest.live import GUEST_PORT, free_port, raw_terminal, serve_command, shell_command
 from vmad.lab.guest.machine import Machine, bytes_of
@@ -201,7 +201,7 @@ def _fetch(args: argparse.Namespace) -> int:
         home = known.home
         if known.architecture is not this_machine():
             root_of(cache, known.architecture)
-            bpf_objects(cache, known.architecture)
+            compiled(cache, known.architecture)
         print(f"{kernel.name} {kernel.release} {home}")
     return DONE
 

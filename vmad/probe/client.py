@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from vmad.architecture.known import borrowing_here, payload_here
+from vmad.architecture.known import borrowing_here
 from vmad.errors import UsageError, VmadError
 from vmad.model.process import ProcessId
 from vmad.probe import refusals
@@ -88,10 +88,9 @@ def probe(
 def rebuild(
     process: ProcessId, runs: Sequence[tuple[int, int]], *, max_stop: float
 ) -> Iterator[RebuildRun]:
-    """Rebuild runs [start, end), in the same manner. Raises UnknownArchitecture where the code that
-    does it is not built.
+    """Rebuild runs [start, end), in the same manner. Raises UnknownArchitecture where threads
+    are not borrowed.
     """
-    payload_here()
     run = RebuildRun()
     for event in _events({**_named(process), "runs": list(runs), "max_stop": max_stop}):
         match event["event"]:

@@ -28,8 +28,6 @@ from vmad.probe.refusals import DidNotStop, Refused
 from vmad.probe.tracing import Stopped
 
 _FUTEX_WAIT_PRIVATE = 128
-#: where the Go runtime has its memory, and the stacks of its threads, which may be too small
-_GO = range(0xC0_0000_0000, 0xE0_0000_0000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class Holds:
         here = borrowing_here()
         if not here.read(thread.registers, "instruction"):
             return  # a worker of io_uring, which never runs code of the program
-        if here.read(thread.registers, "stack") in _GO:
+        if here.read(thread.registers, "stack") in here.go_memory:
             raise Refused(
                 f"thread {thread.tid} runs on a stack of the Go runtime, which may be too small "
                 "for what would hold it if vmad died in the middle"

@@ -105,7 +105,7 @@ class Pieces:
         vma, joins = rows[0], self._rules.judge(rows[1].facts).verdict is Verdict.MERGEABLE
         natural = vma.anon_vma and vma.pgoff == vma.start // page
         needed = lowest_in(vma.start, vma.end, self.own)
-        if not (joins and natural and movable(vma.flags, vma.kind, bool(vma.file))) or needed:
+        if not (joins and natural and self._movable(vma)) or needed:
             return 0
         return vma.start if vma.end - vma.start > page else 0
 
@@ -158,10 +158,13 @@ class Pieces:
         if found:
             return found[0]
         for row in rows:
-            how = how_carried(row.flags, row.kind, bool(row.file))
+            how = how_carried(row.flags, row.kind, bool(row.file), self._rules.unasked)
             if isinstance(how, Carried):
                 return Run(row.start, row.end, (row.start,), how)
         return None
+
+    def _movable(self, row: WindowRow) -> bool:
+        return movable(row.flags, row.kind, bool(row.file), self._rules.unasked)
 
     def _look(self, start: int, end: int, seconds: float) -> list[WindowRow]:
         """The VMAs of [start, end), as they are now, as many as may fill a stop."""

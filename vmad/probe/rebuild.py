@@ -17,6 +17,7 @@ from vmad.export.quantities import size
 from vmad.model.flags import GUARD, SOFTDIRTY
 from vmad.model.kernel import KernelInfo, running_kernel
 from vmad.model.process import ProcessId
+from vmad.probe.calls import get_regset
 from vmad.probe.cost import ENDS, PER_PIECE, PLANNED, Pace, moving_time
 from vmad.probe.gadget import find_gadgets
 from vmad.probe.hold import Holds
@@ -27,7 +28,7 @@ from vmad.probe.promptness import await_sleepers, coming_first, move_near
 from vmad.probe.refusals import DidNotStop, Refused, TargetGone
 from vmad.probe.sharing import others_in
 from vmad.probe.target import Target, examine, filtered, may_not_trace
-from vmad.probe.tracing import Threads
+from vmad.probe.tracing import Stopped, Threads
 from vmad.probe.visit import AREA, Outcome, RunPlan, Step, Visit, payload
 from vmad.rules.rebuild import RebuildRules
 from vmad.rules.rebuild_runs import Run
@@ -170,11 +171,8 @@ class RebuildSession:
                 if not self._gadgets.still_there(self.target.pid):
                     raise TargetGone(f"process {self.target.pid} runs another program now")
                 count = len(threads.stopped)
-                here = borrowing_here()
                 self._pieces.own = sorted(
-                    here.read(thread.registers, name)
-                    for thread in threads.stopped.values()
-                    for name in here.on_its_stack
+                    address for thread in threads.stopped.values() for address in _lives_by(thread)
                 )
                 ends = threads.began + self._max_stop * ENDS
                 thread = choose_thread(threads, self._gadgets)
@@ -289,12 +287,12 @@ class RebuildSession:
     def _read_holes(self) -> None:
         """Free address ranges of the target, ascending."""
         holes = []
-        below = 1 << 20
+        below, end = 1 << 20, borrowing_here().user_end
         try:
             with open(f"/proc/{self.target.pid}/maps", "rb") as file:
                 for line in file:
                     low, high = (int(part, 16) for part in line.split(None, 1)[0].split(b"-"))
-                    if below < low < _USER_END:
+                    if below < low < end:
                         holes.append((below, low))
                     below = max(below, high)
         except (FileNotFoundError, ProcessLookupError) as error:
@@ -337,8 +335,13 @@ class RebuildSession:
         self._window.close()
 
 
-#: x86-64, four levels of page tables
-_USER_END = 1 << 47
+def _lives_by(thread: Stopped) -> Iterator[int]:
+    """Addresses in what a stopped thread, and the kernel for it, may write to at any time."""
+    here = borrowing_here()
+    for name in here.on_its_stack:
+        yield here.read(thread.registers, name)
+    if here.thread_pointer is not None:
+        yield int.from_bytes(get_regset(thread.tid, here.thread_pointer)[:8], "little")
 
 
 def _bytes(ranges: Iterable[Range]) -> int:

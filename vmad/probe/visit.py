@@ -19,6 +19,7 @@ from importlib import resources
 
 from ptrace.binding.func import PTRACE_CONT
 
+from vmad.architecture.known import needed
 from vmad.probe.calls import call, get_registers
 from vmad.probe.gadget import read_memory, write_memory
 from vmad.probe.inject import Borrowed
@@ -106,11 +107,12 @@ class Outcome:
 
 def payload() -> bytes:
     """The code. Raises Refused where it was not built."""
+    name = f"rebuild.{needed(os.uname().machine, 'rebuilding').machine}.bin"
     try:
-        code = resources.files("vmad.probe.payload").joinpath("rebuild.bin").read_bytes()
+        code = resources.files("vmad.probe.payload").joinpath(name).read_bytes()
     except FileNotFoundError as error:
         raise Refused(
-            "vmad/probe/payload/rebuild.bin is missing", "run `make setup` to build it"
+            f"vmad/probe/payload/{name} is missing", "run `make setup` to build it"
         ) from error
     assert len(code) <= _CODE
     return code

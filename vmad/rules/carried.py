@@ -54,15 +54,19 @@ class Carried:
     lock: int
 
 
-def carried(raw: int) -> Carried | str:
-    """What gives a fresh area the raw vm_flags; or why nothing can, as words after "it"."""
+def carried(raw: int, unasked: int) -> Carried | str:
+    """What gives a fresh area the raw vm_flags; or why nothing can, as words after "it".
+
+    ``unasked``: raw flags that the kernel gives to whatever anonymous is mapped, or to nothing.
+    """
     if raw & _READ_WRITE != _READ_WRITE:
         return "may not be written to"
     for flags, why in _LEFT_OUT.items():
         if raw & flags:
             return why
-    if raw & ~_CARRIED or raw & MAY != MAY:
-        return f"has flags that cannot be carried over ({raw & ~_CARRIED:#x})"
+    others = raw & ~(_CARRIED | unasked)
+    if others or raw & MAY != MAY:
+        return f"has flags that cannot be carried over ({others:#x})"
     if not raw & (ACCOUNT | NORESERVE):
         return "is not accounted, which a fresh area would be"
     lock = 0 if not raw & VM_LOCKED else 2 if raw & VM_LOCKONFAULT else 1

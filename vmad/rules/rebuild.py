@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from vmad.model.flags import flag_masks
 from vmad.model.verdict import Direction, Judgement, Verdict
 from vmad.rules.base import Rules
 from vmad.rules.conditions import blockers, open_questions
@@ -28,6 +29,14 @@ class RebuildRules(Rules):
     def possible(self) -> bool:
         """Whether this kernel can move pages at all."""
         return self.kernel.version[:2] >= SINCE
+
+    @property
+    def unasked(self) -> int:
+        """Raw flags that all memory of mmap has alike: on Arm, with a processor that has tags,
+        VM_MTE_ALLOWED (arch_calc_vm_flag_bits); without one, none.
+        """
+        kernel = self.kernel
+        return flag_masks(kernel.version[:2], kernel.machine).get("mt_allowed", 0)
 
     def _decide(self, facts: int) -> Judgement:
         reasons = blockers(facts, self.era, self._codes)

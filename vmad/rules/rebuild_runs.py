@@ -74,7 +74,7 @@ def rebuild_runs(table: VmaTable, rules: RebuildRules) -> RebuildRuns:
     ):
         key = (flags, kind, bool(file))
         if key not in remembered:
-            remembered[key] = how_carried(*key)
+            remembered[key] = how_carried(*key, rules.unasked)
         answer = remembered[key]
         why = answer if isinstance(answer, str) else refused
         if joins_below and why:
@@ -99,15 +99,18 @@ def _closed(starts: list[int], end: int, how: Carried | None) -> list[Run]:
 _COLUMNS = ("start", "end", "flags", "kind", "file")
 
 
-def movable(flags: int, kind: int, file: bool) -> bool:
+def movable(flags: int, kind: int, file: bool, unasked: int) -> bool:
     """Whether a VMA can be a part of a run."""
-    return isinstance(how_carried(flags, kind, file), Carried)
+    return isinstance(how_carried(flags, kind, file, unasked), Carried)
 
 
-def how_carried(flags: int, kind: int, file: bool) -> Carried | str:
-    """What a fresh area needs to be like a VMA; or why it is no part of a run."""
+def how_carried(flags: int, kind: int, file: bool, unasked: int) -> Carried | str:
+    """What a fresh area needs to be like a VMA; or why it is no part of a run.
+
+    ``unasked`` is that of the kernel's RebuildRules.
+    """
     if file:
         return "is a private mapping of a file (/dev/zero)"
     if kind not in _KINDS:
         return _OTHER_KINDS.get(Kind(kind), "may not be written to")
-    return carried(flags)
+    return carried(flags, unasked)

@@ -13,7 +13,7 @@ from vmad.architecture.known import ARCHITECTURES
 from vmad.lab.cache import Cache
 from vmad.lab.checkout import package_root
 from vmad.lab.errors import LabError
-from vmad.lab.foreign import bpf_objects as objects
+from vmad.lab.foreign import compiled as objects
 from vmad.lab.foreign import surroundings
 from vmad.lab.foreign.root import WHEELS_AT, python_version, settle
 from vmad.lab.guest.initramfs import Laid, Request, run_archive
@@ -67,27 +67,34 @@ def test_python_is_the_roots_and_what_is_compiled_comes_before_what_is_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(surroundings, "root_of", lambda *_: tmp_path)
-    monkeypatch.setattr(surroundings, "bpf_objects", lambda *_: {"a.bpf.o": b"elf"})
+    monkeypatch.setattr(surroundings, "compiled", lambda *_: {"vmad/a/b.bin": b"code"})
     own = package_root()
     asked = Request(["x"], str(tmp_path), {"PYTHONPATH": f"{own}:/more"}, sys.executable, ["/a"])
     made = surroundings.foreign(asked, Cache(tmp_path), AARCH64)
 
     assert made.environment["PYTHONPATH"].split(":")[:3] == [own, f"/{WHEELS_AT}", "/more"]
     assert (made.root, made.python, made.hidden) == (str(tmp_path), "/usr/bin/python3", ())
-    assert made.laid == Laid(f"{own}/vmad/sources/bpf", {"a.bpf.o": b"elf"})
+    assert made.laid == Laid(own, {"vmad/a/b.bin": b"code"})
     assert any(own == tree or own.startswith(f"{tree}/") for tree in made.trees)
     archive = run_archive(made)
-    assert all(f"lab/{name}\0".encode() in archive for name in ("laid/a.bpf.o", "laid-in", "trees"))
+    laid = ("laid", "laid/vmad", "laid/vmad/a", "laid/vmad/a/b.bin")
+    places = [archive.index(f"lab/{name}\0".encode()) for name in laid]
+    assert places == sorted(places)
+    assert all(f"lab/{name}\0".encode() in archive for name in ("laid-in", "trees"))
 
 
-def test_bpf_programs_are_compiled_for_the_other_machine_once(tmp_path: Path) -> None:
-    made = objects.bpf_objects(Cache(tmp_path), AARCH64)
-    here = Path(package_root(), objects.PLACE)
+def test_what_is_compiled_is_compiled_for_the_other_machine_once(tmp_path: Path) -> None:
+    made = objects.compiled(Cache(tmp_path), AARCH64)
+    here = Path(package_root())
 
-    assert set(made) == {path.name.replace(".c", ".o") for path in here.glob("*.bpf.c")}
-    (kept,) = (tmp_path / "bpf").iterdir()
+    programs = here.glob("vmad/sources/bpf/*.bpf.c")
+    assert set(made) == {
+        "vmad/probe/payload/rebuild.aarch64.bin",
+        *(str(path.relative_to(here).with_suffix(".o")) for path in programs),
+    }
+    (kept,) = (tmp_path / "compiled").iterdir()
     before = kept.stat().st_mtime_ns
-    assert objects.bpf_objects(Cache(tmp_path), AARCH64) == made
+    assert objects.compiled(Cache(tmp_path), AARCH64) == made
     assert kept.stat().st_mtime_ns == before
 
 

@@ -75,6 +75,14 @@ def test_each_architecture_has_its_machine_and_console() -> None:
     assert " console=ttyAMA0 " in f" {arm.partition('-append ')[2]}"
 
 
+def test_clocks_that_count_instructions_want_one_processor() -> None:
+    line = command(Machine(cpus=1, counts_instructions=True))
+    assert "-accel tcg,thread=single -icount shift=0 " in line
+    assert "icount" not in command(Machine(cpus=1))
+    with pytest.raises(LabError, match="counted on one processor; give --cpus 1"):
+        Machine(cpus=2, counts_instructions=True).checked()
+
+
 def test_swap_is_a_disk() -> None:
     assert "file=/r/swap" in command(Machine(swap=MIB), swap_file=Path("/r/swap"))
 

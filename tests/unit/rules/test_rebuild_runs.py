@@ -16,6 +16,7 @@ from vmad.rules.rebuild import RebuildRules
 from vmad.rules.rebuild_runs import RebuildRuns, rebuild_runs
 
 PAGE = 4096
+KERNEL = KernelInfo("6.12.0")
 #: rd wr mr mw me ac
 PLAIN = 0x100073
 GUARDED, REGISTERED, LOCKED, ON_FAULT = PLAIN | 1 << 11, PLAIN | 1 << 9, 1 << 13, 1 << 19
@@ -23,7 +24,7 @@ DONT_DUMP, NO_RESERVE, SEALED = 1 << 26, 1 << 21, 1 << 42
 DIFFER = f.PGOFF | 1 << f.A_AV_SHIFT | 1 << f.B_AV_SHIFT
 
 
-def runs(*vmas: dict[str, int]) -> RebuildRuns:
+def runs(*vmas: dict[str, int], kernel: KernelInfo = KERNEL) -> RebuildRuns:
     """VMAs of a page each, in a row; ``facts`` of the pair with the one below."""
     rows = np.zeros(len(vmas), VMA_ROW)
     for number, vma in enumerate(vmas):
@@ -32,7 +33,7 @@ def runs(*vmas: dict[str, int]) -> RebuildRuns:
         for name, value in row.items():
             rows[number][name] = value
     table = VmaTable(ProcessId(1, 2), "x", Evidence.KERNEL, len(vmas), rows)
-    return rebuild_runs(table, RebuildRules(KernelInfo("6.12.0")))
+    return rebuild_runs(table, RebuildRules(kernel))
 
 
 def spans(found: RebuildRuns) -> list[tuple[int, int]]:
@@ -74,7 +75,23 @@ def test_a_vma_that_cannot_go_along_is_left_out_with_both_its_pairs(
 
 
 def test_flags_become_the_calls_that_set_them() -> None:
-    assert carried(PLAIN) == Carried(3, 0, (), 0)
-    assert carried(PLAIN | 4 | DONT_DUMP | LOCKED) == Carried(7, 0, (16,), 1)
-    assert carried(PLAIN & ~0x100000 | NO_RESERVE | LOCKED | ON_FAULT) == Carried(3, 0x4000, (), 2)
-    assert carried(PLAIN | SEALED) == f"has flags that cannot be carried over ({SEALED:#x})"
+    assert carried(PLAIN, 0) == Carried(3, 0, (), 0)
+    assert carried(PLAIN | 4 | DONT_DUMP | LOCKED, 0) == Carried(7, 0, (16,), 1)
+    assert carried(PLAIN & ~0x100000 | NO_RESERVE | LOCKED | ON_FAULT, 0) == Carried(
+        3, 0x4000, (), 2
+    )
+    assert carried(PLAIN | SEALED, 0) == f"has flags that cannot be carried over ({SEALED:#x})"
+
+
+@pytest.mark.parametrize(("release", "bit"), [("6.8.0", 33), ("6.11.9", 33), ("6.12.0", 37)])
+def test_what_arm_gives_to_all_memory_unasked_is_carried_by_itself(release: str, bit: int) -> None:
+    """VM_MTE_ALLOWED, on a processor with tags; not the tags themselves, the bit beside it."""
+    arm = KernelInfo(release, "aarch64")
+    allowed = {"flags": PLAIN | 1 << bit}
+    assert spans(runs(allowed, allowed, kernel=arm)) == [(0, 2)]
+    tagged = {"flags": PLAIN | 1 << bit | 1 << bit - 1}
+    why = f"has flags that cannot be carried over ({1 << bit - 1:#x})"
+    assert runs(tagged, tagged, kernel=arm).left_out == {why: 1}
+    # on x86-64 the same bits are others
+    why = f"has flags that cannot be carried over ({1 << bit:#x})"
+    assert runs(allowed, allowed, kernel=KernelInfo(release)).left_out == {why: 1}

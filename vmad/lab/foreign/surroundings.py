@@ -12,7 +12,7 @@ from pathlib import Path
 from vmad.architecture.architecture import Architecture
 from vmad.lab.cache import Cache
 from vmad.lab.checkout import package_root
-from vmad.lab.foreign.bpf_objects import PLACE, bpf_objects
+from vmad.lab.foreign.compiled import compiled
 from vmad.lab.foreign.root import WHEELS_AT, root_of
 from vmad.lab.guest.initramfs import Laid, Request
 
@@ -37,7 +37,7 @@ def foreign(request: Request, cache: Cache, architecture: Architecture) -> Reque
         root=str(root),
         trees=outermost([own, request.directory, sys.prefix, *here]),
         python_links=() if sys.executable.startswith("/usr/bin/") else (sys.executable,),
-        laid=Laid(f"{own}/{PLACE}", bpf_objects(cache, architecture)),
+        laid=Laid(own, compiled(cache, architecture)),
     )
 
 

@@ -98,7 +98,7 @@ while read -r path; do
     mkdir -p "/new${{path%/*}}"
     ln -sfn /usr/bin/python3 "/new$path"
 done </lab/python-links
-[ ! -e /lab/laid-in ] || cp /lab/laid/* "/new$(cat /lab/laid-in)/" || fail "no room"
+[ ! -e /lab/laid-in ] || cp -r /lab/laid/. "/new$(cat /lab/laid-in)/" || fail "no room"
 while read -r path; do
     mkdir -p "/new$path"
     mount -t virtiofs out "/new$path" || fail "cannot mount $path"

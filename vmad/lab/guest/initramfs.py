@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _OPTIONAL = ("virtio_rng", "virtio_blk", "virtio_net")
 
 @dataclass(frozen=True)
 class Laid:
-    """Files by name, for a directory of the guest."""
+    """Files by their paths below a directory of the guest, which has all that they lie in."""
 
     directory: str
     files: Mapping[str, bytes]
@@ -99,15 +99,20 @@ def run_archive(request: Request) -> bytes:
     ]
     if request.laid is not None:
         members += [
-            directory("lab/laid"),
             regular("lab/laid-in", os.fsencode(request.laid.directory)),
-            *(regular(f"lab/laid/{name}", text) for name, text in request.laid.files.items()),
+            *(directory(path) for path in _directories("lab/laid", request.laid.files)),
+            *(regular(f"lab/laid/{path}", text) for path, text in request.laid.files.items()),
         ]
     if request.swap:
         members.append(regular("lab/swap", b""))
     if request.network:
         members.append(regular("lab/net", b""))
     return archive(members)
+
+
+def _directories(below: str, paths: Iterable[str]) -> list[str]:
+    """Those that the paths lie in, each before what lies in it."""
+    return sorted({str(Path(below, parent)) for path in paths for parent in Path(path).parents})
 
 
 def _lines(paths: Sequence[str]) -> bytes:

@@ -22,7 +22,8 @@ class Machine:
 
     ``forward`` maps ports of this machine's loopback to ports of the guest; with one the guest has
     a network card, otherwise none. ``qmp`` is where QEMU offers its monitor protocol (a socket's
-    path), None for nowhere.
+    path), None for nowhere. With ``counts_instructions`` (emulated, one processor) the guest's
+    clocks go on by a nanosecond for each.
     """
 
     memory: int = 1024 * MIB
@@ -32,6 +33,7 @@ class Machine:
     forward: tuple[tuple[int, int], ...] = ()
     extra_parameters: tuple[str, ...] = ()
     qmp: Path | None = None
+    counts_instructions: bool = False
 
     def checked(self) -> Machine:
         """This machine, or ``LabError`` when it cannot be built."""
@@ -39,6 +41,8 @@ class Machine:
             raise LabError(f"{self.memory} bytes of memory are too few", "give at least 256M")
         if self.cpus < 1:
             raise LabError("a guest without a processor cannot run", "give --cpus 1 or more")
+        if self.counts_instructions and self.cpus > 1:
+            raise LabError("instructions are counted on one processor", "give --cpus 1")
         if not 1 <= self.numa <= 64:
             raise LabError(f"{self.numa} NUMA nodes are not possible", "give --numa 1 to 64")
         here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -99,7 +103,9 @@ def qemu_command(
     """
     argv = [program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     emulator = architecture.emulator
-    argv += ["-machine", emulator.machine, "-accel", _accelerator(accelerator)]
+    argv += ["-machine", emulator.machine, "-accel", _accelerator(accelerator, machine)]
+    if machine.counts_instructions:
+        argv += ["-icount", "shift=0"]
     argv += ["-cpu", processor(architecture, accelerator)]
     # One socket per processor: Linux warns when two NUMA nodes share one (topology_sane).
     argv += ["-smp", f"{machine.cpus},sockets={machine.cpus},cores=1,threads=1"]
@@ -139,8 +145,10 @@ def _parameters(emulator: Emulator, machine: Machine) -> tuple[str, ...]:
     )
 
 
-def _accelerator(name: str) -> str:
-    return "tcg,thread=multi" if name == "tcg" else name
+def _accelerator(name: str, machine: Machine) -> str:
+    if name != "tcg":
+        return name
+    return "tcg,thread=single" if machine.counts_instructions else "tcg,thread=multi"
 
 
 def _memory(machine: Machine) -> list[str]:

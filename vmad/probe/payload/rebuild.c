@@ -4,11 +4,11 @@
  * ended so that it does not matter whether its tracer lives.
  *
  * One piece of position-independent code without data: it is copied into an area of its own, with the
- * plan, the list of cuts and a stack behind it (layout.py). It begins at its first byte with the plan
+ * plan, the list of cuts and a stack behind it (vmad/probe/visit.py). It begins at its first byte with the plan
  * in the first argument.
  *
  * Afterwards it waits for a moment, so that the tracer finds it where it can be stopped. If none comes,
- * it takes the stack that was prepared beforehand (frames.py): its return leads into rt_sigreturn,
+ * it takes the stack that was prepared beforehand (vmad/architecture): its return leads into rt_sigreturn,
  * which unmaps this area and then restores the thread.
  */
 #include "machine.h"
@@ -25,6 +25,16 @@ struct visit {
 enum { WAITS = 1000, FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129, ALL = 1 << 30 };
 
 ENTRY(visit)
+
+/* Compilers call it for large initial values. */
+__attribute__((used)) static void *memset(void *at, int value, unsigned long size)
+{
+	unsigned char *byte;
+
+	for (byte = at; size--; byte++)
+		*byte = value;
+	return at;
+}
 
 /* Returns the stack pointer to leave with. */
 __attribute__((used)) static uint64_t visit(struct visit *visit)
