@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import pty
 import subprocess
@@ -91,7 +92,7 @@ def test_all_pairs_agree_with_their_verdicts(target: Target) -> None:
 
 def test_a_boundary_that_is_no_pair_is_refused_with_the_reason(target: Target) -> None:
     made = target.build("faulted_apart")
-    ran = vmad("probe", made.pid, "--boundary", hex(made.boundary + 4096))
+    ran = vmad("probe", made.pid, "--boundary", hex(made.boundary + mmap.PAGESIZE))
 
     assert ran.returncode == 1
     assert "lies inside" in ran.stdout

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import subprocess
@@ -13,12 +14,12 @@ from typing import Any
 
 import pytest
 
-PAGE = 4096
+PAGE = mmap.PAGESIZE
 
 #: for each line on stdin: stops the target in a child that dies by SIGKILL at the next ptrace call
 #: of the sequence; says the number of that call, 0 when the child came to the end
 DIE_AT = """
-import os, signal, sys
+import mmap, os, signal, sys
 import vmad.probe.calls as calls, vmad.probe.tracing as tracing, vmad.probe.inject as inject
 from vmad.probe.session import Session
 pid, start = map(int, sys.argv[1:])
@@ -34,7 +35,7 @@ for line in sys.stdin:
     last += 1
     child = os.fork()
     if child == 0:
-        for stop in session.ask([start + 4096 * (1 + 2 * last)], lambda: False):
+        for stop in session.ask([start + mmap.PAGESIZE * (1 + 2 * last)], lambda: False):
             pass
         os._exit(0)
     killed = os.waitpid(child, 0)[1] == signal.SIGKILL

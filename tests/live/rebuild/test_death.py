@@ -7,6 +7,7 @@ the borrowed one are freed first, at once, which is the worst order.
 
 from __future__ import annotations
 
+import mmap
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,7 +99,7 @@ def target(tmp_path: Path) -> Iterator[Replacing]:
 def test_nobody_meets_what_is_on_its_way(target: Replacing) -> None:
     files = target.ask().files
     start = 0x2000_0000_0000
-    where = map(str, (target.pid, start, start + PIECES * 8192))
+    where = map(str, (target.pid, start, start + PIECES * 2 * mmap.PAGESIZE))
     with subprocess.Popen(
         [sys.executable, "-c", DIE_EARLY, *where],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

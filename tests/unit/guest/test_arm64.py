@@ -114,6 +114,12 @@ def test_the_first_task_tells_where_the_image_is_mapped() -> None:
     assert virtual_start(task(0x5000, START + 0x5000, pid=7), LAYOUT) is None
 
 
+@pytest.mark.parametrize("start", [0xFFFF_FFC0_0800_0000, 0xFFFF_FE00_0800_0000], ids=["39", "42"])
+def test_so_it_is_where_addresses_have_fewer_bits(start: int) -> None:
+    """KIMAGE_VADDR of arch/arm64/include/asm/memory.h follows VA_BITS."""
+    assert virtual_start(task(0x5000, start + 0x5000), LAYOUT) == start
+
+
 def test_addresses_are_translated_by_qemu(tmp_path: Path) -> None:
     answers = {
         f"gva2gpa {START:#x}": "gpa: 0x40200000\r\n",

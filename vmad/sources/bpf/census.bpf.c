@@ -15,9 +15,6 @@
 /* a process that is older has been met by scans, and what it belongs to been read */
 #define YOUNG 300000000000ULL /* ns */
 #define BELONGS 64
-#ifndef KEPT /* a test has it small */
-#define KEPT 16384 /* 1.4 MB */
-#endif
 
 struct settings {
 	u64 ns_per_tick; /* 1e9 / sysconf(_SC_CLK_TCK) */
@@ -88,7 +85,7 @@ struct reading reading SEC(".data.reading") = {};
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, KEPT);
+	__uint(max_entries, 1); /* KEPT of census.py, when it is loaded */
 	__type(key, u32);
 	__type(value, struct census_row);
 } kept SEC(".maps");

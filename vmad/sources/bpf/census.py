@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 #: as census.bpf.c has them
 CGROUP_PATH = 512
 BELONGS = 64
+#: rows that are kept in the kernel, 1.4 MB; those beyond are written at every census
 KEPT = 16384
 #: struct belonging: steps of the cgroup's path, the innermost first, each ended by a NUL
 BELONGING = np.dtype(
@@ -63,7 +64,7 @@ class KernelCensus:
     def __init__(self, high: int = LEAST) -> None:
         ns_per_tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         text = struct.pack("<Qqq", ns_per_tick, high, boot_offset())
-        self._object = BpfObject(HERE / "census.bpf.o", text)
+        self._object = BpfObject(HERE / "census.bpf.o", text, entries={"kept": KEPT})
         try:
             belongings, reading, kept = (
                 self._object.map_memory(name, dtype.itemsize * number)
