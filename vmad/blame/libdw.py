@@ -53,7 +53,7 @@ _SIGNATURES: Final[dict[str, tuple[object, tuple[object, ...]]]] = {
     "dwfl_report_begin": (None, (c_void_p,)),
     "dwfl_report_end": (c_int, (c_void_p, c_void_p, c_void_p)),
     "dwfl_report_elf": (c_void_p, (c_void_p, c_char_p, c_char_p, c_int, c_uint64, c_bool)),
-    "dwfl_linux_proc_maps_report": (c_int, (c_void_p, c_void_p)),
+    "dwfl_report_module": (c_void_p, (c_void_p, c_char_p, c_uint64, c_uint64)),
     "dwfl_attach_state": (
         c_bool,
         (c_void_p, c_void_p, c_int, POINTER(ThreadCallbacks), c_void_p),
@@ -77,6 +77,7 @@ _SIGNATURES: Final[dict[str, tuple[object, tuple[object, ...]]]] = {
             POINTER(c_char_p),
         ),
     ),
+    "dwfl_module_getelf": (c_void_p, (c_void_p, POINTER(c_uint64))),
     "dwfl_module_build_id": (c_int, (c_void_p, POINTER(c_void_p), POINTER(c_uint64))),
     "dwfl_module_getsrc": (c_void_p, (c_void_p, c_uint64)),
     "dwfl_lineinfo": (

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """A line of /proc/PID/maps: addresses in bytes, the path as it is printed, None without."""
+    """A line of /proc/PID/maps: addresses and the offset in the file in bytes, the path as it is
+    printed, None without."""
 
     start: int
     end: int
     executable: bool
     path: str | None
+    offset: int = 0
 
     @property
     def is_no_file(self) -> bool:
@@ -29,7 +31,9 @@ def mappings_of(text: str) -> list[Mapping]:
         fields = line.split(maxsplit=5)
         start, _, end = fields[0].partition("-")
         path = fields[5] if len(fields) > 5 else None
-        mappings.append(Mapping(int(start, 16), int(end, 16), "x" in fields[1], path))
+        mappings.append(
+            Mapping(int(start, 16), int(end, 16), "x" in fields[1], path, int(fields[2], 16))
+        )
     return mappings
 
 

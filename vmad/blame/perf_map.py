@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Final
 
 #: bytes that are read of it at most
 _LARGEST: Final = 64 << 20
+_EVERYTHING: Final = 1 << 64
 
 
 class PerfMap:
@@ -27,6 +29,7 @@ class PerfMap:
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._names: list[str] = []
+        self._whole: list[bool] = []  #: whether a piece has its function's beginning
 
     def name_at(self, address: int) -> str | None:
         """The function that has code there; None where none is known."""
@@ -37,12 +40,11 @@ class PerfMap:
         return None
 
     def functions(self, start: int, end: int) -> Iterator[tuple[int, int, str]]:
-        """Start, end and name of those that lie there, ascending; none overlaps the next."""
+        """Start, end and name of those that begin there, ascending, as far as no later one lies
+        over them."""
         for place in range(bisect_left(self._starts, start), bisect_left(self._starts, end)):
-            following = self._starts[place + 1] if place + 1 < len(self._starts) else end
-            last = min(self._ends[place], following, end)
-            if last > self._starts[place]:
-                yield self._starts[place], last, self._names[place]
+            if self._whole[place]:
+                yield self._starts[place], min(self._ends[place], end), self._names[place]
 
     def read_news(self) -> None:
         """Read it again where it has grown."""
@@ -56,18 +58,46 @@ class PerfMap:
                 return
             text = file.read(_LARGEST)
         self._size = size
-        latest: dict[int, tuple[int, str]] = {}  # code may be made where older code was
+        functions: list[tuple[int, int, str]] = []
         for line in text.decode("utf-8", "backslashreplace").splitlines():
             parts = line.split(" ", 2)
             try:
                 start, length = int(parts[0], 16), int(parts[1], 16)
-                latest[start] = (start + length, parts[2])
+                functions.append((start, start + length, parts[2]))
             except (IndexError, ValueError):
                 continue  # a line that is being written
-        self._starts = sorted(latest)
-        self._ends = [latest[start][0] for start in self._starts]
-        self._names = [latest[start][1] for start in self._starts]
+        seen = _seen_from_above(functions)
+        self._starts = [start for start, _, _ in seen]
+        self._ends = [end for _, end, _ in seen]
+        self._names = [functions[number][2] for _, _, number in seen]
+        self._whole = [functions[number][0] == start for start, _, number in seen]
         self.readings += 1
+
+
+def _seen_from_above(functions: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, int]]:
+    """Code may be made where older code was: what is not covered by later ones of ``functions``
+    (start, end, name), ascending: start, end, number."""
+    pieces: list[tuple[int, int, int]] = []
+    there: list[int] = []  # a heap: the latest first
+    at = 0
+    ordered = sorted(range(len(functions)), key=lambda number: functions[number][0])
+    for number in (*ordered, None):
+        until = functions[number][0] if number is not None else _EVERYTHING
+        while there and at < until:
+            top = -there[0]
+            last = min(functions[top][1], until)
+            if last <= at:
+                heappop(there)
+                continue
+            if pieces and pieces[-1][1:] == (at, top):
+                pieces[-1] = (pieces[-1][0], last, top)
+            else:
+                pieces.append((at, last, top))
+            at = last
+        at = until
+        if number is not None:
+            heappush(there, -number)
+    return pieces
 
 
 def _own_pid(pid: int) -> int:

@@ -23,8 +23,9 @@ class Ending(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One call. ``function`` is None where there is no symbol; ``module`` None outside of files
-    (code made at run time). ``offset`` is in bytes from the start of the module, or the address
-    itself. ``source`` is "file:line" where debug information tells."""
+    (code made at run time). ``offset`` is the address in the module's file, as nm(1) and
+    addr2line(1) have it, or the address itself. ``source`` is "file:line" where debug information
+    tells."""
 
     function: str | None
     module: str | None

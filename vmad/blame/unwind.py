@@ -9,6 +9,7 @@ from ctypes import POINTER, byref, c_bool, c_char_p, c_int, c_uint64, c_void_p, 
 from typing import Any, Final
 
 from vmad.architecture.known import running
+from vmad.blame.images import Images
 from vmad.blame.libdw import (
     FIND_ELF,
     FRAME,
@@ -42,13 +43,10 @@ class Unwinder:
         self._pid = pid
         self._libdw = load_libdw()
         self._libc = ctypes.CDLL(None)
-        self._libc.fmemopen.restype = c_void_p
-        self._libc.fmemopen.argtypes = (c_char_p, ctypes.c_size_t, c_char_p)
-        self._libc.fclose.argtypes = (c_void_p,)
         self._libc.strdup.restype = c_void_p
         self._libc.strdup.argtypes = (c_char_p,)
         self._mappings: dict[int, Mapping] = {}
-        self._files: list[str] = []
+        self._images = Images(())
         self._perf_map = PerfMap(pid)
         self._frames: dict[int, Frame] = {}
         #: code made at run time: name, start, ELF file with its unwind tables
@@ -97,30 +95,22 @@ class Unwinder:
             raise ProcessGone(f"process {self._pid} is gone")
         mappings = mappings_of(text)
         self._mappings = {mapping.start: mapping for mapping in mappings}
-        code = {
-            mapping.path for mapping in mappings if mapping.executable and not mapping.is_no_file
-        }
-        # a data base or a JVM maps thousands of files that nothing is called in
-        files = [
-            line
-            for line, mapping in zip(text.splitlines(), mappings, strict=True)
-            if mapping.path in code
-        ]
-        if files == self._files:
+        before, self._images = self._images, Images(mappings)
+        if self._images.all == before.all:
             # what is new is code made at run time
             self._frames = {
                 place: frame for place, frame in self._frames.items() if frame.module is not None
             }
             return
-        self._files = files
         self._report()
 
     def _report(self) -> None:
         """Tell libdw what is mapped."""
-        data = "\n".join(self._files).encode("utf-8", "surrogateescape") + b"\n"
-        stream = self._libc.fmemopen(data, len(data), b"r")
         self._libdw.dwfl_report_begin(self._dwfl)
-        self._libdw.dwfl_linux_proc_maps_report(self._dwfl, stream)
+        for image in self._images.all:
+            self._libdw.dwfl_report_module(
+                self._dwfl, os.fsencode(image.path), image.start, image.end
+            )
         for name, start, elf in self._made:
             fd = os.memfd_create("vmad-code", os.MFD_CLOEXEC)
             os.write(fd, elf)
@@ -128,7 +118,6 @@ class Unwinder:
             if not self._libdw.dwfl_report_elf(self._dwfl, name, name, fd, start, True):
                 os.close(fd)
         self._libdw.dwfl_report_end(self._dwfl, None, None)
-        self._libc.fclose(stream)
         self._frames.clear()
 
     def _made_code_is_new(self) -> bool:
@@ -217,7 +206,8 @@ class Unwinder:
             known = self._frames[place] = self._look_up(place)
         return known
 
-    def _look_up(self, place: int) -> Frame:
+    def _look_up(self, at: int) -> Frame:
+        place = self._images.as_loaded(at)
         module = self._libdw.dwfl_addrmodule(self._dwfl, place)
         if not module:
             return Frame(self._perf_map.name_at(place), None, place)
@@ -231,7 +221,7 @@ class Unwinder:
         return Frame(
             name.decode("utf-8", "backslashreplace") if name else None,
             os.fsdecode(path) if path else None,
-            place - start.value,
+            place - self._bias(module, start.value),
             self._source(module, place),
             self._build_id(module),
         )
@@ -243,6 +233,11 @@ class Unwinder:
         number = c_int()
         path = self._libdw.dwfl_lineinfo(line, None, byref(number), None, None, None)
         return f"{os.fsdecode(path)}:{number.value}" if path else None
+
+    def _bias(self, module: int, start: int) -> int:
+        """What the addresses in the file are less than those in memory."""
+        bias = c_uint64()
+        return bias.value if self._libdw.dwfl_module_getelf(module, byref(bias)) else start
 
     def _build_id(self, module: int) -> str | None:
         bits, address = c_void_p(), c_uint64()

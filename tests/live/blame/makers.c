@@ -12,6 +12,7 @@
  * With "wait" behind it, it works on a line of stdin and ends on the next.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -73,6 +74,16 @@ static void remove_map(void)
 	unlink(map_name);
 }
 
+/* As V8 does with its builtins: what is made at run time lies between the program and this. */
+static void map_own_code_again(void)
+{
+	int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	if (own < 0 || mmap(NULL, page, PROT_READ | PROT_EXEC, MAP_PRIVATE, own, page) == MAP_FAILED)
+		exit(1);
+	close(own);
+}
+
 /*
  * Code as run-time compilers make it, without unwind tables and with rbp used for something else:
  * a trampoline of CPython's kind, called by a method of HotSpot's kind.
@@ -97,9 +108,11 @@ static void call_through_made_code(void (*function)(void))
 		0x5d, /* pop rbp */
 		0xc3, /* ret */
 	};
-	char *code = mmap(NULL, page, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *code;
 	FILE *map;
 
+	map_own_code_again();
+	code = mmap(NULL, page, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (code == MAP_FAILED)
 		exit(1);
 	memcpy(code, trampoline, sizeof(trampoline));

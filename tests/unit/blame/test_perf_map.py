@@ -50,6 +50,25 @@ def test_what_is_written_later_is_known_and_counts_as_news(written: Path) -> Non
     ]
 
 
+def test_code_made_over_older_code_is_the_newer_s_and_what_is_left_of_the_older_keeps_its_name(
+    written: Path,
+) -> None:
+    written.write_text("1000 400 old\n1100 80 within\nf00 180 below\n1380 100 behind\n", "utf-8")
+    known = PerfMap(os.getpid())
+
+    assert [known.name_at(place) for place in (0xF00, 0x1000, 0x1080, 0x1100, 0x1180, 0x1380)] == [
+        "below",
+        "below",
+        "old",
+        "within",
+        "old",
+        "behind",
+    ]
+    assert known.name_at(0x1480) is None
+    # old code of which the beginning is gone can no longer be looked at
+    assert [name for _, _, name in known.functions(0, 0x2000)] == ["below", "within", "behind"]
+
+
 def test_without_a_map_nothing_has_a_name() -> None:
     known = PerfMap(os.getpid())
 
