@@ -35,28 +35,11 @@ class Maker:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Blamed:
-    """One process and who made its VMAs. ``makers``: most VMAs first.
+class _Makers:
+    """What the makers of one process's VMAs add up to."""
 
-    ``map_count`` before and at the end; ``seconds`` the recording lasted; ``calls`` recorded;
-    ``way`` how. ``stacks`` is the number of distinct ones. ``ended`` where the VMAs told are those
-    at another time than the end of the recording: so many seconds before that, when it had
-    ``map_count_end``.
-    """
-
-    pid: int
-    comm: str
-    seconds: float
-    map_count_before: int | None
-    map_count: int
-    calls: int
-    way: str
+    __slots__ = ()
     makers: tuple[Maker, ...]
-    losses: Losses
-    stacks: int
-    ended: float | None = None
-    map_count_end: int | None = None
 
     def vmas_of(self, *origins: Origin) -> int:
         """VMAs of which this is how it is known who made them."""
@@ -76,6 +59,51 @@ class Blamed:
     def complete(self) -> int:
         """VMAs made by stacks that reach the beginning of their thread."""
         return sum(maker.vmas for maker in self.makers if maker.stack.complete)
+
+
+@dataclass(frozen=True, slots=True)
+class OneProcess(_Makers):
+    """A process and who made its VMAs. ``makers``: most VMAs first.
+
+    ``ended`` where the VMAs told are those at another time than the end of the recording: so many
+    seconds before that, when it had ``map_count_end``.
+    """
+
+    pid: int
+    comm: str
+    map_count: int
+    makers: tuple[Maker, ...]
+    ended: float | None = None
+    map_count_end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blamed(_Makers):
+    """The process that was recorded, as OneProcess has it, and its ``children`` where they were
+    followed, those with the most VMAs whose maker was seen first.
+
+    ``map_count`` before and at the end; ``seconds`` the recording lasted; ``calls`` recorded of all
+    of them; ``way`` how. ``stacks`` is the number of distinct ones.
+    """
+
+    pid: int
+    comm: str
+    seconds: float
+    map_count_before: int | None
+    map_count: int
+    calls: int
+    way: str
+    makers: tuple[Maker, ...]
+    losses: Losses
+    stacks: int
+    ended: float | None = None
+    map_count_end: int | None = None
+    children: tuple[OneProcess, ...] = ()
+
+    @property
+    def everybody(self) -> tuple[Blamed | OneProcess, ...]:
+        """It and its children."""
+        return (self, *self.children)
 
 
 def made_by(

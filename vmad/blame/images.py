@@ -2,8 +2,8 @@
 """Which mappings are one program or library as the loader laid it out, and which are pieces of a
 file that is mapped once more elsewhere. Pure.
 
-V8 maps its builtins, a part of node's own file, again beside the code that it compiles; programs map
-themselves to read their symbols. Neither is where the file's tables say that it is.
+V8 maps its builtins, a part of node's own file, again beside the code that it compiles; programs
+map themselves to read their symbols. Neither is where the file's tables say that it is.
 """
 
 from __future__ import annotations

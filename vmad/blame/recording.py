@@ -9,33 +9,29 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from vmad.blame.attribution import Attribution, attribute, grows_until
-from vmad.blame.blamed import Blamed, made_by
+from vmad.blame.blamed import Blamed, OneProcess, made_by
 from vmad.blame.demangle import demangled
 from vmad.blame.last_moment import LastMoment
 from vmad.blame.stack import Ending, Stack
 from vmad.blame.unwind import Unwinder
-from vmad.errors import CannotRead, ProcessGone, StillChanging
+from vmad.blame.watched import Look, Tables, Watched
+from vmad.errors import ProcessGone, VmadError
 from vmad.model.kinds import Kind
 from vmad.model.process import ProcessId
-from vmad.model.table import VmaTable
-from vmad.scan.explain import explain
-from vmad.sources.bpf.blame import EventKind, ProcessEvent, Recorded, Recorder, StackCopy
+from vmad.sources.bpf.blame import EventKind, ProcessEvent, Recorder, StackCopy
+from vmad.sources.narrow import is_32_bit
 from vmad.sources.source import Source
 
 #: seconds between two looks at what happened
 _PAUSE: Final = 0.1
 #: a process may end at any time: its VMAs are read now and then, for this share of the time
 _SHARE: Final = 0.05
-#: their makers are read, too, where there are so many times more than ever before; they are told
-#: instead of those at the end where there were so many times more
-_MORE: Final = 1.05
-_MUCH: Final = 1.25
 #: seconds of unwinding after which the ring is emptied: 500 stacks fit
 _EMPTY: Final = 0.02
 #: copies that wait to be unwound at most (64 MiB); what comes faster stays in the ring until that
@@ -50,20 +46,32 @@ Told = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """The VMAs ``at`` a time (monotonic seconds), with their makers where they were read, too."""
+class _Told:
+    """A process with the look that is told, and who made what was seen then."""
 
-    table: VmaTable
-    at: float
-    sequence: int
-    recorded: Recorded | None
+    watched: Watched
+    look: Look
+    fresh: bool
+    makers: Attribution
+    at_end: int
+
+
+def _refuse_32_bit(pid: int) -> None:
+    """Raises VmadError; a process that is gone or nobody may look at is none."""
+    with suppress(OSError):
+        if is_32_bit(f"/proc/{pid}"):
+            raise VmadError(
+                f"process {pid} runs a 32-bit program", "calls of 64-bit ones are recorded"
+            )
 
 
 class Recording:
     """The recording of one process by an attached ``recorder``, which has begun with it.
 
     A child's ``last_moment`` is waited for, and its VMAs are read there. ``otherwise`` opens a
-    source that serves where those of ``source`` change during every reading.
+    source that serves where those of ``source`` change during every reading. Its own children are
+    told, too, as far as the recorder follows them. Raises ProcessGone; VmadError of a 32-bit
+    program.
     """
 
     def __init__(
@@ -74,29 +82,29 @@ class Recording:
         last_moment: LastMoment | None = None,
         otherwise: Callable[[], Source] | None = None,
     ) -> None:
-        self._open_otherwise = otherwise
-        self._otherwise: Source | None = None
+        self._tables = Tables(source, otherwise)
         self._last_moment = last_moment
         self._recorder = recorder
-        self._source = source
         self._process = process
+        _refuse_32_bit(process.pid)
         self._tgid = recorder.begin(process.pid)
         self._began = time.monotonic()
+        self._first = Watched(recorder, self._tables, process, self._tgid)
+        self._children: dict[int, Watched] = {}
         self._pids = {self._tgid: process.pid}
         self._unwinders: dict[int, Unwinder] = {}
         self._stale: set[int] = set()
         self._stacks: dict[int, Stack] = {}
         self._events: list[ProcessEvent] = []
         self._waiting: deque[StackCopy | ProcessEvent] = deque()
-        self._last: _Look | None = None
-        self._most: _Look | None = None
         self._next_look = self._began
         with suppress(ProcessGone):
             self._unwinder(self._tgid)
 
     def run(self, seconds: float | None, told: Told, stop: Callable[[], bool]) -> Blamed:
-        """Record so long, or until the process ends or ``stop`` says so. Raises ProcessGone."""
-        before = self._look() if self._last_moment is None else None
+        """Record so long, or until the process ends or ``stop`` says so. Raises ProcessGone,
+        VmadError where it becomes a 32-bit program."""
+        before = self._first.look() if self._last_moment is None else None
         gone = None
         with suppress(ProcessLookupError):
             gone = os.pidfd_open(self._process.pid)
@@ -106,15 +114,14 @@ class Recording:
                 self._unwind_until(time.monotonic() + _PAUSE)
                 told(f"vmad: recording {self._process.pid}: {self._recorder.calls:,} calls")
                 if time.monotonic() >= self._next_look:
-                    self._look()
+                    self._look_at_all()
             return self._result(before, gone)
         finally:
             if gone is not None:
                 os.close(gone)
             for unwinder in self._unwinders.values():
                 unwinder.close()
-            if self._otherwise is not None:
-                self._otherwise.close()
+            self._tables.close()
 
     def _is_over(self, seconds: float | None, gone: int | None) -> bool:
         if gone is None or select.select([gone], [], [], 0)[0]:
@@ -123,90 +130,97 @@ class Recording:
             return True
         return seconds is not None and time.monotonic() - self._began >= seconds
 
-    def _look(self) -> int | None:
-        """Read the VMAs, for the case that there is no later time, or fewer; returns how many."""
+    def _look_at_all(self) -> None:
+        """At every process that is still there, for the case that there is no later time."""
         began = time.monotonic()
-        try:
-            table = self._table()
-        except (ProcessGone, CannotRead):
-            table = None
-        if table is not None and len(table.rows):
-            self._last = look = _Look(table, began, self._recorder.sequence, None)
-            known = 0 if self._most is None else len(self._most.table.rows)
-            if len(table.rows) > _MORE * known:
-                self._most = replace(look, recorded=self._recorder.recorded())
+        self._tables.names_are_new()
+        for watched in (self._first, *self._children.values()):
+            if not watched.gone:
+                watched.look()
         ended = time.monotonic()
         self._next_look = ended + max(_PAUSE, (ended - began) / _SHARE)
-        return len(table.rows) if table is not None and len(table.rows) else None
-
-    def _table(self) -> VmaTable:
-        """By the other source from when on the first one has been given up. Raises ProcessGone,
-        CannotRead."""
-        if self._otherwise is None:
-            self._source.census()  # it may have another name by now
-            try:
-                return self._source.table(self._process)
-            except StillChanging:
-                if self._open_otherwise is None:
-                    raise
-                self._otherwise = self._open_otherwise()
-        return self._otherwise.table(self._process)
 
     def _result(self, before: int | None, gone: int | None) -> Blamed:
         self._recorder.keep_all()
         alive = gone is not None and not select.select([gone], [], [], 0)[0]
-        fresh = self._look() is not None if alive else False
+        self._first.gone = self._first.gone or not alive
+        self._tables.names_are_new()
+        fresh = {
+            id(watched)
+            for watched in (self._first, *self._children.values())
+            if not watched.gone and watched.look() is not None
+        }
         self._recorder.stop()
         ended = time.monotonic()
         self._take(0, everything=True)
-        if self._last is None:
+        if self._first.last is None:
             raise ProcessGone(
                 f"process {self._process.pid} ended before its VMAs could be read",
                 "record it from its start: vmad blame -- COMMAND",
             )
-        shown, at_end = self._last, len(self._last.table.rows)
         over = not alive or (self._last_moment is not None and self._last_moment.reached.is_set())
-        if over and self._most is not None and len(self._most.table.rows) > _MUCH * at_end:
-            shown, fresh = self._most, False
-        attribution = self._attributed(shown, current=fresh)
+        told = [self._attributed(self._first, ended=over, fresh=id(self._first) in fresh)]
+        told += [
+            self._attributed(child, ended=child.gone, fresh=id(child) in fresh)
+            for child in self._children.values()
+            if child.last is not None
+        ]
         # unwound with the files that it still has
-        self._unwind_last(set(np.unique(attribution.stack).tolist()))
+        self._unwind_last({key for one in told for key in np.unique(one.makers.stack).tolist()})
         if self._last_moment is not None:
             self._last_moment.let_go()
         stacks = demangled(self._stacks)
-        source = self._otherwise or self._source
-        explanation = explain(shown.table, source.kernel, source.max_map_count)
+        first, *children = (
+            OneProcess(
+                one.watched.process.pid,
+                one.look.table.comm,
+                len(one.look.table.rows),
+                made_by(self._tables.explained(one.look.table), one.makers, stacks),
+                None if one.fresh else max(ended - one.look.at, 0.0),
+                one.at_end,
+            )
+            for one in told
+        )
         return Blamed(
-            self._process.pid,
-            shown.table.comm,
+            first.pid,
+            first.comm,
             ended - self._began,
             before,
-            len(shown.table.rows),
+            first.map_count,
             self._recorder.calls,
             self._recorder.way,
-            made_by(explanation, attribution, stacks),
+            first.makers,
             self._recorder.losses(),
             len({stack for stack in stacks.values() if stack.frames}),
-            None if fresh else max(ended - shown.at, 0.0),
-            at_end,
+            first.ended,
+            first.map_count_end,
+            tuple(sorted(children, key=lambda child: -child.told)),
         )
 
-    def _attributed(self, shown: _Look, *, current: bool) -> Attribution:
-        table, events, recorded = shown.table, self._events, shown.recorded
+    def _attributed(self, watched: Watched, *, ended: bool, fresh: bool) -> _Told:
+        """Who made the VMAs that are told of one process, which was looked at."""
+        look = watched.most_telling(ended=ended)
+        assert look is not None
+        assert watched.last is not None
+        fresh = fresh and look is watched.last
+        table, events, recorded = look.table, self._events, look.recorded
         if recorded is None:
             recorded = self._recorder.recorded()
+            # nothing was recorded since, so that nothing was forgotten either
+            still = look.calls == self._recorder.calls
         else:
-            events = [event for event in events if event.sequence <= shown.sequence]
-        by_kernel = np.isin(table.rows["kind"], _BY_KERNEL)
-        return attribute(
+            events = [event for event in events if event.sequence <= look.sequence]
+            still = look.still
+        makers = attribute(
             table.rows["start"],
-            by_kernel,
-            self._tgid,
+            np.isin(table.rows["kind"], _BY_KERNEL),
+            watched.tgid,
             recorded,
             events,
             growing=grows_until(table.rows),
-            current=current,
+            current=fresh or still,
         )
+        return _Told(watched, look, fresh, makers, len(watched.last.table.rows))
 
     def _take(self, seconds: float, *, everything: bool = False) -> None:
         """Take over what happened, waiting so long for the first, as far as there is room."""
@@ -216,6 +230,17 @@ class Recording:
             self._waiting.append(event)
             if isinstance(event, ProcessEvent) and event.kind is not EventKind.CODE:
                 self._events.append(event)
+                self._note(event)
+
+    def _note(self, event: ProcessEvent) -> None:
+        if event.kind is EventKind.EXEC and event.tgid == self._tgid:
+            _refuse_32_bit(self._process.pid)
+        elif event.kind is EventKind.FORK:
+            with suppress(ProcessGone):
+                process = self._tables.find(int(event.values[0]))
+                self._children[event.tgid] = Watched(
+                    self._recorder, self._tables, process, event.tgid
+                )
 
     def _unwind_until(self, when: float) -> None:
         """In their order; the ring is emptied meanwhile, since unwinding takes its time."""

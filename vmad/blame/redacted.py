@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import PurePath
 
-from vmad.blame.blamed import Blamed
+from vmad.blame.blamed import Blamed, Maker
 from vmad.blame.known import known_maker
 from vmad.blame.stack import Frame, Stack, begins_a_thread
 from vmad.sources.redaction import Redaction
@@ -20,14 +20,22 @@ from vmad.sources.redaction import Redaction
 def redacted(blamed: Blamed, redaction: Redaction) -> Blamed:
     """The same recording without names that tell whose it is."""
     stacks: dict[Stack, Stack] = {}
-    for maker in blamed.makers:
+    for maker in (maker for one in blamed.everybody for maker in one.makers):
         if maker.stack not in stacks:
             frames = tuple(_frame(frame, redaction) for frame in maker.stack.frames)
             stacks[maker.stack] = Stack(frames, maker.stack.ending)
+
+    def makers(all_of: tuple[Maker, ...]) -> tuple[Maker, ...]:
+        return tuple(replace(maker, stack=stacks[maker.stack]) for maker in all_of)
+
     return replace(
         blamed,
         comm=redaction.comm(blamed.comm),
-        makers=tuple(replace(maker, stack=stacks[maker.stack]) for maker in blamed.makers),
+        makers=makers(blamed.makers),
+        children=tuple(
+            replace(child, comm=redaction.comm(child.comm), makers=makers(child.makers))
+            for child in blamed.children
+        ),
     )
 
 

@@ -219,7 +219,7 @@ class Unwinder:
             return Frame(self._perf_map.name_at(place), None, place)
         name = self._libdw.dwfl_module_addrname(module, place)
         return Frame(
-            name.decode("utf-8", "backslashreplace") if name else None,
+            _without_version(name) if name else None,
             os.fsdecode(path) if path else None,
             place - self._bias(module, start.value),
             self._source(module, place),
@@ -283,3 +283,9 @@ class Unwinder:
         if self._dwfl:
             self._libdw.dwfl_end(self._dwfl)
             self._dwfl = None
+
+
+def _without_version(symbol: bytes) -> str:
+    """("pthread_create@@GLIBC_2.34") -> "pthread_create"."""
+    name = symbol.decode("utf-8", "backslashreplace")
+    return name.split("@", 1)[0] or name

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from vmad.blame.attribution import Origin
-from vmad.blame.blamed import Blamed, Maker
+from vmad.blame.blamed import Blamed, Maker, OneProcess
 from vmad.blame.known import made_with
 from vmad.blame.stack import Ending, Frame, Stack
 from vmad.errors import BadCapture
@@ -23,32 +23,39 @@ SCHEMA: Final = "vmad-blame/1"
 def blame_json(blamed: Blamed) -> Iterator[str]:
     """In pieces. Stacks are listed once, makers refer to them by number; None for unknown."""
     numbers: dict[Stack, int] = {}
-    for maker in blamed.makers:
+    for maker in (maker for one in blamed.everybody for maker in one.makers):
         if maker.stack.frames:
             numbers.setdefault(maker.stack, len(numbers))
     document = {
         "schema": SCHEMA,
-        "pid": blamed.pid,
-        "comm": utf8(blamed.comm),
         "seconds": round(blamed.seconds, 3),
         "map_count_before": blamed.map_count_before,
-        "map_count": blamed.map_count,
-        "vmas_told": blamed.told,
-        "vmas_before_recording": blamed.vmas_of(Origin.BEFORE),
-        "vmas_by_kernel": blamed.vmas_of(Origin.KERNEL),
-        "vmas_doubtful": blamed.doubtful,
         "calls": blamed.calls,
         "recorded_by": blamed.way,
-        "ended_seconds_later": blamed.ended,
-        "map_count_end": blamed.map_count_end,
         "distinct_stacks": blamed.stacks,
         "lost": asdict(blamed.losses),
-        "makers": [_maker(maker, numbers) for maker in blamed.makers],
+        **_process(blamed, numbers),
+        "children": [_process(child, numbers) for child in blamed.children],
         "stacks": [_stack(stack) for stack in numbers],
     }
     encoder = json.JSONEncoder(ensure_ascii=False, indent=1)
     yield from encoder.iterencode(document)
     yield "\n"
+
+
+def _process(one: Blamed | OneProcess, numbers: dict[Stack, int]) -> dict[str, Any]:
+    return {
+        "pid": one.pid,
+        "comm": utf8(one.comm),
+        "map_count": one.map_count,
+        "vmas_told": one.told,
+        "vmas_before_recording": one.vmas_of(Origin.BEFORE),
+        "vmas_by_kernel": one.vmas_of(Origin.KERNEL),
+        "vmas_doubtful": one.doubtful,
+        "ended_seconds_later": one.ended,
+        "map_count_end": one.map_count_end,
+        "makers": [_maker(maker, numbers) for maker in one.makers],
+    }
 
 
 def _maker(maker: Maker, numbers: dict[Stack, int]) -> dict[str, Any]:
@@ -89,22 +96,37 @@ def blamed_of(text: str, name: str) -> Blamed:
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise BadCapture(f"{name}: not a recording of vmad blame", "make one with -o NAME.json")
         stacks = [_stack_of(stack) for stack in document["stacks"]]
+        first, *children = (
+            _process_of(one, stacks) for one in (document, *document.get("children", ()))
+        )
         return Blamed(
-            int(document["pid"]),
-            str(document["comm"]),
+            first.pid,
+            first.comm,
             float(document["seconds"]),
             _optional_int(document["map_count_before"]),
-            int(document["map_count"]),
+            first.map_count,
             int(document["calls"]),
             str(document["recorded_by"]),
-            tuple(_maker_of(maker, stacks) for maker in document["makers"]),
+            first.makers,
             Losses(**{key: int(value) for key, value in document["lost"].items()}),
             int(document["distinct_stacks"]),
-            None if (ended := document["ended_seconds_later"]) is None else float(ended),
-            _optional_int(document["map_count_end"]),
+            first.ended,
+            first.map_count_end,
+            tuple(children),
         )
     except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         raise BadCapture(f"{name}: damaged recording: {type(error).__name__}: {error}") from error
+
+
+def _process_of(one: dict[str, Any], stacks: list[Stack]) -> OneProcess:
+    return OneProcess(
+        int(one["pid"]),
+        str(one["comm"]),
+        int(one["map_count"]),
+        tuple(_maker_of(maker, stacks) for maker in one["makers"]),
+        None if (ended := one["ended_seconds_later"]) is None else float(ended),
+        _optional_int(one["map_count_end"]),
+    )
 
 
 def _optional_int(value: Any) -> int | None:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from vmad.blame.attribution import Origin
-from vmad.blame.blamed import Blamed, Maker
+from vmad.blame.blamed import Blamed, Maker, OneProcess
 from vmad.export.printable import printable
 from vmad.model.kinds import KIND_TEXT
 
@@ -26,6 +26,19 @@ def cause_of(maker: Maker) -> str:
     return KIND_TEXT[maker.kind] if maker.kind is not None else "unknown"
 
 
+def paths(blamed: Blamed) -> Iterator[tuple[tuple[str, ...], Maker]]:
+    """Every maker with its path, which begins with the process where there are several."""
+    for one in blamed.everybody:
+        process = (process_name(one),) if blamed.children else ()
+        for maker in one.makers:
+            yield (*process, *path_of(maker)), maker
+
+
+def process_name(one: Blamed | OneProcess) -> str:
+    """What tells it apart from others."""
+    return printable(f"{one.comm} ({one.pid})")
+
+
 def path_of(maker: Maker) -> tuple[str, ...]:
     """Cause, frames from the outermost on, and the call."""
     if maker.origin in NOBODY:
@@ -36,7 +49,7 @@ def path_of(maker: Maker) -> tuple[str, ...]:
 
 def folded(blamed: Blamed) -> Iterator[str]:
     """``cause;main;...;mmap N`` lines; N: VMAs."""
-    for path, vmas in sorted(_added_up(blamed.makers).items()):
+    for path, vmas in sorted(_added_up(blamed).items()):
         yield ";".join(step.replace(";", ":") for step in path) + f" {vmas}\n"
 
 
@@ -44,10 +57,10 @@ def speedscope(blamed: Blamed) -> Iterator[str]:
     """https://www.speedscope.app/file-format-schema.json, one sampled profile; weights: VMAs."""
     frames: dict[str, int] = {}
     samples, weights = [], []
-    for path, vmas in _added_up(blamed.makers).items():
+    for path, vmas in _added_up(blamed).items():
         samples.append([frames.setdefault(step, len(frames)) for step in path])
         weights.append(vmas)
-    title = printable(f"{blamed.comm} ({blamed.pid}): VMAs by who made them")
+    title = f"{process_name(blamed)}: VMAs by who made them"
     document = {
         "$schema": "https://www.speedscope.app/file-format-schema.json",
         "exporter": "vmad blame",
@@ -68,9 +81,8 @@ def speedscope(blamed: Blamed) -> Iterator[str]:
     yield json.dumps(document, ensure_ascii=False)
 
 
-def _added_up(makers: Iterable[Maker]) -> dict[tuple[str, ...], int]:
+def _added_up(blamed: Blamed) -> dict[tuple[str, ...], int]:
     weights: dict[tuple[str, ...], int] = {}
-    for maker in makers:
-        path = path_of(maker)
+    for path, maker in paths(blamed):
         weights[path] = weights.get(path, 0) + maker.vmas
     return weights

@@ -9,7 +9,7 @@ from typing import Final
 
 from vmad.advice.catalogue import with_advice
 from vmad.blame.attribution import Origin
-from vmad.blame.blamed import Blamed, Maker
+from vmad.blame.blamed import Blamed, Maker, OneProcess
 from vmad.blame.known import callers, made_with, programs_of
 from vmad.blame.stack import Ending, Frame
 from vmad.export.printable import printable
@@ -22,6 +22,8 @@ from vmad.model.kinds import KIND_TEXT, Kind
 CAUSES: Final = 8
 MAKERS: Final = 5
 FRAMES: Final = 4
+#: children that are shown
+CHILDREN: Final = 5
 #: a maker of less than one in so many of a cause's VMAs is one of the others
 LEAST: Final = 50
 #: causes of less than one in so many VMAs are not shown
@@ -39,32 +41,48 @@ _NOBODY: Final = {
 def blame_text(blamed: Blamed, style: Style, frames: int = FRAMES) -> list[str]:
     """The whole answer in lines, to be shown with ``frames`` callers of each maker."""
     lines = style.wrapped(_headline(blamed), "")
+    lines += _process_lines(blamed, blamed.seconds, style, frames)
+    for child in blamed.children[:CHILDREN]:
+        lines += ["", *style.wrapped(_headline_of_child(child), "")]
+        lines += _process_lines(child, blamed.seconds, style, frames)
+    others = blamed.children[CHILDREN:]
+    if others:
+        vmas = counted(sum(child.map_count for child in others), "VMA")
+        number = counted(len(others), "other child", "other children")
+        lines += ["", f"And {number} with {vmas} (-o FILE.html has all)."]
+    return lines + _notes(blamed, style)
+
+
+def _process_lines(
+    one: Blamed | OneProcess, seconds: float, style: Style, frames: int
+) -> list[str]:
+    """Who made the VMAs of one process, in the order of their causes."""
+    lines = []
     by_cause: dict[tuple[str | None, Kind | None], list[Maker]] = {}
-    for maker in blamed.makers:
+    for maker in one.makers:
         if maker.origin not in _NOBODY:
             by_cause.setdefault((maker.reason, maker.kind), []).append(maker)
     ordered = sorted(by_cause.items(), key=lambda item: -_vmas(item[1]))
     if ordered:
         lines += ["", style.bold("What made them")]
-    shown = [item for item in ordered[:CAUSES] if _vmas(item[1]) * SMALL >= blamed.map_count]
+    shown = [item for item in ordered[:CAUSES] if _vmas(item[1]) * SMALL >= one.map_count]
     for number, ((reason, kind), makers) in enumerate(shown, 1):
         vmas = _vmas(makers)
-        share = percent(vmas / blamed.map_count)
+        share = percent(vmas / one.map_count)
         title = cause_title(reason, kind)
         told = style.wrapped(f"{title}: {counted(vmas, 'VMA')} ({share})", "     ", f"  {number}. ")
         lines += [line.replace(title, style.bold(title)) for line in told]
-        lines += _maker_lines(makers, vmas, blamed.seconds, style, frames)
+        lines += _maker_lines(makers, vmas, seconds, style, frames)
     if len(ordered) > len(shown):
         rest = sum(_vmas(makers) for _, makers in ordered[len(shown) :])
         causes = counted(len(ordered) - len(shown), "other cause")
         lines.append(f"  and {counted(rest, 'VMA')} of {causes} (-o FILE.html has all)")
     nobody = [
-        (origin, text, vmas) for origin, text in _NOBODY.items() if (vmas := blamed.vmas_of(origin))
+        (origin, text, vmas) for origin, text in _NOBODY.items() if (vmas := one.vmas_of(origin))
     ]
     if nobody:
         lines += ["", style.bold("Nobody was seen making the others")]
         lines += aligned(((count(vmas), text) for _, text, vmas in nobody), "rl", "  ")
-    lines += _notes(blamed, style)
     return lines
 
 
@@ -99,6 +117,16 @@ def _headline(blamed: Blamed) -> str:
     )
 
 
+def _headline_of_child(child: OneProcess) -> str:
+    told = percent(child.told / child.map_count)
+    when = "" if child.ended is None else f" {duration(child.ended)} before the end"
+    has = "has" if child.ended is None else "had"
+    return (
+        f"Its child {printable(child.comm)} (pid {child.pid}) {has} "
+        f"{counted(child.map_count, 'VMA')}{when}; who made {told} of them was seen."
+    )
+
+
 def _maker_lines(
     makers: list[Maker], vmas: int, seconds: float, style: Style, frames: int
 ) -> list[str]:
@@ -128,20 +156,28 @@ def _maker_lines(
 
 
 def _where(frames: tuple[Frame, ...]) -> str | None:
-    """The file of the first caller, and the line of its source where it is known."""
+    """The file of the first caller, and the line of its source where it is known; else, of code
+    without symbols, where they may be found."""
     if not frames or frames[0].module is None:
         return None
+    first = frames[0]
     module = printable(PurePath(frames[0].module).name)
-    return f"{module}, {printable(frames[0].source)}" if frames[0].source else module
+    if first.source:
+        return f"{module}, {printable(first.source)}"
+    if first.function is None and first.build_id:
+        return f"{module}, build-id {printable(first.build_id)}"
+    return module
 
 
 def _notes(blamed: Blamed, style: Style) -> list[str]:
     losses = blamed.losses
     notes = []
-    programs = frozenset().union(*(programs_of(maker.stack) for maker in blamed.makers))
-    advised = sorted(programs & with_advice())
-    if advised:
-        notes.append(f"What to change about {', '.join(advised)}: vmad explain {blamed.pid}")
+    everybody = blamed.everybody
+    for one in everybody[: CHILDREN + 1]:
+        programs = frozenset().union(*(programs_of(maker.stack) for maker in one.makers))
+        advised = sorted(programs & with_advice())
+        if advised and (one.ended is None or one is blamed):
+            notes.append(f"What to change about {', '.join(advised)}: vmad explain {one.pid}")
     if blamed.ended is not None:
         end = blamed.map_count_end
         fewer = end is not None and end < blamed.map_count
@@ -149,15 +185,17 @@ def _notes(blamed: Blamed, style: Style) -> list[str]:
             f"These are its VMAs {duration(blamed.ended)} before the end"
             + (f", when it had the most; at the end it had {end:,}." if fewer else ".")
         )
-    if blamed.doubtful:
+    doubtful = sum(one.doubtful for one in everybody)
+    if doubtful:
         notes.append(
-            f"{counted(blamed.doubtful, 'VMA')} may have another maker: other threads held "
+            f"{counted(doubtful, 'VMA')} may have another maker: other threads held "
             "mmap_lock when it was looked for, very many VMAs were moved at once, or a stack "
             "grew down."
         )
-    if blamed.told and blamed.complete < blamed.told:
-        share = percent(blamed.complete / blamed.told)
-        unfinished = [maker for maker in blamed.makers if maker.stack.frames]
+    told, complete = sum(one.told for one in everybody), sum(one.complete for one in everybody)
+    if complete < told:
+        share = percent(complete / told)
+        unfinished = [maker for one in everybody for maker in one.makers if maker.stack.frames]
         cut = _vmas(m for m in unfinished if m.stack.ending is Ending.CUT)
         nameless = _vmas(m for m in unfinished if not m.stack.complete and _ends_unnamed(m))
         text = f"The stacks of {share} of the VMAs reach the beginning of their thread"

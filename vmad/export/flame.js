@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // The flame graph of `vmad blame`: one box per frame, as wide as the VMAs that it made.
-// Node: [name, VMAs, detail, children]; the root's children are causes, which give the colours.
+// Node: [name, VMAs, detail, children]; those at one depth are causes, which give the colours.
 "use strict";
 (() => {
   const root = JSON.parse(document.getElementById("tree").textContent);
@@ -11,20 +11,40 @@
   let zoomed = root;
   let path = [root];
 
-  const link = (node, parent, cause) => {
-    node.parent = parent;
-    node.cause = cause;
-    node[3].forEach((child, i) => link(child, node, parent === null ? i : cause));
-  };
-  link(root, null, -1);
+  const legend = document.getElementById("legend");
+  const CAUSES = Number(graph.dataset.causes);
+  const causes = new Map();
 
+  const collect = (node, depth) => {
+    if (depth === CAUSES) causes.set(node[0], (causes.get(node[0]) ?? 0) + node[1]);
+    else node[3].forEach((child) => collect(child, depth + 1));
+  };
+  collect(root, 0);
+  const ordered = [...causes].sort((one, other) => other[1] - one[1]);
+  const numbers = new Map(ordered.map(([name], number) => [name, number]));
+
+  const link = (node, parent, cause, depth) => {
+    node.parent = parent;
+    node.cause = depth === CAUSES ? numbers.get(node[0]) : cause;
+    node[3].forEach((child) => link(child, node, node.cause, depth + 1));
+  };
+  link(root, null, -1, 0);
+
+  const shade = (cause, lighter) => `hsl(${(24 + cause * 67) % 360} 62% calc(var(--light) + ${lighter}%))`;
   const colour = (node) => {
     if (node.cause < 0) return "var(--box)";
     let hash = 0;
     for (const c of node[0]) hash = (hash * 31 + c.codePointAt(0)) >>> 0;
-    const hue = (24 + node.cause * 67) % 360;
-    return `hsl(${hue} 62% calc(var(--light) + ${hash % 9}%))`;
+    return shade(node.cause, hash % 9);
   };
+
+  ordered.slice(0, 8).forEach(([name, vmas], number) => {
+    const entry = document.createElement("span");
+    const square = document.createElement("i");
+    square.style.background = shade(number, 0);
+    entry.append(square, `${name} ${vmas.toLocaleString("en")}`);
+    legend.append(entry);
+  });
 
   const said = (node) => {
     const share = (100 * node[1]) / root[1];
@@ -70,11 +90,13 @@
     mark();
   };
 
+  const fits = (node, text) => `${node[0]}\n${node[2]}`.toLowerCase().includes(text);
+
   const mark = () => {
     const text = search.value.trim().toLowerCase();
     let found = 0;
     const count = (node) => {
-      if (text && node[0].toLowerCase().includes(text)) {
+      if (text && fits(node, text)) {
         found += node[1];
         return;
       }
@@ -82,7 +104,7 @@
     };
     count(root);
     for (const element of graph.children) {
-      element.classList.toggle("found", Boolean(text) && element.node[0].toLowerCase().includes(text));
+      element.classList.toggle("found", Boolean(text) && fits(element.node, text));
     }
     graph.classList.toggle("searched", Boolean(text));
     status.textContent = text

@@ -7,10 +7,9 @@ import os
 from dataclasses import dataclass
 
 from vmad.probe.refusals import MayNotTrace, Refused, TargetGone
+from vmad.sources.narrow import is_32_bit
 from vmad.sources.procfs.living import place_by, place_of
 from vmad.sources.procfs.stat import read_stat
-
-_ELF32 = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +111,12 @@ def uninterruptible(pid: int, proc: str = "/proc") -> list[int]:
 
 def _refuse_32_bit(pid: int, name: str, proc: str) -> None:
     try:
-        fd = os.open(f"{proc}/{place_of(pid, proc)}/exe", os.O_RDONLY | os.O_CLOEXEC)
+        narrow = is_32_bit(f"{proc}/{place_of(pid, proc)}")
     except FileNotFoundError as error:
         raise TargetGone(f"process {pid} is gone") from error
     except PermissionError as error:
         raise may_not_trace(pid, proc) from error
-    try:
-        head = os.read(fd, 5)
-    finally:
-        os.close(fd)
-    if head[:4] == b"\x7fELF" and head[4] == _ELF32:
+    if narrow:
         raise Refused(f"process {pid} ({name}) is a 32-bit program", "only 64-bit ones are probed")
 
 

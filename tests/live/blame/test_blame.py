@@ -16,7 +16,7 @@ import pytest
 
 from tests.live.blame.boundaries import NAMES, Held, compiled, hold
 from vmad.blame.attribution import Origin
-from vmad.blame.blamed import Blamed
+from vmad.blame.blamed import Blamed, OneProcess
 from vmad.blame.recording import Recording
 from vmad.export.blame_json import blamed_of
 from vmad.sources.bpf.blame import Recorder
@@ -70,7 +70,7 @@ def recorded(source: BpfSource, makers: Path, way: str, *, follow: bool = False)
     return blamed
 
 
-def by_function(blamed: Blamed, *names: str) -> Counter[str]:
+def by_function(blamed: Blamed | OneProcess, *names: str) -> Counter[str]:
     """VMAs by the first of these functions in their stacks, else by how the maker is known."""
     vmas: Counter[str] = Counter()
     for maker in blamed.makers:
@@ -130,6 +130,13 @@ def test_a_parent_is_blamed_for_its_own_while_a_child_makes_more(
     vmas = by_function(blamed, "in_the_parent", "in_the_child")
     assert vmas["in_the_parent"] in (39, 40)
     assert vmas["in_the_child"] == 0
+    # whom the child has what it was born with from
+    (child,) = blamed.children
+    vmas = by_function(child, "in_the_parent", "in_the_child")
+    assert vmas["in_the_parent"] in (39, 40)
+    assert vmas["in_the_child"] in (199, 200)
+    assert child.vmas_of(Origin.INHERITED) == vmas["in_the_parent"]
+    assert child.ended is None
 
 
 def test_beside_threads_that_never_stop_every_wrong_one_would_be_marked(
@@ -192,6 +199,80 @@ def test_of_a_command_that_lets_go_before_its_end_the_most_is_told(
     assert blamed.ended is not None
     assert blamed.map_count_end is not None
     assert blamed.map_count_end < 50
+
+
+def test_children_that_have_ended_are_told_as_they_were_read(makers: Path, tmp_path: Path) -> None:
+    wanted, script = tmp_path / "made.json", f"{makers} passing; {makers} passing"
+
+    subprocess.run([*VMAD, "--follow", "-o", wanted, "--", "sh", "-c", script, "sh"],
+                   stdout=subprocess.DEVNULL, check=True)  # fmt: skip
+
+    blamed = blamed_of(wanted.read_text("utf-8"), "file")
+    assert blamed.comm == "sh"
+    first, second = sorted(blamed.children, key=lambda child: child.pid)
+    for child in (first, second):
+        assert child.comm == "makers"
+        assert by_function(child, "in_the_child")["in_the_child"] in (199, 200)
+        assert child.map_count_end is not None
+    assert first.ended is not None
+    assert second.ended is not None
+    assert first.ended > second.ended
+
+
+def test_of_one_that_is_killed_while_it_waits_what_is_older_is_told_as_such(
+    source: BpfSource, makers: Path
+) -> None:
+    with (
+        subprocess.Popen([makers, "guards", "wait"], stdin=-1, stdout=-1) as child,
+        Recorder() as recorder,
+    ):
+        recording = Recording(recorder, source, source.find(child.pid))
+        turns = iter(range(10))
+        blamed = recording.run(
+            None, lambda _: child.kill() if next(turns, 0) == 9 else None, lambda: False
+        )
+
+    assert blamed.ended is not None
+    assert blamed.vmas_of(Origin.BEFORE) == blamed.map_count
+
+
+@pytest.mark.compat
+def test_a_32_bit_program_is_refused_as_itself_and_as_what_another_becomes(tmp_path: Path) -> None:
+    binary = tmp_path / "small"
+    flags = ("-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie")
+    subprocess.run(
+        ["gcc", *flags, "-fno-stack-protector", "-o", binary, SOURCE.with_name("narrow.c")],
+        check=True,
+    )
+    with subprocess.Popen([binary], stdout=subprocess.PIPE) as target:
+        assert target.stdout is not None
+        target.stdout.read(6)
+        for words in (
+            (str(target.pid),),
+            ("--", str(binary)),
+            ("--", "sh", "-c", f"exec {binary}"),
+        ):
+            answer = subprocess.run([*VMAD, *words], capture_output=True, text=True, check=False)
+
+            assert answer.returncode == 1, words
+            assert "runs a 32-bit program" in answer.stderr
+            assert answer.stderr.count("\n") == 1
+        target.kill()
+
+
+def test_nothing_stays_attached_even_if_it_is_killed(makers: Path) -> None:
+    with subprocess.Popen([makers, "guards", "wait"], stdin=-1, stdout=-1) as child:
+        with subprocess.Popen([*VMAD, "--seconds", "600", str(child.pid)]) as recorder:
+            began = time.monotonic()
+            while "vmad_exec" not in (loaded_programs() or []):
+                assert time.monotonic() - began < PATIENCE
+                assert recorder.poll() is None
+            recorder.kill()
+        began = time.monotonic()
+        while {"vmad_exec", "vmad_fork"} & set(loaded_programs() or []):
+            assert time.monotonic() - began < PATIENCE, "a program stayed in the kernel"
+        assert child.stdin is not None
+        child.stdin.write(b"\n\n")
 
 
 def test_nothing_stays_attached(source: BpfSource, makers: Path) -> None:

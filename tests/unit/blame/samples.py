@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vmad.blame.attribution import Origin
-from vmad.blame.blamed import Blamed, Maker
+from vmad.blame.blamed import Blamed, Maker, OneProcess
 from vmad.blame.stack import NO_STACK, Ending, Frame, Stack
 from vmad.model.kinds import Kind
 from vmad.sources.bpf.blame import Losses
@@ -48,4 +50,28 @@ BLAMED = Blamed(
     ),
     NOTHING_LOST,
     2,
+)
+
+#: the same with two children, one of which has ended
+WITH_CHILDREN = replace(
+    BLAMED,
+    children=(
+        OneProcess(
+            4300,
+            "worker",
+            1_010,
+            (
+                Maker("anon_vma_differs", None, Origin.RECORDED, "mprotect", GROW, 1_000, 2, 1.0),
+                Maker(None, Kind.STACK, Origin.KERNEL, None, NO_STACK, 10, 0, 0.0),
+            ),
+        ),
+        OneProcess(
+            4301,
+            "helper",
+            30,
+            (Maker(None, Kind.FILE, Origin.KERNEL, None, NO_STACK, 30, 0, 0.0),),
+            2.5,
+            30,
+        ),
+    ),
 )

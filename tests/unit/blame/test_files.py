@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.blame.samples import BLAMED
+from tests.unit.blame.samples import BLAMED, GC, WITH_CHILDREN
+from vmad.blame.blamed import Blamed
 from vmad.errors import BadCapture, UsageError
 from vmad.export.blame_files import format_of, read_recording, write_file
 from vmad.export.blame_flame import flame_html, flame_tree
@@ -65,11 +66,51 @@ def fields(data: bytes) -> list[tuple[int, int | bytes]]:
     return seen
 
 
+def pprof_strings(message: list[tuple[int, int | bytes]]) -> list[str]:
+    return [value.decode() for field, value in message if field == 6 and isinstance(value, bytes)]
+
+
+def pprof_labels(profile: bytes) -> list[dict[str, str]]:
+    """Those of each sample."""
+    message = fields(gzip.decompress(profile))
+    strings = pprof_strings(message)
+    labels = []
+    for field, sample in message:
+        if field == 2 and isinstance(sample, bytes):
+            pairs = [
+                dict(fields(one))
+                for key, one in fields(sample)
+                if key == 3 and isinstance(one, bytes)
+            ]
+            labels.append({strings[int(pair[1])]: strings[int(pair[2])] for pair in pairs})
+    return labels
+
+
+def test_pprof_s_places_are_addresses_in_files_that_are_known_by_their_build_id() -> None:
+    message = fields(gzip.decompress(pprof(BLAMED)))
+    strings = pprof_strings(message)
+    mappings = {}
+    for field, mapping in message:
+        if field == 3 and isinstance(mapping, bytes):
+            parts = dict(fields(mapping))
+            number, name, build_id = int(parts[1]), strings[int(parts[5])], strings[int(parts[6])]
+            mappings[number] = (name, build_id, int(parts[7]))
+    located = [
+        (dict(fields(place)).get(2), dict(fields(place))[3])
+        for field, place in message
+        if field == 4 and isinstance(place, bytes)
+    ]
+
+    assert (GC, "abcd", 1) in mappings.values()
+    assert ("/opt/app/bin/app;x", "", 0) in mappings.values()  # its symbols may be found elsewhere
+    commit_region = next(number for number, one in mappings.items() if one[1] == "abcd")
+    assert (commit_region, 0x20) in located
+    assert (None, 0) in located  # the call itself is in no file
+
+
 def test_pprof_s_samples_add_up_to_the_vmas_and_name_their_reason() -> None:
     message = fields(gzip.decompress(pprof(BLAMED)))
-    strings = [
-        value.decode() for field, value in message if field == 6 and isinstance(value, bytes)
-    ]
+    strings = pprof_strings(message)
     vmas, reasons = [], []
     for field, sample in message:
         if field == 2 and isinstance(sample, bytes):
@@ -104,12 +145,34 @@ def test_the_page_s_policy_allows_its_own_script_alone() -> None:
     assert f"script-src 'sha256-{digest}'" in page
 
 
-def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("blamed", [BLAMED, WITH_CHILDREN])
+def test_what_was_written_is_read_back(tmp_path: Path, blamed: Blamed) -> None:
     name = str(tmp_path / "app.json")
 
-    write_file(name, BLAMED)
+    write_file(name, blamed)
 
-    assert read_recording(name) == BLAMED
+    assert read_recording(name) == blamed
+
+
+def test_with_children_every_file_tells_whose_the_vmas_are() -> None:
+    lines = list(folded(WITH_CHILDREN))
+    tree = flame_tree(WITH_CHILDREN)
+    page = "".join(flame_html(WITH_CHILDREN))
+    labels = pprof_labels(pprof(WITH_CHILDREN))
+
+    assert (
+        "worker (4300);anon_vma_differs;_start;main;gc_grow;commit_region;__mprotect;mprotect"
+        in (line.rsplit(" ", 1)[0] for line in lines)
+    )
+    assert sum(int(line.rsplit(" ", 1)[1]) for line in lines) == tree[1] == 13_040
+    assert [(child[0], child[1]) for child in tree[3]] == [
+        ("gc</script>app (4242)", 12_000),
+        ("worker (4300)", 1_010),
+        ("helper (4301)", 30),
+    ]
+    assert 'data-causes="2"' in page
+    assert "<td>worker (4300)" in page
+    assert {label.get("process") for label in labels} == {child[0] for child in tree[3]}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.unit.blame.samples import BLAMED
+from tests.unit.blame.samples import BLAMED, WITH_CHILDREN
 from vmad.blame.known import made_with
 from vmad.blame.redacted import redacted
 from vmad.export.blame_json import blame_json, blamed_of
@@ -11,12 +11,24 @@ from vmad.sources.redaction import Redaction
 
 
 def test_no_name_of_the_program_is_left_and_counts_stay() -> None:
-    given = redacted(BLAMED, Redaction())
+    given = redacted(WITH_CHILDREN, Redaction())
     text = "".join(blame_json(given))
 
-    for name in ("app", "collector", "gc_grow", "commit_region", "heap.c", "abcd", "/usr", "/opt"):
+    for name in (
+        "worker",
+        "helper",
+        "app",
+        "collector",
+        "gc_grow",
+        "commit_region",
+        "heap.c",
+        "abcd",
+        "/usr",
+        "/opt",
+    ):
         assert name not in text, name
     assert [maker.vmas for maker in given.makers] == [maker.vmas for maker in BLAMED.makers]
+    assert [one.map_count for one in given.everybody] == [12_000, 1_010, 30]
     assert blamed_of(text, "text") == given
 
 

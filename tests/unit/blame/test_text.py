@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.blame.samples import BLAMED, GROW, THREADS
+from tests.unit.blame.samples import BLAMED, GROW, THREADS, WITH_CHILDREN
 from vmad.blame.known import callers, made_with
 from vmad.blame.stack import Frame
 from vmad.export.blame_text import blame_text
@@ -49,9 +49,43 @@ def test_what_was_lost_and_what_is_doubtful_is_told() -> None:
     assert "800 VMAs need more than the 64 KiB copied" in " ".join(text.split())
 
 
+def test_children_are_told_behind_it_each_with_its_own_makers() -> None:
+    lines = blame_text(WITH_CHILDREN, Style())
+
+    worker = lines.index(
+        "Its child worker (pid 4300) has 1,010 VMAs; who made 99.0 % of them was seen."
+    )
+    helper = lines.index(
+        "Its child helper (pid 4301) had 30 VMAs 2.5 s before the end; who made 0.0 % of them was "
+        "seen."
+    )
+    assert "  1. pairs kept apart by anon_vma_differs: 1,000 VMAs (99.0 %)" in lines[worker:helper]
+    assert "  30  made by the kernel: at execve, stack, heap, vdso" in lines[helper:]
+    assert any(line.startswith("5 VMAs may have another maker") for line in lines[helper:])
+
+
+def test_of_many_children_those_with_the_most_are_told_and_the_others_counted() -> None:
+    (worker, helper) = WITH_CHILDREN.children
+    many = replace(WITH_CHILDREN, children=(worker,) * 4 + (helper,) * 3)
+
+    text = "\n".join(blame_text(many, Style()))
+
+    assert text.count("Its child ") == 5
+    assert "And 2 other children with 60 VMAs (-o FILE.html has all)." in text
+
+
+def test_code_without_a_symbol_is_told_with_its_build_id() -> None:
+    stripped = replace(GROW, frames=(Frame(None, "/opt/app/bin/app", 0x123, None, "cafe01"),))
+    blamed = replace(BLAMED, makers=(replace(BLAMED.makers[0], stack=stripped),))
+
+    text = "\n".join(blame_text(blamed, Style()))
+
+    assert "app+0x123\n       app, build-id cafe01" in text
+
+
 @pytest.mark.parametrize("columns", [60, 80, 100])
 def test_lines_fit_the_terminal(columns: int) -> None:
-    assert max(map(len, blame_text(BLAMED, Style(columns=columns)))) <= columns
+    assert max(map(len, blame_text(WITH_CHILDREN, Style(columns=columns)))) <= columns
 
 
 def test_the_caller_is_the_first_frame_that_belongs_to_no_allocator() -> None:

@@ -123,6 +123,15 @@ class Recorded:
     makers: npt.NDArray[np.void]
     processes: dict[int, tuple[int, int, int]]
 
+    def of_family(self, tgid: int) -> Recorded:
+        """What tells of one process: its own and its ancestors'."""
+        family = [tgid]
+        while (parent := self.processes.get(family[-1], (0, 0, 0))[1]) and parent not in family:
+            family.append(parent)
+        mine = np.isin(self.keys["tgid"], family)
+        processes = {one: self.processes[one] for one in family if one in self.processes}
+        return Recorded(self.keys[mine], self.makers[mine], processes)
+
 
 class Recorder:
     """The attached programs, from construction on; ``begin`` names the process.
