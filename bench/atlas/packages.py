@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.atlas.row import BUILD, HERE, ROOT, Needs
 
@@ -33,7 +34,7 @@ def fetch(needs: set[Needs]) -> None:
     """
     BUILD.mkdir(parents=True, exist_ok=True)
     if Needs.DEBIAN in needs and not (UNPACKED / "complete").exists():
-        _debian()
+        unpack(DEBIAN, DEBS, UNPACKED)
     if Needs.PYPI in needs and not (VENV / "complete").exists():
         _run(sys.executable, "-m", "venv", str(VENV))
         pip = str(VENV / "bin" / "pip")
@@ -51,32 +52,35 @@ def fetch(needs: set[Needs]) -> None:
         (NPM / "complete").touch()
 
 
-def _debian() -> None:
-    (DEBS / "partial").mkdir(parents=True, exist_ok=True)
+def unpack(names: Sequence[str], debs: Path, root: Path) -> None:
+    """Debian packages of these names and what they need, of the machine's own release, into
+    ``root``, by way of ``debs``. Raises OSError and CalledProcessError.
+    """
+    (debs / "partial").mkdir(parents=True, exist_ok=True)
     _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "--download-only",
-         f"-oDir::Cache::archives={DEBS}", *DEBIAN)  # fmt: skip
+         f"-oDir::Cache::archives={debs}", *names)  # fmt: skip
     for name in _MERGED:
-        (UNPACKED / "usr" / name).mkdir(parents=True, exist_ok=True)
-        if not (UNPACKED / name).is_symlink():
-            (UNPACKED / name).symlink_to(f"usr/{name}")
+        (root / "usr" / name).mkdir(parents=True, exist_ok=True)
+        if not (root / name).is_symlink():
+            (root / name).symlink_to(f"usr/{name}")
     without = [f"--exclude={path}" for path in _NOT_NEEDED]
-    for deb in sorted(DEBS.glob("*.deb")):
+    for deb in sorted(debs.glob("*.deb")):
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=-1) as reader:
             subprocess.run(
-                ["tar", "-x", "--keep-directory-symlink", *without, "-C", str(UNPACKED)],
+                ["tar", "-x", "--keep-directory-symlink", *without, "-C", str(root)],
                 stdin=reader.stdout, check=True,
             )  # fmt: skip
-    (UNPACKED / "complete").touch()
+    (root / "complete").touch()
 
 
-def entered(argv: Sequence[str]) -> list[str]:
+def entered(argv: Sequence[str], root: Path = UNPACKED) -> list[str]:
     """``argv`` as a program that finds the unpacked packages where they would be installed.
 
     A mount namespace with overlays, entered by exec alone, so that the process keeps its pid.
     """
-    layers = [name for name in _LAYERS if (UNPACKED / name).is_dir()]
+    layers = [name for name in _LAYERS if (root / name).is_dir()]
     mounts = " && ".join(
-        f"mount -t overlay overlay -o lowerdir={UNPACKED / name}:/{name} /{name}" for name in layers
+        f"mount -t overlay overlay -o lowerdir={root / name}:/{name} /{name}" for name in layers
     )
     return ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh", *argv]
 

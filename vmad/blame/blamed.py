@@ -83,7 +83,8 @@ class Blamed(_Makers):
     followed, those with the most VMAs whose maker was seen first.
 
     ``map_count`` before and at the end; ``seconds`` the recording lasted; ``calls`` recorded of all
-    of them; ``way`` how. ``stacks`` is the number of distinct ones.
+    of them; ``way`` how. ``stacks`` is the number of distinct ones, ``complete_stacks`` of those
+    among them that reach the beginning of their thread.
     """
 
     pid: int
@@ -96,6 +97,7 @@ class Blamed(_Makers):
     makers: tuple[Maker, ...]
     losses: Losses
     stacks: int
+    complete_stacks: int
     ended: float | None = None
     map_count_end: int | None = None
     children: tuple[OneProcess, ...] = ()

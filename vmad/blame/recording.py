@@ -170,6 +170,7 @@ class Recording:
         if self._last_moment is not None:
             self._last_moment.let_go()
         stacks = demangled(self._stacks)
+        distinct = {stack for stack in stacks.values() if stack.frames}
         first, *children = (
             OneProcess(
                 one.watched.process.pid,
@@ -191,7 +192,8 @@ class Recording:
             self._recorder.way,
             first.makers,
             self._recorder.losses(),
-            len({stack for stack in stacks.values() if stack.frames}),
+            len(distinct),
+            sum(stack.complete for stack in distinct),
             first.ended,
             first.map_count_end,
             tuple(sorted(children, key=lambda child: -child.told)),

@@ -50,6 +50,7 @@ BLAMED = Blamed(
     ),
     NOTHING_LOST,
     2,
+    1,
 )
 
 #: the same with two children, one of which has ended
