@@ -12,6 +12,8 @@
 # make siege [MINUTES=5]   the daemon under load, beside its peers (docs/reliability.md)
 # make deb [DEB_ARCH=arm64]   the Debian package, into build/deb
 # make atlas  the VMAs of real programs, before and after advice, into docs/atlas.md
+# make fuzz-blame [BOUNDARIES=100000], make blame-stacks   `vmad blame`: makers held against the kernel's
+#             word; whether the stacks of real programs are whole
 # make test-vm [KERNELS="5.10 6.1"]   the same questions to other kernels, in QEMU (docs/lab.md)
 # make test-vm-arm64   the same to kernels of 64-bit Arm, with pages of 4 and 16 KiB
 
@@ -116,6 +118,13 @@ fuzz-rebuilds fuzz-relaxed: setup-test
 load-rebuild: setup-test
 	.venv/bin/python -m tests.live.rebuild.content_load --seconds $(SECONDS) --seed $(SEED)
 
+# `vmad blame` held against the kernel's word, boundary by boundary; and the stacks of real programs
+BOUNDARIES ?= 100000
+fuzz-blame: setup-test
+	.venv/bin/python -m tests.live.blame.boundaries $(BOUNDARIES) $(SEED)
+blame-stacks: setup-test
+	.venv/bin/python -m tests.live.blame.stacks
+
 # vmad under load, beside Debian's exporters where `make peers` has fetched them; docs/reliability.md
 MINUTES ?= 5
 SIEGE_ARGS ?=
@@ -141,6 +150,6 @@ clean:
 
 .PHONY: run setup setup-test test test-oldest test-newest test-setup lock test-vm test-vm-arm64 test-e2e lint docs bench
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-relaxed
-.PHONY: siege peers load-rebuild atlas
+.PHONY: siege peers load-rebuild atlas fuzz-blame blame-stacks
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-rebuilds fuzz-relaxed
 .PHONY: siege peers goldens load-rebuild

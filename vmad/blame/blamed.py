@@ -83,8 +83,8 @@ class Blamed(_Makers):
     followed, those with the most VMAs whose maker was seen first.
 
     ``map_count`` before and at the end; ``seconds`` the recording lasted; ``calls`` recorded of all
-    of them; ``way`` how. ``stacks`` is the number of distinct ones, ``complete_stacks`` of those
-    among them that reach the beginning of their thread.
+    of them; ``way`` how. ``stacks`` is the number of distinct ones since the last exec of each,
+    ``complete_stacks`` of those among them that reach the beginning of their thread.
     """
 
     pid: int

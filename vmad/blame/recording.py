@@ -95,6 +95,8 @@ class Recording:
         self._unwinders: dict[int, Unwinder] = {}
         self._stale: set[int] = set()
         self._stacks: dict[int, Stack] = {}
+        #: by tgid, the keys of those that were made since its last exec
+        self._current: dict[int, set[int]] = {}
         self._events: list[ProcessEvent] = []
         self._waiting: deque[StackCopy | ProcessEvent] = deque()
         self._next_look = self._began
@@ -170,7 +172,8 @@ class Recording:
         if self._last_moment is not None:
             self._last_moment.let_go()
         stacks = demangled(self._stacks)
-        distinct = {stack for stack in stacks.values() if stack.frames}
+        current = set().union(*self._current.values())
+        distinct = {stack for key, stack in stacks.items() if stack.frames and key in current}
         first, *children = (
             OneProcess(
                 one.watched.process.pid,
@@ -264,11 +267,13 @@ class Recording:
     def _follow(self, event: StackCopy | ProcessEvent) -> None:
         if isinstance(event, StackCopy):
             self._stacks[event.key] = self._unwound(event)
+            self._current.setdefault(event.tgid, set()).add(event.key)
         elif event.kind is EventKind.CODE:
             self._stale.add(event.tgid)
         elif event.kind is EventKind.FORK:
             self._pids[event.tgid] = int(event.values[0])
         elif event.kind is EventKind.EXEC:
+            self._current.pop(event.tgid, None)
             unwinder = self._unwinders.pop(event.tgid, None)
             if unwinder is not None:
                 unwinder.close()
