@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from vmad.blame.attribution import Attribution, attribute, grows_until
 from vmad.blame.blamed import Blamed, OneProcess, made_by
 from vmad.blame.demangle import demangled
+from vmad.blame.drained import Drained
 from vmad.blame.last_moment import LastMoment
 from vmad.blame.stack import Ending, Stack
 from vmad.blame.unwind import Unwinder
@@ -32,11 +32,8 @@ from vmad.sources.source import Source
 _PAUSE: Final = 0.1
 #: a process may end at any time: its VMAs are read now and then, for this share of the time
 _SHARE: Final = 0.05
-#: seconds of unwinding after which the ring is emptied: 500 stacks fit
-_EMPTY: Final = 0.02
-#: copies that wait to be unwound at most (64 MiB); what comes faster stays in the ring until that
-#: is full, and BPF counts what had no room
-_WAITING: Final = 1024
+#: bytes of copies that wait to be unwound at most
+_WAITING: Final = 64 << 20
 #: so many are unwound at the end in any case, of more only those that made what is there
 _UNWOUND_LAST: Final = 128
 #: what the kernel makes itself, at execve above all
@@ -98,10 +95,10 @@ class Recording:
         #: by tgid, the keys of those that were made since its last exec
         self._current: dict[int, set[int]] = {}
         self._events: list[ProcessEvent] = []
-        self._waiting: deque[StackCopy | ProcessEvent] = deque()
         self._next_look = self._began
         with suppress(ProcessGone):
             self._unwinder(self._tgid)
+        self._drained = Drained(recorder, _WAITING, self._note)
 
     def run(self, seconds: float | None, told: Told, stop: Callable[[], bool]) -> Blamed:
         """Record so long, or until the process ends or ``stop`` says so. Raises ProcessGone,
@@ -112,13 +109,13 @@ class Recording:
             gone = os.pidfd_open(self._process.pid)
         try:
             while not self._is_over(seconds, gone) and not stop():
-                self._take(0 if self._waiting else _PAUSE)
                 self._unwind_until(time.monotonic() + _PAUSE)
                 told(f"vmad: recording {self._process.pid}: {self._recorder.calls:,} calls")
                 if time.monotonic() >= self._next_look:
                     self._look_at_all()
             return self._result(before, gone)
         finally:
+            self._drained.close()
             if gone is not None:
                 os.close(gone)
             for unwinder in self._unwinders.values():
@@ -154,7 +151,7 @@ class Recording:
         }
         self._recorder.stop()
         ended = time.monotonic()
-        self._take(0, everything=True)
+        self._drained.stop()
         if self._first.last is None:
             raise ProcessGone(
                 f"process {self._process.pid} ended before its VMAs could be read",
@@ -227,17 +224,11 @@ class Recording:
         )
         return _Told(watched, look, fresh, makers, len(watched.last.table.rows))
 
-    def _take(self, seconds: float, *, everything: bool = False) -> None:
-        """Take over what happened, waiting so long for the first, as far as there is room."""
-        if not everything and len(self._waiting) >= _WAITING:
+    def _note(self, event: StackCopy | ProcessEvent) -> None:
+        """As soon as it is told: a child may be gone soon."""
+        if isinstance(event, StackCopy) or event.kind is EventKind.CODE:
             return
-        for event in self._recorder.poll(seconds):
-            self._waiting.append(event)
-            if isinstance(event, ProcessEvent) and event.kind is not EventKind.CODE:
-                self._events.append(event)
-                self._note(event)
-
-    def _note(self, event: ProcessEvent) -> None:
+        self._events.append(event)
         if event.kind is EventKind.EXEC and event.tgid == self._tgid:
             _refuse_32_bit(self._process.pid)
         elif event.kind is EventKind.FORK:
@@ -248,19 +239,15 @@ class Recording:
                 )
 
     def _unwind_until(self, when: float) -> None:
-        """In their order; the ring is emptied meanwhile, since unwinding takes its time."""
-        emptied = time.monotonic()
-        while self._waiting and emptied < when:
-            self._follow(self._waiting.popleft())
-            now = time.monotonic()
-            if now - emptied > _EMPTY:
-                self._take(0)
-                emptied = time.monotonic()
+        """What arrives, in its order."""
+        while (left := when - time.monotonic()) > 0:
+            event = self._drained.take(left)
+            if event is not None:
+                self._follow(event)
 
     def _unwind_last(self, keys: set[int]) -> None:
-        many = len(self._waiting) > _UNWOUND_LAST
-        while self._waiting:
-            event = self._waiting.popleft()
+        many = len(self._drained) > _UNWOUND_LAST
+        while (event := self._drained.take(0)) is not None:
             if not many or isinstance(event, ProcessEvent) or event.key in keys:
                 self._follow(event)
 
