@@ -84,7 +84,8 @@ class Blamed(_Makers):
 
     ``map_count`` before and at the end; ``seconds`` the recording lasted; ``calls`` recorded of all
     of them; ``way`` how. ``stacks`` is the number of distinct ones since the last exec of each,
-    ``complete_stacks`` of those among them that reach the beginning of their thread.
+    ``complete_stacks`` of those among them that reach the beginning of their thread (None: recorded
+    before that was counted).
     """
 
     pid: int
@@ -97,7 +98,7 @@ class Blamed(_Makers):
     makers: tuple[Maker, ...]
     losses: Losses
     stacks: int
-    complete_stacks: int
+    complete_stacks: int | None
     ended: float | None = None
     map_count_end: int | None = None
     children: tuple[OneProcess, ...] = ()

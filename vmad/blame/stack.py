@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Final
 
 _DELETED: Final = " (deleted)"
+#: what Rust's mangling adds: v0 to each crate, the one before to each function
+_CRATE: Final = re.compile(r"\[[0-9a-f]{8,16}\](?=[:<>,) ]|$)")
+_LEGACY: Final = re.compile(r"::h[0-9a-f]{16}$")
 
 
 class Ending(StrEnum):
@@ -53,8 +57,12 @@ class Frame:
 def without_arguments(name: str) -> str:
     """("void a::f<int>(b<c> const&) const") -> "a::f"; other names stay.
 
-    What is in parentheses or angle brackets goes, but for "(anonymous namespace)" and operators.
+    What is in parentheses or angle brackets goes, but for "(anonymous namespace)" and operators; of
+    Rust also the hashes of crates and of functions.
     """
+    if _CRATE.search(name):
+        return _of_rust(_CRATE.sub("", name))
+    name = _LEGACY.sub("", name)
     if "(" not in name or "operator" in name:
         return name
     kept: list[str] = []
@@ -75,6 +83,31 @@ def without_arguments(name: str) -> str:
     plain = "".join(kept).strip().replace("\0", "(anonymous namespace)")
     # a template's instance is told with its type before it
     return plain.rsplit(" ", 1)[-1] if plain and "namespace)" not in plain else plain or name
+
+
+def _of_rust(name: str) -> str:
+    """("<a::B<C> as d::E>::f::<(u8, u8)>::{closure#0}") -> "a::B::f::{closure#0}"."""
+    name = name.replace("->", "")
+    if name.startswith("<"):
+        end = _closing(name)
+        name = name[1:end].split(" as ", 1)[0] + name[end + 1 :]
+    kept, depth = [], 0
+    for letter in name:
+        depth += letter == "<"
+        if not depth:
+            kept.append(letter)
+        depth -= letter == ">" and depth > 0
+    return "".join(kept).replace("::::", "::").removesuffix("::") or name
+
+
+def _closing(name: str) -> int:
+    """Where the bracket ends that it begins with."""
+    depth = 0
+    for place, letter in enumerate(name):
+        depth += (letter == "<") - (letter == ">")
+        if not depth:
+            return place
+    return len(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def blamed_of(text: str, name: str) -> Blamed:
             first.makers,
             Losses(**{key: int(value) for key, value in document["lost"].items()}),
             int(document["distinct_stacks"]),
-            int(document["complete_stacks"]),
+            _optional_int(document.get("complete_stacks")),
             first.ended,
             first.map_count_end,
             tuple(children),

@@ -144,6 +144,7 @@ def main() -> int:
         prefix = (lambda argv: entered(argv, UNPACKED)) if unpacked else list
         with tempfile.TemporaryDirectory() as here:
             blamed = recorded(load, Path(here), prefix)
+        assert blamed.complete_stacks is not None
         share = blamed.complete_stacks / blamed.stacks
         print(
             f"{load.name:44} {blamed.stacks:7} {share:9.1%} {blamed.told:7} "

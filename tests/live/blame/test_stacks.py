@@ -17,6 +17,7 @@ def test_nine_in_ten_stacks_are_whole(load: Load, tmp_path: Path) -> None:
     blamed = recorded(load, tmp_path, list)
 
     assert blamed.stacks >= 10
+    assert blamed.complete_stacks is not None
     assert blamed.complete_stacks >= ASKED * blamed.stacks
     assert blamed.complete >= ASKED * blamed.told
     assert blamed.told > blamed.map_count / 2

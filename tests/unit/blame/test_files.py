@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,13 @@ def test_with_children_every_file_tells_whose_the_vmas_are() -> None:
     assert 'data-causes="2"' in page
     assert "<td>worker (4300)" in page
     assert {label.get("process") for label in labels} == {child[0] for child in tree[3]}
+
+
+def test_a_recording_of_before_children_and_whole_stacks_were_told_is_read() -> None:
+    document = json.loads("".join(blame_json(BLAMED)))
+    del document["children"], document["complete_stacks"]
+
+    assert blamed_of(json.dumps(document), "old") == replace(BLAMED, complete_stacks=None)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,20 @@ def test_a_stack_of_an_allocator_alone_is_shown_whole() -> None:
         ),
         ("bool operator<(A const&, A const&)", "bool operator<(A const&, A const&)"),
         ("PyObject_Call", "PyObject_Call"),
+        (
+            "<alloc[fdfd2bd8633a6659]::RawVec<r[4dd80272b5a2d1fc]::Pool<(u64, u64)>>>::grow",
+            "alloc::RawVec::grow",
+        ),
+        (
+            "<r[4dd80272b5a2d1fc]::Pool<u8> as core[0123456789abcdef]::Clone>::clone",
+            "r::Pool::clone",
+        ),
+        (
+            "std[e28293b1aa0f68bd]::rt::lang_start::<fn() -> u8, ()>::{closure#0}",
+            "std::rt::lang_start::{closure#0}",
+        ),
+        ("std[e28293b1aa0f68bd]::begin_short_backtrace::<fn(), ()>", "std::begin_short_backtrace"),
+        ("alloc::RawVec<T,A>::grow_one::h2e52009057361448", "alloc::RawVec<T,A>::grow_one"),
         ("py::<module>:/srv/app.py", "py::<module>:/srv/app.py"),
         ("pthread_create@@GLIBC_2.34", "pthread_create"),
     ],
