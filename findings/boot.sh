@@ -6,13 +6,15 @@
 #                                                    are QEMU's (no_timer_check: on a busy machine the
 #                                                    emulated timer comes late, which is a panic)
 #
+# $suite is Debian's where the kernel is (trixie-backports), $libraries what init.c is linked with.
+#
 # Needs Debian 12 or later on amd64 as root: gcc, python3, qemu-system-x86.
 
 boot_debian_kernel() {
 	release=$1
-	fetch_from_debian trixie-backports "linux-image-$1=$2" kernel
+	fetch_from_debian "${suite-trixie-backports}" "linux-image-$1=$2" kernel
 	shift 2
-	gcc -static -O1 -o init init.c
+	gcc -static -O1 -o init init.c ${libraries-}
 	initramfs
 	timeout 120 qemu-system-x86_64 -nodefaults -no-reboot -display none -serial stdio -accel tcg \
 		-cpu max -m 512M -kernel "kernel/boot/vmlinuz-$release" -initrd initrd \

@@ -7,7 +7,11 @@
 # Needs Debian 12 or later on amd64 as root: debian-archive-keyring.
 
 fetch_from_debian() {
-	mirror=$(apt-get indextargets --format '$(SITE)' | grep -E '/debian/?$' | head -n 1)
+	case $1 in
+	*-security) archive=debian-security ;;
+	*) archive=debian ;;
+	esac
+	mirror=$(apt-get indextargets --format '$(SITE)' | grep -E "/$archive/?\$" | head -n 1)
 	mkdir -p state/lists/partial cache/archives/partial
 	: >state/status
 	key=/usr/share/keyrings/debian-archive-keyring.gpg
