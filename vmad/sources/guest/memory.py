@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from vmad.errors import TargetUnavailable
 from vmad.sources.guest.btf import Field
 from vmad.sources.guest.paging import Image
 from vmad.sources.guest.physical import PAGE, NotRam, PhysicalMemory, Range
 
 U64 = npt.NDArray[np.uint64]
+Pages = npt.NDArray[np.intp]
 
 #: bytes of one range, and of all that one reading takes: what lies between is read along
 PIECE, BATCH = 8 << 20, 32 << 20
-_SHIFT = np.uint64(12)
+#: bits of an offset within a page; words of a page
+_SHIFT, _WORDS = 12, PAGE // 8
 
 
 class Torn(Exception):
@@ -45,13 +49,26 @@ class AddressSpace:
         inside = addresses - np.uint64(self.image.start)
         in_image = inside < np.uint64(self.image.size)
         places: U64 = np.where(in_image, inside + np.uint64(self.image.physical), direct)
-        starts = np.array([block.start for block in self.memory.ram], np.uint64)
-        ends = np.array([block.end for block in self.memory.ram], np.uint64)
+        starts, ends = self._blocks
         block = np.searchsorted(starts, places, side="right") - 1
         good = (block >= 0) & (places < ends[np.maximum(block, 0)])
         if not good.all():
             raise Torn(f"{int(addresses[~good][0]):#x} is not an address of the kernel's memory")
         return places
+
+    @cached_property
+    def _blocks(self) -> tuple[U64, U64]:
+        """First byte of each block of RAM, and the one behind its last."""
+        blocks = self.memory.ram
+        return (
+            np.array([block.start for block in blocks], np.uint64),
+            np.array([block.end for block in blocks], np.uint64),
+        )
+
+    @cached_property
+    def pages(self) -> int:
+        """Pages from address 0 to the end of RAM."""
+        return max((block.end for block in self.memory.ram), default=0) // PAGE + 1
 
     def look(self) -> Look:
         """A fresh look."""
@@ -76,21 +93,31 @@ class Look:
 
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
-        self._pages: npt.NDArray[np.uint64] = np.empty(0, np.uint64)  # ascending
-        self._rows: npt.NDArray[np.intp] = np.empty(0, np.intp)  # of each page, in the store
+        try:
+            # by page of RAM, its row in the store and one: of this table, 4 bytes for each page of
+            # the guest, the kernel gives only those parts that are used
+            self._rows = np.zeros(space.pages, np.int32)
+        except (MemoryError, ValueError) as error:
+            raise TargetUnavailable(
+                f"the guest claims {space.pages * PAGE:,} bytes of memory",
+                "is what listens on the socket QEMU?",
+            ) from error
         self._store: U64 = np.empty(0, np.uint64)
         self._used = 0  # pages in the store
         self._virtual: dict[int, int] = {}  # virtual page -> row in the store
 
-    def _load(self, pages: U64) -> None:
-        """Read what of ``pages`` (ascending, each once) is not there yet."""
-        missing = pages[~np.isin(pages, self._pages, assume_unique=True)]
-        if not len(missing):
-            return
+    def _load(self, *pages: Pages) -> None:
+        """Read what of these pages is not there yet."""
+        missing = [some[self._rows[some] == 0] for some in pages]
+        if any(map(len, missing)):
+            self._fetch(np.unique(np.concatenate(missing)))
+
+    def _fetch(self, missing: Pages) -> None:
+        """Read pages that are not there yet (ascending, each once)."""
         memory = self._space.memory
-        piece = missing // np.uint64(PIECE // PAGE)
-        far = np.diff(missing) > np.uint64(1 + memory.gap // PAGE)
-        apart = np.flatnonzero(far | (np.diff(piece) != 0)) + 1
+        far = np.diff(missing) > 1 + memory.gap // PAGE
+        pieces = missing // (PIECE // PAGE)
+        apart = np.flatnonzero(far | (np.diff(pieces) != 0)) + 1
         firsts = missing[np.concatenate(([0], apart))].tolist()
         lasts = missing[np.concatenate((apart - 1, [len(missing) - 1]))].tolist()
         ranges = [
@@ -98,41 +125,46 @@ class Look:
             for first, last in zip(firsts, lasts, strict=True)
         ]
         for batch in _batches(ranges):
-            self._read(batch, missing)
+            low, high = batch[0].start // PAGE, batch[-1].end // PAGE
+            self._read(batch, missing[slice(*np.searchsorted(missing, (low, high)))])
 
-    def _read(self, ranges: list[Range], numbers: U64) -> None:
-        """Read ranges and keep those pages whose ``numbers`` are given (ascending)."""
+    def _read(self, ranges: list[Range], wanted: Pages) -> None:
+        """Read ranges and keep those pages of them that are ``wanted`` (ascending)."""
         memory = self._space.memory
-        low, high = ranges[0].start // PAGE, ranges[-1].end // PAGE
-        here = numbers[slice(*np.searchsorted(numbers, np.array([low, high], np.uint64)))]
-        try:
-            raw = memory.read_all(ranges)
-        except NotRam as error:
-            if not memory.gap:
+        if sum(extent.size for extent in ranges) == len(wanted) * PAGE:
+            try:
+                memory.read_into(ranges, self._room(len(wanted)))
+            except NotRam as error:
                 raise Torn(str(error)) from error
-            # a hole between two pages of RAM: without reading along
-            ranges = [Range(page * PAGE, (page + 1) * PAGE) for page in here.tolist()]
-            raw = memory.read_all(ranges)
-        read = np.concatenate(
-            [np.arange(r.start // PAGE, r.end // PAGE, dtype=np.uint64) for r in ranges]
-        )
-        words = np.frombuffer(raw, np.uint64)
-        if len(read) != len(here):
-            words = words.reshape(-1, 512)[np.searchsorted(read, here)].reshape(-1)
-        self._keep(here, words)
+        else:
+            try:
+                raw = memory.read_all(ranges)
+            except NotRam:
+                # a hole between two pages of RAM: without reading along
+                self._read(
+                    [Range(page * PAGE, (page + 1) * PAGE) for page in wanted.tolist()], wanted
+                )
+                return
+            there = np.concatenate(
+                [np.arange(r.start // PAGE, r.end // PAGE, dtype=np.intp) for r in ranges]
+            )
+            words = np.frombuffer(raw, np.uint64).reshape(-1, _WORDS)
+            room = np.frombuffer(self._room(len(wanted)), np.uint64).reshape(-1, _WORDS)
+            room[:] = words[np.searchsorted(there, wanted)]
+        self._rows[wanted] = np.arange(self._used + 1, self._used + len(wanted) + 1)
+        self._used += len(wanted)
 
-    def _keep(self, read: U64, words: U64) -> None:
-        needed = self._used + len(read)
-        if needed * 512 > len(self._store):
-            grown = np.empty(max(2 * self._used, needed) * 512, np.uint64)
-            grown[: self._used * 512] = self._store[: self._used * 512]
+    def _room(self, pages: int) -> memoryview:
+        """The bytes of the store's next pages."""
+        needed = self._used + pages
+        if needed * _WORDS > len(self._store):
+            grown = np.empty(max(2 * self._used, needed) * _WORDS, np.uint64)
+            grown[: self._used * _WORDS] = self._store[: self._used * _WORDS]
             self._store = grown
-        self._store[self._used * 512 : needed * 512] = words
-        rows = np.arange(self._used, needed)
-        self._used = needed
-        pages = np.concatenate((self._pages, read))
-        order = np.argsort(pages, kind="stable")
-        self._pages, self._rows = pages[order], np.concatenate((self._rows, rows))[order]
+        room: npt.NDArray[np.uint8] = self._store[self._used * _WORDS : needed * _WORDS].view(
+            np.uint8
+        )
+        return room.data
 
     def words(self, addresses: U64, offsets: Sequence[int]) -> list[U64]:
         """The 8 bytes at each offset from each address, one array per offset.
@@ -146,27 +178,31 @@ class Look:
         low, high = min(offsets), max(offsets)
         if high - low > PAGE - 8:  # apart: each for itself
             return [self.words(addresses, [offset])[0] for offset in offsets]
-        first_byte = self._space.physical(addresses + np.uint64(low))
-        last_byte = first_byte + np.uint64(high - low)
-        first, last = first_byte >> _SHIFT, last_byte >> _SHIFT
-        self._load(np.unique(np.concatenate((first, last))))
-        row_first = self._rows[np.searchsorted(self._pages, first)]
-        row_last = self._rows[np.searchsorted(self._pages, last)]
+        begin = self._space.physical(addresses + np.uint64(low)).astype(np.intp)
+        first, last = begin >> _SHIFT, begin + (high - low) >> _SHIFT
+        across = np.flatnonzero(first != last)
+        first_across, last_across = first[across], last[across]
+        if len(across) and int(last_across.max()) >= self._space.pages:
+            raise Torn("an object beyond all memory")
+        self._load(first, last_across)
+        word = (begin & PAGE - 1) >> 3
+        at = (self._rows[first] - 1).astype(np.intp) * _WORDS + word
+        # of those that go on in another page, words until then, and how far away that page lies
+        until = _WORDS - word[across]
+        jump = (self._rows[last_across] - self._rows[first_across] - 1).astype(np.intp) * _WORDS
         words = []
         for offset in offsets:
-            at = first_byte + np.uint64(offset - low)
-            row = np.where(at >> _SHIFT == first, row_first, row_last)
-            word = row * 512 + ((at & np.uint64(PAGE - 1)) >> np.uint64(3)).astype(np.intp)
-            words.append(self._store[word])
+            number = (offset - low) // 8
+            here = at + number
+            beyond = until <= number
+            here[across[beyond]] += jump[beyond]
+            words.append(self._store.take(here))
         return words
 
     def fields(self, addresses: U64, fields: Sequence[Field]) -> list[U64]:
         """Integer fields of up to 8 bytes, zero-extended, one array per field."""
         words = self.words(addresses, [field.offset & ~7 for field in fields])
-        return [
-            word >> np.uint64(field.offset % 8 * 8) & np.uint64((1 << min(field.size, 8) * 8) - 1)
-            for word, field in zip(words, fields, strict=True)
-        ]
+        return [_field_of(word, field) for word, field in zip(words, fields, strict=True)]
 
     def one(self, address: int, field: Field) -> int:
         """One integer field of one object."""
@@ -178,13 +214,13 @@ class Look:
 
     def _word(self, address: int) -> int:
         """The 8 bytes at one aligned address, from pages that were read where they were."""
-        page, row = address >> 12, self._virtual.get(address >> 12)
+        page, row = address >> _SHIFT, self._virtual.get(address >> _SHIFT)
         if row is None:
-            at = np.array([page << 12], np.uint64)
-            physical = self._space.physical(at) >> _SHIFT
+            at = np.array([page << _SHIFT], np.uint64)
+            physical = self._space.physical(at).astype(np.intp) >> _SHIFT
             self._load(physical)
-            row = self._virtual[page] = int(self._rows[np.searchsorted(self._pages, physical)][0])
-        return int(self._store[row * 512 + (address & PAGE - 1) // 8])
+            row = self._virtual[page] = int(self._rows[physical][0]) - 1
+        return int(self._store[row * _WORDS + (address & PAGE - 1) // 8])
 
     def text(self, address: int, most: int) -> bytes:
         """The bytes at an address, any alignment, up to a NUL or ``most``."""
@@ -205,3 +241,11 @@ class Look:
         start, end = address & ~7, (address + size + 7) & ~7
         words = b"".join(self._word(at).to_bytes(8, "little") for at in range(start, end, 8))
         return words[address - start :][:size]
+
+
+def _field_of(word: U64, field: Field) -> U64:
+    """A field out of the words that hold it."""
+    if field.size >= 8 and field.offset % 8 == 0:
+        return word
+    mask = np.uint64((1 << min(field.size, 8) * 8) - 1)
+    return word >> np.uint64(field.offset % 8 * 8) & mask

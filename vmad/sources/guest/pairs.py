@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmad.model import facts as f
+from vmad.model.distinct import distinct
 from vmad.model.facts import AnonVma
 from vmad.model.flags import VM_SHARED, VM_SPECIAL, canonical, high_masks
 from vmad.model.kernel import KernelInfo
@@ -109,16 +110,16 @@ def _exclusive(
     singular = np.flatnonzero(chain == AnonVma.SINGULAR)
     if not len(singular):
         return exclusive, unknown
-    which, number = np.unique(anon_vma[singular], return_inverse=True)
+    which = anon_vma[singular]
     children = layout.get("anon_vma.num_children")
     # 5.10 without the backport of 2555283eb40d: children and VMAs in one number
     count = children or layout["anon_vma.degree"]
     root, counted = look.fields(which, [layout["anon_vma.root"], count])
     # a root counts itself
     alone = (root == which) & (counted <= np.uint64(1))
-    exclusive[singular] = alone[number]
+    exclusive[singular] = alone
     if children is None:
-        unknown[singular] = ((root == which) & ~alone)[number]
+        unknown[singular] = (root == which) & ~alone
     return exclusive, unknown
 
 
@@ -143,9 +144,10 @@ def _facts(
 ) -> U64:
     a = b - 1
     high = high_masks(kernel.version[:2], kernel.machine)
-    differing, number = np.unique(seen.flags[a] ^ seen.flags[b], return_inverse=True)
-    folded = np.array([canonical(value, high) for value in differing.tolist()], np.uint64)
-    facts: U64 = folded[number] << np.uint64(f.FLAGS_SHIFT)
+    differing = seen.flags[a] ^ seen.flags[b]
+    facts: U64 = np.zeros(len(b), np.uint64)
+    for value in distinct(differing).tolist():
+        facts[differing == value] = canonical(value, high) << f.FLAGS_SHIFT
     shift = seen.pgoff - (
         seen.start >> np.uint64(kernel.page_shift)
     )  # modulo 2**64, as in the kernel

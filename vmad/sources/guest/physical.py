@@ -92,8 +92,11 @@ class PhysicalMemory:
         try:
             self._open_direct()
             page = [Range(known, known + PAGE)]
-            saved = self._read_saved(page)
-            if any(saved) and self._read_direct(page) == saved:
+            saved, direct = bytearray(PAGE), bytearray(PAGE)
+            self._read_saved(page, memoryview(saved))
+            if any(saved):
+                self._read_direct(page, memoryview(direct))
+            if any(saved) and direct == saved:
                 self.why_not_direct = None
                 return
             self.why_not_direct = "what listens on the socket is not the guest's QEMU"
@@ -142,34 +145,40 @@ class PhysicalMemory:
 
     def read_all(self, ranges: Sequence[Range]) -> bytearray:
         """Ranges one after another, without gaps. Raises NotRam."""
+        whole = bytearray(sum(extent.size for extent in ranges))
+        self.read_into(ranges, memoryview(whole))
+        return whole
+
+    def read_into(self, ranges: Sequence[Range], view: memoryview) -> None:
+        """The same into ``view``: bytes, as many as that is. Raises NotRam."""
         if self._direct is not None and not self._monitor.closed:
             with contextlib.suppress(OSError):  # QEMU has ended: the monitor will say so
-                return self._read_direct(ranges)
-        return self._read_saved(ranges)
+                self._read_direct(ranges, view)
+                return
+        self._read_saved(ranges, view)
 
-    def _read_direct(self, ranges: Sequence[Range]) -> bytearray:
+    def _read_direct(self, ranges: Sequence[Range], view: memoryview) -> None:
         assert self._direct is not None
-        whole = bytearray(sum(extent.size for extent in ranges))
-        view, at = memoryview(whole), 0
+        file, read = self._direct, os.preadv
+        at, low, high, host = 0, 0, 0, 0
         for extent in ranges:
-            start = extent.start
-            while start < extent.end:
-                number = self._block_of(start)
-                block = self.ram[number]
-                size = min(extent.end, block.end) - start
-                where = self._host[number] + start - block.start
-                got = os.preadv(self._direct, [view[at : at + size]], where)
+            start, end = extent.start, extent.end
+            while start < end:
+                if not low <= start < high:
+                    number = self._block_of(start)
+                    low, high = self.ram[number].start, self.ram[number].end
+                    host = self._host[number] - low
+                size = min(end, high) - start
+                got = read(file, [view[at : at + size]], host + start)
                 if got <= 0:
                     raise OSError(3, "QEMU has ended")
                 at, start = at + got, start + got
-        return whole
 
-    def _read_saved(self, ranges: Sequence[Range]) -> bytearray:
+    def _read_saved(self, ranges: Sequence[Range], view: memoryview) -> None:
         for extent in ranges:
             if not self.is_ram(extent.start, extent.size):
                 raise NotRam(f"{extent.start:#x}")
-        whole = bytearray(sum(extent.size for extent in ranges))
-        view, at = memoryview(whole), 0
+        at = 0
         with self._monitor.lock:
             self._make_files()
             for first in range(0, len(ranges), FILES):
@@ -191,7 +200,6 @@ class PhysicalMemory:
                             "/proc/self/fd (docs/guests.md)",
                         )
                     at = end
-        return whole
 
     def _make_files(self) -> None:
         try:

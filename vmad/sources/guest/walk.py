@@ -33,7 +33,8 @@ class Walked:
 
 
 def walk(guest: Guest, row: np.void, *, names: bool) -> Walked:
-    """Read the process of a census row (GUEST_CENSUS_ROW).
+    """Read the process of a census row (GUEST_CENSUS_ROW); without ``names`` its rows are for
+    counting alone, and hold kernel addresses.
 
     Raises Torn where anything does not fit or has changed, ProcessGone.
     """
@@ -51,6 +52,10 @@ def walk(guest: Guest, row: np.void, *, names: bool) -> Walked:
     area = area_of(look, layout, mm)
     facts, pair = facts_of_pairs(look, layout, seen, guest.kernel)
     rows = _rows(seen, facts, pair)
+    if names:
+        # kernel addresses are replaced by small numbers; what is counted here is not handed out
+        for column in ("anon_vma", "file"):
+            rows[column] = opaque_ids(rows[column])
     rows["kind"] = kinds_of(look, layout, seen, area)
     called = names_of(look, layout, seen, area) if names else {}
     again = space.look()
@@ -119,12 +124,12 @@ def _same(one: Seen, other: Seen) -> bool:
 
 
 def _rows(seen: Seen, facts: U64, pair: npt.NDArray[np.uint8]) -> Rows:
-    """Columns for the table; kernel addresses are replaced by small numbers."""
+    """Columns for the table; anon_vma and file are the kernel's addresses."""
     rows = np.zeros(len(seen.start), VMA_ROW)
     rows["start"], rows["end"] = seen.start, seen.end
     rows["flags"], rows["pgoff"] = seen.flags, seen.pgoff
     rows["facts"], rows["pair"] = facts, pair
-    rows["anon_vma"], rows["file"] = opaque_ids(seen.anon_vma), opaque_ids(seen.file)
+    rows["anon_vma"], rows["file"] = seen.anon_vma, seen.file
     rows["chain"], rows["exclusive"] = seen.chain, seen.exclusive
     shared = (seen.flags & _MAY_SHARE) != 0
     rows["perms"] = (seen.flags & np.uint64(ACCESS)) | shared.astype(np.uint64) << np.uint64(3)
