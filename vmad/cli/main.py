@@ -38,6 +38,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("vmad.cli.lab", "build kernels, boot them, compare workloads on them"),
 }
 
+#: these start other people's programs, which inherit the environment
+_STARTS_OTHERS = ("blame", "lab")
+
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130  #: 128 + SIGINT, as a shell shows it
 EXIT_BROKEN_PIPE = 141  #: 128 + SIGPIPE
@@ -52,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (argparse itself exits with 2 on bad usage)."""
     words = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
+    _spare_threads(words)
     try:
         arguments = build_parser(words).parse_args(words)
         run: Run = arguments.run if hasattr(arguments, "run") else arguments.func
@@ -83,7 +87,12 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"vmad {__version__}")
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(
+        # with its name given argparse lays out no usage, for which it would ask the terminal
+        prog="vmad",
+        metavar="COMMAND",
+        required=True,
+    )
     chosen = next((word for word in words if not word.startswith("-")), None)
     for name, (module, text) in COMMANDS.items():
         if name != chosen:
@@ -100,6 +109,14 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
             raise VmadError(f"{name}: not in this version ({__version__})") from error
         command.add_parser(subparsers)
     return parser
+
+
+def _spare_threads(words: Sequence[str]) -> None:
+    """Numpy's linear algebra, unused here, would start a thread for each core: a fifth of what
+    importing numpy takes.
+    """
+    if not any(word in _STARTS_OTHERS for word in words[:1]):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 class _Help(argparse.HelpFormatter):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from vmad.errors import UsageError
+from vmad.memory import one_heap
 from vmad.model.evidence import CHOICES
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -48,8 +49,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    # numpy's linear algebra, unused here, would keep a thread and its buffers for each core
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    one_heap()
+    if arguments.web_config is None:
+        from vmad.web.without_openssl import leave_openssl_out  # noqa: PLC0415
+
+        leave_openssl_out()
     from vmad.config.values import Listen  # noqa: PLC0415
     from vmad.daemon.service import Options, Service  # noqa: PLC0415  imports everything
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import yaml
@@ -166,6 +165,8 @@ def _hint(name: str | None, allowed: list[str]) -> str:
         return ""
     if name == "<<":
         return "; merge keys are not read, write the keys out"
+    from difflib import get_close_matches  # noqa: PLC0415  only where there is a mistake
+
     near = get_close_matches(name[:60], allowed, 1)
     if near:
         return f'; did you mean "{near[0]}"?'

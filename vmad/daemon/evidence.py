@@ -8,13 +8,16 @@ go.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vmad.config.schema import Config
 from vmad.errors import EvidenceUnavailable
 from vmad.sources.choose import open_source
 from vmad.sources.deadline import bounded
-from vmad.sources.procfs.source import ProcfsSource
 from vmad.sources.source import Source
+
+if TYPE_CHECKING:
+    from vmad.sources.procfs.source import ProcfsSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +54,7 @@ def open_evidence(config: Config, proc: str = "/proc") -> Opened:
 
 def procfs_source(config: Config, proc: str = "/proc") -> ProcfsSource:
     """procfs evidence as it is configured. Raises EvidenceUnavailable."""
+    from vmad.sources.procfs.source import ProcfsSource  # noqa: PLC0415  mostly not needed
+
     scan = config.scan
     return ProcfsSource(proc, page_budget=scan.page_budget, deadline=scan.deadline)

@@ -37,6 +37,7 @@ from vmad.daemon.targets import Guests
 from vmad.daemon.timeline_file import timeline_file
 from vmad.errors import BadConfig
 from vmad.export.quantities import counted
+from vmad.memory import give_back
 from vmad.model.identity import label_safe
 from vmad.model.process import Unread
 from vmad.scan.headline import at_limit
@@ -273,6 +274,7 @@ class Service:
             # what start-up made stays: no collection needs to look at it again
             gc.collect()
             gc.freeze()
+            give_back()
             log.info("first scan complete in %.0f ms: %s", snapshot.took_seconds * 1e3, line)
             _warn_of_missing_rights(snapshot)
             self._notify.ready(line)

@@ -11,6 +11,8 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from vmad.config.schema import Config, TargetConfig
 from vmad.daemon.content import DaemonContent
@@ -19,10 +21,13 @@ from vmad.errors import TargetUnavailable, VmadError
 from vmad.model.stops import Stops
 from vmad.scan.planner import Plan
 from vmad.scan.scanner import Scanner
-from vmad.sources.guest.cache import AnchorCache
-from vmad.sources.guest.source import GuestSource
 from vmad.sources.source import Source
 from vmad.threads import start_thread
+
+if TYPE_CHECKING:
+    # imported where a target is watched: most daemons have none
+    from vmad.sources.guest.cache import AnchorCache
+    from vmad.sources.guest.source import GuestSource
 
 log = logging.getLogger("vmad")
 
@@ -108,6 +113,8 @@ class Guest(Machine):
         self._status = status
 
     def _attach(self) -> None:
+        from vmad.sources.guest.source import GuestSource  # noqa: PLC0415
+
         target = self.target
         source = GuestSource(
             target.qemu,
@@ -141,7 +148,13 @@ class Guests:
 
     def __init__(self) -> None:
         self._guests: dict[str, Guest] = {}
-        self._cache = AnchorCache()
+
+    @cached_property
+    def _cache(self) -> AnchorCache:
+        """Kernels that were seen, whatever guest they ran in."""
+        from vmad.sources.guest.cache import AnchorCache  # noqa: PLC0415
+
+        return AnchorCache()
 
     def go_by(self, config: Config) -> None:
         """Watch what is configured now, and no longer what is not. Raises NoThread."""

@@ -7,13 +7,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Mapping
-
-#: 2^14 rounds: about a second and a half; each one more doubles it, 31 takes two days
-MOST_COST = 14
-HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 
 #: verified credentials kept, so that a scraper pays for bcrypt once and not at every scrape
 _CACHE_SIZE = 64

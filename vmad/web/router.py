@@ -14,8 +14,6 @@ from typing import Protocol
 
 from vmad.errors import CannotRead, ProcessGone, StillChanging, TargetUnavailable, VmadError
 from vmad.timeline.selection import LONGEST, USUAL, Selection
-from vmad.web.pages.document import page_headers
-from vmad.web.pages.short import detour_page, no_process_page
 from vmad.web.request import Request
 from vmad.web.viewer import ANYBODY, Viewer
 
@@ -171,7 +169,7 @@ def respond(request: Request, content: Content, viewer: Viewer = ANYBODY) -> Res
             return error(path, 503, why_not, Retry_After="1")
         return Response(200, TEXT, b"vmad is ready\n")
     if path == "/":
-        return _compressed(request, Response(200, HTML, content.page(), page_headers()))
+        return _compressed(request, Response(200, HTML, content.page(), _page_headers()))
     if path == SCAN:
         scan = content.scan_json()
         if scan is None:
@@ -204,8 +202,14 @@ def _history(request: Request, content: Content) -> Response:
         return selection
     if request.path == PAST:
         page = content.history_page(selection)
-        return _compressed(request, Response(200, HTML, page, page_headers()))
+        return _compressed(request, Response(200, HTML, page, _page_headers()))
     return _streamed(request, content.history_json(selection))
+
+
+def _page_headers() -> dict[str, str]:
+    from vmad.web.pages.document import page_headers  # noqa: PLC0415  only where somebody looks
+
+    return page_headers()
 
 
 def _blame(request: Request, page: bytes | None) -> Response:
@@ -214,7 +218,7 @@ def _blame(request: Request, page: bytes | None) -> Response:
     if page is None:
         text = "no recording was made for this page yet; as root: vmad blame PID --page"
         return error(request.path, 404, text)
-    headers = {**page_headers(), "Content-Security-Policy": flame_policy()}
+    headers = {**_page_headers(), "Content-Security-Policy": flame_policy()}
     return _compressed(request, Response(200, HTML, page, headers))
 
 
@@ -243,7 +247,7 @@ def _process(request: Request, content: Content, viewer: Viewer) -> Response:
     try:
         if _PROCESS.fullmatch(path):
             page = content.process_page(pid, viewer)
-            return _compressed(request, Response(200, HTML, page, page_headers()))
+            return _compressed(request, Response(200, HTML, page, _page_headers()))
         if _MAP.fullmatch(path):
             headers = {"Cache-Control": "no-store"}
             return _compressed(
@@ -267,15 +271,19 @@ def _no_process(request: Request, status: int, why: VmadError, **headers: str) -
     page = _PROCESS.fullmatch(request.path)
     if page is None:
         return error(request.path, status, str(why), **headers)
+    from vmad.web.pages.short import no_process_page  # noqa: PLC0415
+
     body = no_process_page(int(page[1]), str(why), request.asked("target"))
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(status, HTML, body, page_headers() | named)
+    return Response(status, HTML, body, _page_headers() | named)
 
 
 def detour(request: Request) -> Response:
     """A page in place of work that a page of another site asked for: its link does it."""
     where = request.path + (f"?{request.query}" if request.query else "")
-    return Response(403, HTML, detour_page(where), page_headers())
+    from vmad.web.pages.short import detour_page  # noqa: PLC0415
+
+    return Response(403, HTML, detour_page(where), _page_headers())
 
 
 def _streamed(request: Request, texts: Iterator[str]) -> Response:

@@ -11,29 +11,28 @@ import importlib.util
 import logging
 import os
 import re
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vmad.errors import BadConfig
-from vmad.web.basic_auth import HASH, MOST_COST, Users
+from vmad.web.web_mapping import WebMapping
+
+if TYPE_CHECKING:
+    import ssl
+
+    from vmad.web.basic_auth import Users
 
 _log = logging.getLogger(__name__)
 
-_TLS_VERSIONS = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
-_CLIENT_AUTH = {
-    "NoClientCert": ssl.CERT_NONE,
-    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
-    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
-}
-_TLS_FILES = ("cert_file", "key_file", "client_ca_file")
-_TLS_KEYS = (*_TLS_FILES, "client_auth_type", "min_version", "max_version")
+_TLS_KEYS = (
+    "cert_file",
+    "key_file",
+    "client_ca_file",
+    "client_auth_type",
+    "min_version",
+    "max_version",
+)
 _HEADERS = (
     "Content-Security-Policy",
     "Strict-Transport-Security",
@@ -41,6 +40,9 @@ _HEADERS = (
     "X-Frame-Options",
     "X-XSS-Protection",
 )
+#: 2^14 rounds: about a second and a half; each one more doubles it, 31 takes two days
+MOST_COST = 14
+_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
@@ -56,59 +58,11 @@ class WebSettings:
     @property
     def authenticated(self) -> bool:
         """Whether every client has to say who it is: by a password or by a certificate."""
-        by_certificate = self.tls is not None and self.tls.verify_mode is ssl.CERT_REQUIRED
-        return self.users is not None or by_certificate
+        if self.tls is None:
+            return self.users is not None
+        from vmad.web.tls import asks_everybody  # noqa: PLC0415
 
-
-class _Mapping:
-    """A YAML mapping whose complaints name file and line."""
-
-    def __init__(self, path: str, node: Any, allowed: tuple[str, ...] | None, what: str) -> None:
-        import yaml  # noqa: PLC0415 - most hosts have no such file
-
-        self.path, self.line = path, node.start_mark.line + 1
-        self._nodes: dict[str, Any] = {}
-        if not isinstance(node, yaml.MappingNode):
-            raise self.wrong(f"{what} must be a mapping")
-        for key_node, value_node in node.value:
-            key = key_node.value
-            if not isinstance(key, str) or (allowed is not None and key not in allowed):
-                raise self.wrong(f"unknown key {key!r} in {what}", allowed, key_node)
-            if key in self._nodes:
-                raise self.wrong(f"key {key!r} appears twice in {what}", None, key_node)
-            self._nodes[key] = value_node
-        self.keys = tuple(self._nodes)
-
-    def wrong(
-        self, text: str, allowed: tuple[str, ...] | None = None, node: Any = None
-    ) -> BadConfig:
-        line = self.line if node is None else node.start_mark.line + 1
-        remedy = f"allowed: {', '.join(allowed)}" if allowed else None
-        return BadConfig(f"{self.path}:{line}: {text}", remedy)
-
-    def wrong_at(self, key: str, text: str) -> BadConfig:
-        """A complaint about the value of ``key``."""
-        return self.wrong(text, None, self._nodes[key])
-
-    def mapping(self, key: str, allowed: tuple[str, ...] | None) -> _Mapping | None:
-        node = self._nodes.get(key)
-        if node is None or node.tag.endswith(":null"):
-            return None
-        return _Mapping(self.path, node, allowed, key)
-
-    def text(self, key: str, pattern: re.Pattern[str] | None = None, says: str = "") -> str | None:
-        node = self._nodes.get(key)
-        if node is None or node.tag.endswith(":null"):
-            return None
-        if not isinstance(node.value, str) or (pattern and not pattern.fullmatch(node.value)):
-            raise self.wrong(f"{key}: {says or 'must be a text'}", None, node)
-        return node.value
-
-    def choice(self, key: str, choices: Mapping[str, Any], default: str) -> Any:
-        value = self.text(key) or default
-        if value not in choices:
-            raise self.wrong(f"{key}: {value!r} is not possible", tuple(choices), self._nodes[key])
-        return choices[value]
+        return self.users is not None or asks_everybody(self.tls)
 
 
 def read_web_config(path: str) -> WebSettings:
@@ -125,7 +79,7 @@ def read_web_config(path: str) -> WebSettings:
     if document is None:
         return WebSettings(files=(path,))
     allowed = ("tls_server_config", "http_server_config", "basic_auth_users")
-    top = _Mapping(path, document, allowed, "the web configuration")
+    top = WebMapping(path, document, allowed, "the web configuration")
     tls, files = _read_tls(top.mapping("tls_server_config", _TLS_KEYS))
     return WebSettings(
         tls=tls,
@@ -135,7 +89,7 @@ def read_web_config(path: str) -> WebSettings:
     )
 
 
-def _read_users(section: _Mapping | None) -> Users | None:
+def _read_users(section: WebMapping | None) -> Users | None:
     if section is None or not section.keys:
         return None
     if importlib.util.find_spec("bcrypt") is None:
@@ -144,16 +98,18 @@ def _read_users(section: _Mapping | None) -> Users | None:
             "install Debian's python3-bcrypt, or bcrypt by pip",
         )
     says = "not a bcrypt hash (make one with `htpasswd -nBC 10 USER`)"
-    hashes = {name: section.text(name, HASH, says) or "" for name in section.keys}
+    hashes = {name: section.text(name, _HASH, says) or "" for name in section.keys}
     for name, stored in hashes.items():
         cost = int(stored[4:6])
         if cost > MOST_COST:
             remedy = f"at most {MOST_COST} (make one with `htpasswd -nBC 10 USER`)"
             raise section.wrong_at(name, f"{name}: cost {cost} takes too long: {remedy}")
+    from vmad.web.basic_auth import Users  # noqa: PLC0415
+
     return Users(hashes)
 
 
-def _read_headers(section: _Mapping | None) -> dict[str, str]:
+def _read_headers(section: WebMapping | None) -> dict[str, str]:
     """Extra response headers. ``http2`` is accepted and has no effect: HTTP/1.1 only."""
     headers = section and section.mapping("headers", _HEADERS)
     if not headers:
@@ -162,44 +118,12 @@ def _read_headers(section: _Mapping | None) -> dict[str, str]:
     return {name: headers.text(name, _HEADER_VALUE, says) or "" for name in headers.keys}
 
 
-def _read_tls(section: _Mapping | None) -> tuple[ssl.SSLContext | None, tuple[str, ...]]:
+def _read_tls(section: WebMapping | None) -> tuple[ssl.SSLContext | None, tuple[str, ...]]:
     if section is None or not section.keys:
         return None, ()
-    # relative names are relative to the configuration, as in the exporter toolkit
-    folder = os.path.dirname(os.path.abspath(section.path))
-    named = {key: section.text(key) for key in _TLS_FILES}
-    files = {key: os.path.join(folder, name) for key, name in named.items() if name}
-    for key in ("cert_file", "key_file"):
-        if key not in files:
-            raise section.wrong(f"tls_server_config needs {key}")
-    client = section.choice("client_auth_type", _CLIENT_AUTH, "NoClientCert")
-    if (client is ssl.CERT_NONE) == ("client_ca_file" in files):
-        raise section.wrong(
-            "client_ca_file and a client_auth_type that verifies go together: one is missing"
-        )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = section.choice("min_version", _TLS_VERSIONS, "TLS12")
-    context.maximum_version = section.choice("max_version", _TLS_VERSIONS, "TLS13")
-    context.set_alpn_protocols(["http/1.1"])
-    chain = files["cert_file"], files["key_file"]
-    # an encrypted key fails with this password instead of asking on the daemon's terminal
-    _load(section, "cert_file", lambda: context.load_cert_chain(*chain, password=lambda: "none"))
-    if client is not ssl.CERT_NONE:
-        _load(
-            section,
-            "client_ca_file",
-            lambda: context.load_verify_locations(files["client_ca_file"]),
-        )
-        context.verify_mode = client
-    return context, tuple(files.values())
+    from vmad.web.tls import read_tls  # noqa: PLC0415  and with it OpenSSL
 
-
-def _load(section: _Mapping, key: str, load: Callable[[], None]) -> None:
-    try:
-        load()
-    except OSError as error:  # SSLError is one
-        reason = error.strerror or str(error)
-        raise section.wrong(f"{key}: {reason}") from error
+    return read_tls(section)
 
 
 _Signature = tuple[tuple[int, int, int] | None, ...]

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from email.utils import formatdate
 
 from vmad.web import router
 from vmad.web.connection import Connection, delivered
@@ -16,10 +16,21 @@ from vmad.web.web_config import WebSettings
 _CHUNK = 1 << 16
 
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def http_date(when: float) -> str:
+    """Seconds since the epoch as HTTP has them (RFC 9110, 5.6.7)."""
+    year, month, day, hour, minute, second, weekday = time.gmtime(when)[:7]
+    clock = f"{hour:02}:{minute:02}:{second:02}"
+    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {clock} GMT"
+
+
 def head_of(request: Request | None, response: Response, settings: WebSettings) -> bytes:
     """Status line and headers."""
     headers = {
-        "Date": formatdate(usegmt=True),
+        "Date": http_date(time.time()),
         "Content-Type": response.content_type,
         "Connection": "close",
         "X-Content-Type-Options": "nosniff",

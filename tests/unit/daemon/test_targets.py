@@ -12,7 +12,6 @@ import pytest
 
 from tests.unit.guest.conftest import RECORDINGS, Recorded, start
 from vmad.config.schema import Config, ScanConfig, TargetConfig
-from vmad.daemon import targets
 from vmad.daemon.targets import Guests
 from vmad.errors import CannotRead, TargetUnavailable
 from vmad.sources.guest.source import GuestSource
@@ -125,7 +124,7 @@ def test_a_mistake_of_ours_does_not_end_a_watch(
             raise left.pop()
         return GuestSource(*words, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(targets, "GuestSource", mistaken)
+    monkeypatch.setattr("vmad.sources.guest.source.GuestSource", mistaken)
     guests.go_by(config(TargetConfig("there", guest.path)))
     content = guests.contents()["there"]
     until(lambda: "vmad made a mistake on it: KeyError" in (content.ready() or ""))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from vmad.errors import EvidenceUnavailable
 from vmad.sources.bpf.handles import HashMap, IteratorLink, SyscallProgram
@@ -111,6 +112,13 @@ class BpfObject:
             (size + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE,
             flags=mmap.MAP_SHARED,
         )
+
+    def array(self, name: str, dtype: np.dtype[np.void], length: int) -> npt.NDArray[np.void]:
+        """The first ``length`` elements of such a map. Raises OSError.
+
+        What is mapped counts as this process's memory from then on, used or not.
+        """
+        return np.frombuffer(self.map_memory(name, dtype.itemsize * length), dtype, length)
 
     def hash_map(self, name: str, key: np.dtype[np.void], value: np.dtype[np.void]) -> HashMap:
         """A hash map with keys and values of these types."""

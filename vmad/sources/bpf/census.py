@@ -28,6 +28,8 @@ CGROUP_PATH = 512
 BELONGS = 64
 #: rows that are kept in the kernel, 1.4 MB; those beyond are written at every census
 KEPT = 16384
+#: rows that are mapped until there are more
+FEW_KEPT = 1024
 #: struct belonging: steps of the cgroup's path, the innermost first, each ended by a NUL
 BELONGING = np.dtype(
     [
@@ -66,20 +68,13 @@ class KernelCensus:
         text = struct.pack("<Qqq", ns_per_tick, high, boot_offset())
         self._object = BpfObject(HERE / "census.bpf.o", text, entries={"kept": KEPT})
         try:
-            belongings, reading, kept = (
-                self._object.map_memory(name, dtype.itemsize * number)
-                for name, dtype, number in (
-                    (".data.belongings", BELONGINGS, 1),
-                    (".data.reading", READING, 1),
-                    ("kept", KERNEL_CENSUS_ROW, KEPT),
-                )
-            )
+            self._belongings = self._object.array(".data.belongings", BELONGINGS, 1)[0]
+            reading = self._object.map_memory(".data.reading", READING.itemsize)
+            self._kept = self._object.array("kept", KERNEL_CENSUS_ROW, FEW_KEPT)
         except OSError as error:
             self._object.close()
             raise EvidenceUnavailable(f"BPF: census.bpf.o: {error.strerror}") from error
-        self._belongings = np.frombuffer(belongings, BELONGINGS, 1)[0]
         self._reading = memoryview(reading).cast("I")  # of plain numbers quicker than numpy
-        self._kept = np.frombuffer(kept, KERNEL_CENSUS_ROW, KEPT)
         self._link = self._object.attach_iterator("census")
         self._lock = threading.Lock()
         self._last: Census = np.empty(0, KERNEL_CENSUS_ROW)
@@ -104,6 +99,8 @@ class KernelCensus:
 
     def _copied(self, rows: int, beyond: bytes) -> Census:
         """What is kept, and what found no room there."""
+        if rows > len(self._kept):
+            self._kept = self._object.array("kept", KERNEL_CENSUS_ROW, KEPT)
         found = self._kept[:rows].copy()
         if beyond:
             found = np.concatenate((found, np.frombuffer(beyond, KERNEL_CENSUS_ROW)))

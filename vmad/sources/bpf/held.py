@@ -48,14 +48,13 @@ class HeldWalk:
     def __init__(self, settings: bytes, progress: Callable[[], None] = lambda: None) -> None:
         self._progress = progress
         self._object = BpfObject(HERE / "held.bpf.o", settings, since="6.10")
-        memory = self._object.map_memory
-        self._control = Control.from_buffer(memory(".data.control", ctypes.sizeof(Control)))
-        self._wanted = np.frombuffer(memory(".data.wanted", WANTED.itemsize), WANTED, 1)
-        self._headers = np.frombuffer(memory("headers", HEADER.itemsize), HEADER, 1)
-        self._entries = np.frombuffer(
-            memory("entries", ENTRY.itemsize * MAX_DISTINCT), ENTRY, MAX_DISTINCT
+        array = self._object.array
+        self._control = Control.from_buffer(
+            self._object.map_memory(".data.control", ctypes.sizeof(Control))
         )
-        self._rows = np.frombuffer(memory("rows", VMA_ROW.itemsize * MAX_ROWS), VMA_ROW, MAX_ROWS)
+        self._wanted = array(".data.wanted", WANTED, 1)
+        self._headers = array("headers", HEADER, 1)
+        self._entries = array("entries", ENTRY, MAX_DISTINCT)
 
     def count(
         self, wanted: npt.NDArray[np.void], *, digest: bool = False
@@ -71,11 +70,12 @@ class HeldWalk:
     def rows(self, wanted: npt.NDArray[np.void], *, digest: bool = False) -> tuple[Rows, np.void]:
         """As QueuedWalk.rows."""
         self._control.want_rows, self._control.want_digest = 1, digest
-        parts = [np.empty(0, dtype=VMA_ROW), *self._chunks(wanted[0])]
-        return np.concatenate(parts), self._headers[0].copy()
+        rows = self._object.array("rows", VMA_ROW, MAX_ROWS)  # mapped while it is needed
+        parts = [rows[:number].copy() for number in self._chunks(wanted[0])]
+        return np.concatenate((rows[:0], *parts)), self._headers[0].copy()
 
-    def _chunks(self, wanted: np.void) -> Iterator[Rows]:
-        """Walk one process to its end, or to where it cannot be had; the rows of each chunk."""
+    def _chunks(self, wanted: np.void) -> Iterator[int]:
+        """Walk one process to its end, or to where it cannot be had; the rows of each."""
         control, self._wanted[0] = self._control, wanted
         control.chunk, control.restart = CHUNK, 1
         self._headers[0] = np.zeros((), HEADER)
@@ -88,7 +88,7 @@ class HeldWalk:
                 began = time.monotonic()
                 link.call_once()
                 self._headers[0]["status"] = control.status
-                yield self._rows[: control.rows].copy()
+                yield control.rows
                 if control.status == Status.BUSY and busy < BUSY_TRIES:
                     busy += 1
                     time.sleep(BUSY_PAUSE)

@@ -26,6 +26,8 @@ from vmad.sources.bpf.layout import (
 
 HERE = Path(__file__).parent
 
+#: entries that are mapped until there are more: a few for each of hundreds of processes
+FEW_ENTRIES = 8192
 #: VMAs in one go: where the kernel's iterator holds mmap_lock, about 0.2 ms at 400 ns each
 CHUNK = 512
 #: VMAs per run of the program, that is per system call
@@ -57,14 +59,9 @@ class QueuedWalk:
         self._control = Control.from_buffer(
             self._object.map_memory(".data.control", ctypes.sizeof(Control))
         )
-        self._queue = self._array("queue", WANTED, MAX_HEADERS)
-        self._headers = self._array("headers", HEADER, MAX_HEADERS)
-        self._entries = self._array("entries", ENTRY, MAX_ENTRIES)
-        self._rows = self._array("rows", VMA_ROW, MAX_ROWS)
-
-    def _array(self, name: str, dtype: np.dtype[np.void], length: int) -> npt.NDArray[np.void]:
-        memory = self._object.map_memory(name, dtype.itemsize * length)
-        return np.frombuffer(memory, dtype=dtype, count=length)
+        self._queue = self._object.array("queue", WANTED, MAX_HEADERS)
+        self._headers = self._object.array("headers", HEADER, MAX_HEADERS)
+        self._entries = self._object.array("entries", ENTRY, FEW_ENTRIES)
 
     def count(
         self, wanted: npt.NDArray[np.void], *, digest: bool = False
@@ -104,12 +101,13 @@ class QueuedWalk:
         control = self._control
         self._enqueue(wanted)
         control.want_rows, control.want_digest = 1, digest
+        rows = self._object.array("rows", VMA_ROW, MAX_ROWS)  # mapped while it is needed
         parts = [np.empty(0, dtype=VMA_ROW)]
         deadline = time.monotonic() + ROWS_DEADLINE
         while control.position < control.queued:
             control.budget, control.chunk, control.rows = BUDGET, CHUNK, 0
             self._program.run()
-            parts.append(self._rows[: control.rows].copy())
+            parts.append(rows[: control.rows].copy())
             if control.status == Status.BUSY:
                 if time.monotonic() > deadline:
                     self._give_up()
@@ -127,6 +125,8 @@ class QueuedWalk:
     def _results(self) -> tuple[Headers, Entries]:
         """What the program has written since the last call; it writes anew from the start."""
         control = self._control
+        if control.entries > len(self._entries):
+            self._entries = self._object.array("entries", ENTRY, MAX_ENTRIES)
         results = self._headers[: control.headers], self._entries[: control.entries]
         control.headers = control.entries = 0
         return results
