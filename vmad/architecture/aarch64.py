@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from vmad.architecture.aarch64_borrowing import BORROWING
 from vmad.architecture.aarch64_calls import CALLS
 from vmad.architecture.architecture import Architecture, Emulator
 from vmad.architecture.page_table import Entry, PageTableFormat
@@ -50,7 +49,7 @@ AARCH64 = Architecture(
     kernel_image="Image",
     unwound_registers=33,
     pc_apart=True,
-    borrowing=BORROWING,
+    borrowed_by="vmad.architecture.aarch64_borrowing",
     emulator=Emulator(
         program="qemu-system-aarch64",
         package="qemu-system-arm",

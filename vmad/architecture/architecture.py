@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vmad.architecture.borrowing import Borrowing
 from vmad.architecture.page_table import PageTableFormat
 from vmad.architecture.system_calls import SystemCalls
+
+if TYPE_CHECKING:
+    from vmad.architecture.borrowing import Borrowing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +46,13 @@ class Architecture:
     kernel_image: str  #: below arch/*/boot of a kernel tree
     unwound_registers: int  #: that a stack begins with, in DWARF's order; the last is the pc
     pc_apart: bool  #: the pc is none of the numbers that libdw takes together
-    borrowing: Borrowing | None  #: None: its threads are not borrowed (vmad/probe)
+    borrowed_by: str | None  #: module with its BORROWING; None: threads are not (vmad/probe)
     emulator: Emulator
+
+    @property
+    def borrowing(self) -> Borrowing | None:
+        """How its threads are borrowed: imported here, since only `vmad probe` and its like do."""
+        if self.borrowed_by is None:
+            return None
+        borrowing: Borrowing = importlib.import_module(self.borrowed_by).BORROWING
+        return borrowing

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from vmad.architecture.aarch64 import AARCH64
 from vmad.architecture.architecture import Architecture
-from vmad.architecture.borrowing import Borrowing
 from vmad.architecture.x86_64 import X86_64
 from vmad.errors import VmadError
+
+if TYPE_CHECKING:
+    from vmad.architecture.borrowing import Borrowing
 
 ARCHITECTURES = (X86_64, AARCH64)
 #: other machines that uname(2) may name for one of them: what 32-bit programs are told

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from vmad.architecture.architecture import Architecture, Emulator
 from vmad.architecture.page_table import Entry, PageTableFormat
-from vmad.architecture.x86_64_borrowing import BORROWING
 from vmad.architecture.x86_64_calls import CALLS
 
 _ADDRESS = 0x000F_FFFF_FFFF_F000
@@ -34,7 +33,7 @@ X86_64 = Architecture(
     kernel_image="bzImage",
     unwound_registers=17,
     pc_apart=False,
-    borrowing=BORROWING,
+    borrowed_by="vmad.architecture.x86_64_borrowing",
     emulator=Emulator(
         program="qemu-system-x86_64",
         package="qemu-system-x86",

@@ -8,13 +8,13 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from vmad.errors import VmadError
-from vmad.export.failures_json import SCHEMA, tally_of
-from vmad.model.failures import FailureTally
-from vmad.model.process import ProcessId
-from vmad.scan.growth import Watched
 
+# what an answer is taken apart by is imported once there is one: mostly nobody answers
 if TYPE_CHECKING:
+    from vmad.model.failures import FailureTally
+    from vmad.model.process import ProcessId
     from vmad.scan.bursts import Burst
+    from vmad.scan.growth import Watched
 
 DEFAULT_ADDRESS = "127.0.0.1:19797"
 #: seconds
@@ -32,6 +32,8 @@ def watched(process: ProcessId, address: str = DEFAULT_ADDRESS) -> Watched:
     """
     try:
         processes = _asked(address, "/api/v1/scan")["processes"]
+        from vmad.scan.growth import Watched  # noqa: PLC0415
+
         for process_object in processes:
             if (process_object["pid"], process_object["start_time"]) == process:
                 keys = ("high_water", "rate", "group", "seconds_to_limit")
@@ -44,6 +46,8 @@ def watched(process: ProcessId, address: str = DEFAULT_ADDRESS) -> Watched:
 def failed_at_limit(address: str = DEFAULT_ADDRESS) -> FailureTally:
     """The failures at the limit that the daemon at ``address`` has counted. Raises NoDaemon."""
     document = _asked(address, "/api/v1/failures")
+    from vmad.export.failures_json import SCHEMA, tally_of  # noqa: PLC0415
+
     try:
         if document["schema"] == SCHEMA:
             return tally_of(document)
@@ -64,11 +68,10 @@ def daemon_itself(address: str = DEFAULT_ADDRESS) -> dict[str, Any]:
 
 def bursts_over(address: str = DEFAULT_ADDRESS) -> list[Burst]:
     """The bursts that are over of which the daemon at ``address`` knows. Raises NoDaemon."""
-    # explain asks for failures alone, mostly of nobody
+    document = _asked(address, "/api/v1/bursts")
     from vmad.export.bursts_json import SCHEMA as BURSTS_SCHEMA  # noqa: PLC0415
     from vmad.export.bursts_json import bursts_from  # noqa: PLC0415
 
-    document = _asked(address, "/api/v1/bursts")
     try:
         if document["schema"] == BURSTS_SCHEMA:
             return bursts_from(document)

@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vmad.cli.daemon import DEFAULT_ADDRESS, NoDaemon, bursts_over, failed_at_limit
 from vmad.cli.options import (
@@ -24,18 +24,16 @@ from vmad.cli.options import (
 )
 from vmad.cli.terminal import Progress, style_of
 from vmad.errors import UsageError
-from vmad.export.bursts_json import bursts_list
-from vmad.export.bursts_text import bursts_text
-from vmad.export.failures_json import failures_object
-from vmad.export.failures_text import failures_text
 from vmad.export.printable import printable
-from vmad.export.scan_json import phases_object, scan_document
-from vmad.export.scan_text import scan_text
-from vmad.rules.limit_origin import LimitOrigin
-from vmad.rules.vma_cost import VmaCost
 from vmad.scan.once import HostScan, scan_once
 from vmad.scan.phases import Phase
 from vmad.sources.host_limits import limit_origin_of
+
+if TYPE_CHECKING:
+    from vmad.model.failures import FailureTally
+    from vmad.rules.limit_origin import LimitOrigin
+    from vmad.rules.vma_cost import VmaCost
+    from vmad.scan.bursts import Burst
 
 EXIT_UNREADABLE = 3
 DEFAULT_TOP = 15
@@ -84,7 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         origin, cost = limit_origin_of(source), source.vma_cost
         notes = [fallback_note(arguments, source)]
-    failures, bursts = None, None
+    failures: FailureTally | None = None
+    bursts: list[Burst] | None = None
     if is_here(arguments):
         daemon = arguments.daemon or DEFAULT_ADDRESS
         try:
@@ -95,34 +94,38 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.daemon:
         raise UsageError("--daemon is about processes of this host")
     if arguments.format == "json":
-        known: dict[str, object] = {}
-        if failures is not None:
-            known["limit_failures"] = failures_object(failures)
-        if bursts is not None:
-            known["bursts"] = bursts_list(bursts)
-        began = time.perf_counter()
-        document = _document(scan, origin, cost) | known
-        document["phases"] |= phases_object({Phase.RENDER: time.perf_counter() - began})
-        # dumps is the C encoder, dump is not
-        print(json.dumps(document))
+        _print_json(scan, origin, cost, failures, bursts)
     else:
         top = None if arguments.all or arguments.pids else arguments.top
-        style = style_of(sys.stdout)
-        lines = scan_text(scan, style, top)
-        if origin is not None:
-            limit = f"vm.max_map_count is {scan.max_map_count:,}: {printable(origin.text)}."
-            lines += style.wrapped(limit, "")
-        if failures is not None:
-            lines += ["", *failures_text(failures, style)]
-        if bursts:
-            lines += ["", *bursts_text(bursts, style)]
+        lines = _text_lines(scan, top, origin, failures, bursts)
         print("\n".join([*lines, *(printable(note) for note in notes if note is not None)]))
     blind = scan.unreadable and (arguments.pids or not scan.processes)
     return EXIT_UNREADABLE if blind else 0
 
 
-def _document(scan: HostScan, origin: LimitOrigin | None, cost: VmaCost | None) -> dict[str, Any]:
-    return scan_document(
+# each of both imports what it renders by, and nothing of the other's
+
+
+def _print_json(
+    scan: HostScan,
+    origin: LimitOrigin | None,
+    cost: VmaCost | None,
+    failures: FailureTally | None,
+    bursts: list[Burst] | None,
+) -> None:
+    from vmad.export.scan_json import phases_object, scan_document  # noqa: PLC0415
+
+    known: dict[str, Any] = {}
+    if failures is not None:
+        from vmad.export.failures_json import failures_object  # noqa: PLC0415
+
+        known["limit_failures"] = failures_object(failures)
+    if bursts is not None:
+        from vmad.export.bursts_json import bursts_list  # noqa: PLC0415
+
+        known["bursts"] = bursts_list(bursts)
+    began = time.perf_counter()
+    document = scan_document(
         evidence=scan.evidence,
         kernel=scan.kernel,
         judged_as=scan.judged_as,
@@ -134,3 +137,32 @@ def _document(scan: HostScan, origin: LimitOrigin | None, cost: VmaCost | None) 
         cost=cost,
         phases=scan.phases,
     )
+    document |= known
+    document["phases"] |= phases_object({Phase.RENDER: time.perf_counter() - began})
+    # dumps is the C encoder, dump is not
+    print(json.dumps(document))
+
+
+def _text_lines(
+    scan: HostScan,
+    top: int | None,
+    origin: LimitOrigin | None,
+    failures: FailureTally | None,
+    bursts: list[Burst] | None,
+) -> list[str]:
+    from vmad.export.scan_text import scan_text  # noqa: PLC0415
+
+    style = style_of(sys.stdout)
+    lines = scan_text(scan, style, top)
+    if origin is not None:
+        limit = f"vm.max_map_count is {scan.max_map_count:,}: {printable(origin.text)}."
+        lines += style.wrapped(limit, "")
+    if failures is not None:
+        from vmad.export.failures_text import failures_text  # noqa: PLC0415
+
+        lines += ["", *failures_text(failures, style)]
+    if bursts:
+        from vmad.export.bursts_text import bursts_text  # noqa: PLC0415
+
+        lines += ["", *bursts_text(bursts, style)]
+    return lines

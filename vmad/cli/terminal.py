@@ -7,9 +7,10 @@ import os
 import sys
 import threading
 import time
-from typing import Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
-from vmad.export.style import Style
+if TYPE_CHECKING:
+    from vmad.export.style import Style
 
 #: seconds after which a person is told what is going on
 PATIENCE = 1.0
@@ -22,6 +23,8 @@ def wants_colour(stream: TextIO) -> bool:
 
 def style_of(stream: TextIO) -> Style:
     """The style that suits ``stream``; a pipe is as wide as 100 columns."""
+    from vmad.export.style import Style  # noqa: PLC0415  JSON has none
+
     columns = _columns() if stream.isatty() else 100
     return Style(wants_colour(stream), max(columns, 60), stream.isatty())
 

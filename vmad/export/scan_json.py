@@ -6,11 +6,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vmad.export.failures_json import failures_object
 from vmad.export.printable import utf8
-from vmad.model.failures import FailureTally
 from vmad.model.kernel import KernelInfo
 from vmad.model.kinds import KIND_NAMES, Kind
 from vmad.model.process import Evidence, Unreadable
@@ -19,6 +17,9 @@ from vmad.rules.limit_origin import LimitOrigin
 from vmad.rules.vma_cost import VmaCost
 from vmad.scan.phases import Phase
 from vmad.scan.snapshot import GroupStats, JudgedProcess
+
+if TYPE_CHECKING:
+    from vmad.model.failures import FailureTally
 
 SCHEMA = "vmad.scan/1"
 #: processes per piece of text that is handed on
@@ -186,6 +187,8 @@ def scan_pieces(
     yield '], "groups": ['
     yield from _items(map(group_object, groups))
     if failures is not None:
+        from vmad.export.failures_json import failures_object  # noqa: PLC0415
+
         yield f'], "limit_failures": {json.dumps(failures_object(failures))}}}\n'
     else:
         yield "]}\n"
