@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vmad import __version__
-from vmad.cli.parser import Parser
+from vmad.cli.parser import Help, Parser
 from vmad.errors import BadConfig, VmadError
 from vmad.export.printable import printable
 
@@ -119,7 +119,7 @@ def _spare_threads(words: Sequence[str]) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-class _Help(argparse.HelpFormatter):
+class _Help(Help):
     """argparse forgets the indent of subcommands when it makes room for their names."""
 
     def __init__(self, prog: str) -> None:

@@ -8,14 +8,44 @@ of the command's, and takes the value of a misspelt option for an argument of th
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
+
+
+class Help(argparse.HelpFormatter):
+    """argparse's, as wide as that; it asks shutil, which brings three ways of compression along,
+    and is made with each option that is added.
+    """
+
+    def __init__(self, prog: str, max_help_position: int = 24) -> None:
+        super().__init__(prog, max_help_position=max_help_position, width=columns(80) - 2)
+
+
+def columns(otherwise: int) -> int:
+    """Of the terminal, as shutil.get_terminal_size() has it: COLUMNS goes first."""
+    try:
+        given = int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        given = 0
+    if given > 0:
+        return given
+    try:
+        if sys.__stdout__ is None:
+            return otherwise
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or otherwise
+    except (ValueError, OSError):  # closed, or no terminal
+        return otherwise
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser; parsers of commands that are added to it are of this class too."""
 
     _words: Sequence[str] = ()
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**{"formatter_class": Help, **named})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, but what a command does not know is its own error."""

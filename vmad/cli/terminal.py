@@ -9,6 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self, TextIO
 
+from vmad.cli.parser import columns
+
 if TYPE_CHECKING:
     from vmad.export.style import Style
 
@@ -25,8 +27,8 @@ def style_of(stream: TextIO) -> Style:
     """The style that suits ``stream``; a pipe is as wide as 100 columns."""
     from vmad.export.style import Style  # noqa: PLC0415  JSON has none
 
-    columns = _columns() if stream.isatty() else 100
-    return Style(wants_colour(stream), max(columns, 60), stream.isatty())
+    width = columns(100) if stream.isatty() else 100
+    return Style(wants_colour(stream), max(width, 60), stream.isatty())
 
 
 class Progress:
@@ -69,9 +71,3 @@ class Progress:
                 break
         self._stream.write("\r\x1b[K")
         self._stream.flush()
-
-
-def _columns() -> int:
-    import shutil  # noqa: PLC0415  and with it compression
-
-    return shutil.get_terminal_size((100, 24)).columns
