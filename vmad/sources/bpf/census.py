@@ -70,7 +70,7 @@ class KernelCensus:
         try:
             self._belongings = self._object.array(".data.belongings", BELONGINGS, 1)[0]
             reading = self._object.map_memory(".data.reading", READING.itemsize)
-            self._kept = self._object.array("kept", KERNEL_CENSUS_ROW, FEW_KEPT)
+            self._kept = self._object.array("kept", KERNEL_CENSUS_ROW, min(FEW_KEPT, KEPT))
         except OSError as error:
             self._object.close()
             raise EvidenceUnavailable(f"BPF: census.bpf.o: {error.strerror}") from error
