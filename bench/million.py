@@ -92,7 +92,7 @@ def _peak_of_daemon(children: Children) -> tuple[Spread, int]:
     vmad = start_vmad(children, _CONFIG)
     for path in ("metrics", "", "api/v1/scan"):
         vmad.get(path)
-    _wait_for_scans(vmad, 4)
+    wait_for_scans(vmad, 4)
     for path in ("metrics", "", "api/v1/scan"):
         vmad.get(path)
     peak = vmad.peak_rss() / _MIB
@@ -101,7 +101,8 @@ def _peak_of_daemon(children: Children) -> tuple[Spread, int]:
     return spread([peak]), scans
 
 
-def _wait_for_scans(vmad: Daemon, wanted: int) -> None:
+def wait_for_scans(vmad: Daemon, wanted: int) -> None:
+    """Until it has made so many full ones. Raises CannotMeasure."""
     end = time.monotonic() + 120
     while vmad.scans("full") < wanted:
         if time.monotonic() > end:

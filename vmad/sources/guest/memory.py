@@ -182,7 +182,7 @@ class Look:
         first, last = begin >> _SHIFT, begin + (high - low) >> _SHIFT
         across = np.flatnonzero(first != last)
         first_across, last_across = first[across], last[across]
-        if len(across) and int(last_across.max()) >= self._space.pages:
+        if (last_across >= self._space.pages).any():
             raise Torn("an object beyond all memory")
         self._load(first, last_across)
         word = (begin & PAGE - 1) >> 3
