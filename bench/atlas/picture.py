@@ -62,7 +62,7 @@ GROUPS: tuple[tuple[str, str, tuple[P, ...]], ...] = (
     ("libraries, heap, stack", "#c8c8c8", (P.LIBRARIES, P.MANY_LIBRARIES, P.ORDINARY, P.UNDECIDED)),
 )
 
-_BAR, _STEP, _LABEL, _WIDTH, _COUNT = 11, 15, 330, 520, 64
+_BAR, _STEP, _LABEL, WIDTH, _COUNT = 11, 15, 400, 450, 64
 _TOP = 84
 #: the group of rows whose shapes are made without a program
 NO_PROGRAMS = "Patterns"
@@ -93,7 +93,7 @@ def picture(results: dict[str, dict[str, Any]]) -> str:
 
 
 def _head(height: int) -> Iterator[str]:
-    width = _LABEL + _WIDTH + _COUNT + 12
+    width = _LABEL + WIDTH + _COUNT + 12
     yield "<!-- SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only -->"
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
@@ -129,16 +129,16 @@ def _bar(row: Row, result: dict[str, Any], y: int) -> Iterator[str]:
         vmas = sum(result["patterns"].get(pattern.value, 0) for pattern in patterns)
         if not vmas:
             continue
-        width = vmas / total * _WIDTH
+        width = vmas / total * WIDTH
         yield (
             f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="{colour}">'
             f"<title>{escape(row.name)}: {vmas:,} {escape(title)}</title></rect>"
         )
         x += width
-    end = _LABEL + _WIDTH + _COUNT
+    end = _LABEL + WIDTH + _COUNT
     yield f'<text class="count" x="{end}" y="{base}">{total:,}</text>'
 
 
 def _short(row: Row) -> str:
-    room = 48 - len(row.program)
+    room = 66 - len(row.program)
     return row.load if len(row.load) <= room else row.load[: room - 1].rstrip(" ,") + "…"

@@ -42,13 +42,26 @@ FIRST = {
     "purged-protect": ("opened_reserve", "purge-with-madvise"),
     "reserve-random": ("written_apart", "rebuild"),
     "reserve-forked": ("forked", "protect-whole-first"),
+    "advice-alternating": ("advised", "advise-whole-areas"),
+    "threads-glibc-100": ("thread_guards", "glibc-2.42"),
+    "slices-protected": ("opened_reserve", "purge-with-madvise"),
+    "code-alternating": ("code", "coarser-mprotect"),
+    "policies-alternating": ("policies", "policy-of-task"),
+    "registered-alternating": ("userfaultfd", "register-whole"),
+    "accounted-alternating": ("accounted", "same-noreserve"),
+    "zero-pages": ("device_zero", "map-anonymous"),
+    "blocks-guarded": ("allocator_guards", "guard-install"),
+    "wasm-images": ("wasm_reservations", "wasm-fewer-memories"),
+    "buffers-moved": ("moved", "no-mremap"),
+    "cpython-bytearrays": ("moved", "glibc-mmap-threshold"),
 }
 
 #: followed, these must leave at most so many VMAs as another program of the slice has
 FOLLOWED = (
     "glibc-arena-max", "purge-with-madvise", "rdma-dofork", "fewer-files", "shared-direction",
     "no-advice-per-buffer", "coarser-mprotect", "lock-whole", "fewer-segments", "no-growsdown",
-    "fewer-rings", "protect-whole-first",
+    "fewer-rings", "protect-whole-first", "advise-whole-areas", "no-mremap", "glibc-mmap-threshold",
+    "cpython-join",
 )  # fmt: skip
 #: a share that an atlas of another machine found is found again within this
 WITHIN = 0.1

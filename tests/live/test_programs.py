@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.other_users import NOBODY
 from vmad.advice.recognise import TellingSymbols, recognise
 from vmad.model.process import ProcessId
 from vmad.model.program import Program, Traits
+from vmad.sources.bounded import BoundedReads
 from vmad.sources.names import with_names
 from vmad.sources.procfs.source import ProcfsSource
 from vmad.sources.procfs.stat import read_stat
@@ -26,6 +29,12 @@ STATIC = """
 void *mi_malloc(unsigned long size) { return malloc(size); }
 int main(void) { mi_malloc(1); if (write(1, "READY\\n", 6) < 6) return 1; pause(); return 0; }
 """
+
+
+def become_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(*[int(NOBODY)] * 3)
+    os.setresuid(*[int(NOBODY)] * 3)
 
 
 @contextmanager
@@ -110,7 +119,35 @@ def test_a_process_that_has_gone_has_no_traits() -> None:
     assert traits.versions == {}
 
 
-def test_files_that_cannot_be_reached_are_told(tmp_path: Path) -> None:
+@pytest.mark.root
+def test_files_that_cannot_be_reached_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are known (the kernel's evidence needs no right to files), files may not be opened."""
+    code = "import sys; print('READY', flush=True); sys.stdin.read()"
+    with running(sys.executable, "-c", code) as pid:
+        process = ProcessId(pid, read_stat(pid).start_time)
+        with closing(ProcfsSource()) as source:
+            table = with_names(source.table(process))
+        # a thread that this process has started is not there in its child
+        monkeypatch.setattr("vmad.sources.traits.BY_HAND", BoundedReads())
+        reader, writer = os.pipe()
+        nobody = os.fork()
+        if nobody == 0:
+            try:
+                become_nobody()
+                traits = read_traits(table, TellingSymbols())
+                os.write(writer, f"{traits.unreachable} {traits.exe} {traits.threads}".encode())
+            finally:
+                os._exit(0)
+        os.waitpid(nobody, 0)
+        said = os.read(reader, 4096).decode()
+        os.close(reader)
+        os.close(writer)
+
+    assert said == "True None 1"
+    assert Program.GLIBC in {each.program for each in recognise(table.paths.values())}
+
+
+def test_a_process_in_a_root_of_its_own_is_told_by_its_own_files(tmp_path: Path) -> None:
     """A process in a root of its own whose files are gone from it, as of a container that ends."""
     code = (
         f"import os, sys; os.chroot({str(tmp_path)!r}); print('READY', flush=True); "

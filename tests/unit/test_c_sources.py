@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
-    source for room in ("tests", "vmad/lab", "examples") for source in (ROOT / room).rglob("*.c")
+    source
+    for room in ("tests", "vmad/lab", "examples", "bench")
+    for source in (ROOT / room).rglob("*.c")
 )
 
 

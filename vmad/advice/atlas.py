@@ -22,6 +22,7 @@ ALIKE = 0.8
 FACTOR = 8
 #: every process has one: it tells nothing
 _LIBCS = frozenset({Program.GLIBC.value, Program.MUSL.value})
+_MUSL = frozenset({Program.MUSL.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,16 @@ def resembles(situation: Situation, rows: Sequence[KnownRow] | None = None) -> K
     Likeness is the share of VMAs that are of the same pattern in both. Among rows that are as
     like, the one nearest in number.
     """
-    runs = {recognised.program.value for recognised in situation.programs} - _LIBCS
+    all_of_it = {recognised.program.value for recognised in situation.programs}
+    runs = all_of_it - _LIBCS
     # libraries, heap and stack are alike in all that is small
     if not situation.vmas or not (runs or main_patterns(situation)):
         return None
     best: tuple[float, float] | None = None
     nearest = None
     for row in known_rows() if rows is None else rows:
-        if row.programs - _LIBCS != runs or not row.vmas:
+        # musl's own allocator maps otherwise than glibc's
+        if row.programs - _LIBCS != runs or not row.programs & _MUSL <= all_of_it or not row.vmas:
             continue
         times = max(row.vmas, situation.vmas) / min(row.vmas, situation.vmas)
         alike = _alike(situation, row)

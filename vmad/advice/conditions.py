@@ -16,21 +16,24 @@ WORTHWHILE = 0.05
 MOSTLY_ROUND = 0.5
 
 
-def recovers(rules: str) -> Test:
-    """vmad itself counts VMAs that these rules ("relaxed", "rebuild") would recover."""
-
-    def why_not(situation: Situation, pattern: PatternCount) -> str | None:
-        count, stock = situation.recoverable.get(rules), situation.recoverable.get("stock")
-        if count is None:
-            return "the evidence does not tell what it would recover"
-        gain = count - (stock or 0) if rules == "relaxed" else count
-        if gain <= 0:
-            return "it would recover nothing here"
-        if gain < pattern.vmas * WORTHWHILE:
-            return f"it would recover {gain:,} VMAs, too few of {pattern.vmas:,}"
+def gain(situation: Situation, rules: str) -> int | None:
+    """VMAs that these rules ("relaxed", "rebuild") recover and stock does not; None: unknown."""
+    count, stock = situation.recoverable.get(rules), situation.recoverable.get("stock")
+    if count is None:
         return None
+    return count - (stock or 0) if rules == "relaxed" else count
 
-    return why_not
+
+def recovers_little(situation: Situation, pattern: PatternCount, rules: str) -> str | None:
+    """Why these rules are not worth it; None where they are."""
+    gained = gain(situation, rules)
+    if gained is None:
+        return "the evidence does not tell what it would recover"
+    if gained <= 0:
+        return "it would recover nothing here"
+    if gained < pattern.vmas * WORTHWHILE:
+        return f"it would recover {gained:,} VMAs, too few of {pattern.vmas:,}"
+    return None
 
 
 def kernel_before(until: Version) -> Test:
@@ -46,13 +49,31 @@ def kernel_before(until: Version) -> Test:
 
 
 def large_blocks(situation: Situation, pattern: PatternCount) -> str | None:
-    """The blocks are those that malloc maps on their own, or they were moved by realloc."""
-    del situation
+    """The blocks are those that malloc maps on their own, or they were moved by realloc.
+
+    What lies between holes that realloc left is of any size: what it moved tells.
+    """
+    pattern = _moved_from_between(situation, pattern) or pattern
     if pattern.median_size is not None and pattern.median_size < MMAP_THRESHOLD:
         return "the pieces are smaller than what malloc maps on its own"
     if pattern.round_share is not None and pattern.round_share > MOSTLY_ROUND:
         return "the pieces are multiples of 64 KiB, as malloc's blocks with their headers are not"
     return None
+
+
+def unmapped(situation: Situation, pattern: PatternCount) -> str | None:
+    """Holes were unmapped, and not left behind by what moved away."""
+    if _moved_from_between(situation, pattern) is not None:
+        return "mremap moved away what lay between the pieces"
+    return None
+
+
+def _moved_from_between(situation: Situation, pattern: PatternCount) -> PatternCount | None:
+    """What left the holes of a process in which half as many pieces were moved, or more."""
+    if pattern.pattern is not Pattern.HOLES:
+        return None
+    moved = (count for count in situation.patterns if count.pattern is Pattern.MOVED)
+    return next((count for count in moved if count.vmas * 2 >= pattern.vmas), None)
 
 
 def shared_and_apart(situation: Situation, pattern: PatternCount) -> str | None:

@@ -218,7 +218,8 @@ TEXTS: dict[Pattern, PatternText] = {
     Pattern.MOVED: PatternText(
         "pieces that mremap moved after they were written",
         "They keep the page offset of the place where they were written first, so that it does "
-        "not continue their neighbours'. realloc of large blocks does this.",
+        "not continue their neighbours', and they leave gaps behind. realloc of large blocks does "
+        "this.",
         ("vm_pgoff", "anon_vma_differs", "anon_vma_shared", "vm_pgoff_shared"),
     ),
     Pattern.WRITTEN_APART: PatternText(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Which pattern each VMA of an address space belongs to. Pure; a table and its pairs come in.
 
-The tests go from what is certain to what is left over: files by object, then areas without access
-and what they guard, then pairs by all of their reasons, then what is no pair at all.
+The tests go from what is certain to what is left over: gigabytes reserved behind small memories,
+files by object, then areas without access and what they guard, then pairs by all of their reasons,
+then what is no pair at all.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vmad.advice.finding.closed import give_closed, give_growing
+from vmad.advice.finding.closed import give_closed, give_growing, give_wasm
 from vmad.advice.finding.files import give_files
 from vmad.advice.finding.layout import NUMBER, UNSET, Layout, Rows
 from vmad.advice.finding.pairs import give_pairs
@@ -50,6 +51,7 @@ def find_patterns(
     of_row = np.full(len(rows), UNSET, np.uint8)
     if len(rows):
         layout = Layout(table, of_row, page_shift)
+        give_wasm(layout)
         objects = give_files(layout)
         give_growing(layout)
         give_closed(layout, threads)

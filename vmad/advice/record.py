@@ -73,8 +73,9 @@ class Advice:
 
     It is for the ``patterns``, in a process with one of ``programs`` (any where empty) from
     version ``since`` up to but without ``until``, and with none of ``without``; ``reasons`` narrow
-    it to pairs that have one of them. ``tests`` are asked last. ``option`` is what to set, for
-    those who search. ``source`` is a man page, a kernel file or commit, or an issue.
+    it to pairs that have one of them. ``recovers`` are the rules ("relaxed", "rebuild") by which
+    vmad itself must count something to gain, which is all that it takes away. ``tests`` are asked
+    last. ``source`` is a man page, a kernel file or commit, or an issue.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Advice:
     until: Version | None = None
     without: tuple[Program, ...] = ()
     reasons: tuple[str, ...] = ()
+    recovers: str | None = None
     tests: tuple[Test, ...] = ()
 
     @property

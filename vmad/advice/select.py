@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from vmad.advice.catalogue import ADVICE
+from vmad.advice.conditions import gain, recovers_little
 from vmad.advice.pattern import Pattern
 from vmad.advice.record import Advice, Whose
 from vmad.advice.situation import PatternCount, Situation
@@ -99,13 +100,15 @@ def _ranked(situation: Situation, pattern: PatternCount) -> list[Chosen]:
         for record in ADVICE.values()
         if record is not RAISE_LIMIT and mismatch(situation, record, pattern) is None
     ]
-    return sorted(chosen, key=_order)
+    return sorted(chosen, key=lambda piece: _order(situation, piece))
 
 
-def _order(chosen: Chosen) -> tuple[int, float, bool, float]:
-    """Of what is the same to a hundredth, an operator's comes first: nobody waits."""
+def _order(situation: Situation, chosen: Chosen) -> tuple[int, float, bool, float]:
+    """Of what is the same to a tenth, an operator's comes first: nobody waits."""
     advice, share = chosen.advice, chosen.advice.proof.share
-    return _tier(advice), -round(share, 2), advice.whose is not Whose.OPERATOR, -share
+    if advice.recovers is not None:
+        share = min(share, (gain(situation, advice.recovers) or 0) / chosen.pattern.vmas)
+    return _tier(advice), -round(share, 1), advice.whose is not Whose.OPERATOR, -share
 
 
 def _tier(record: Advice) -> int:
@@ -133,6 +136,10 @@ def mismatch(situation: Situation, record: Advice, pattern: PatternCount) -> str
 
 
 def _failing(situation: Situation, record: Advice, pattern: PatternCount) -> Iterator[str]:
+    if record.recovers is not None:
+        why = recovers_little(situation, pattern, record.recovers)
+        if why is not None:
+            yield why
     for test in record.tests:
         why = test(situation, pattern)
         if why is not None:

@@ -15,6 +15,8 @@ from vmad.model.program import Recognised, Traits
 from vmad.scan.explain import Explanation
 
 _INDENT = "     "
+#: so many VMAs of one pattern, if they are half of a process with few, are worth a word
+OUTSTANDING = 128
 
 
 def advice_lines(explanation: Explanation, style: Style, *, everything: bool) -> list[str]:
@@ -38,6 +40,19 @@ def advice_lines(explanation: Explanation, style: Style, *, everything: bool) ->
     if explanation.like is not None:
         lines += style.wrapped(f"In the atlas it is like {explanation.like}.", "  ")
     return lines + (list(_others(explanation.selection.others, style)) if everything else [])
+
+
+def few_lines(explanation: Explanation, style: Style) -> list[str]:
+    """Of a process that needs no change; where one pattern makes up most of it, what would help."""
+    best = explanation.selection.best
+    if not best or best[0].pattern.vmas < max(len(explanation.table.rows) / 2, OUTSTANDING):
+        return ["  So few VMAs need no change (--advice says what could be changed)."]
+    pattern, advice = best[0].pattern, best[0].advice
+    text = (
+        f"So few VMAs need no change. Should they become more: {counted(pattern.vmas, 'VMA')} are "
+        f"{TEXTS[pattern.pattern].title}. {advice.in_short} (--advice says more)."
+    )
+    return style.wrapped(text, "  ")
 
 
 def _chosen(number: int, chosen: Chosen, style: Style, everything: bool) -> Iterator[str]:

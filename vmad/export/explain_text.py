@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from vmad.advice.select import RAISE_LIMIT
-from vmad.export.advice_text import advice_lines
+from vmad.export.advice_text import advice_lines, few_lines
 from vmad.export.cause_text import cause_lines
 from vmad.export.other_limits_text import not_this_limit, other_limits_lines
 from vmad.export.printable import printable, shortened
@@ -78,7 +78,7 @@ def explain_text(explanation: Explanation, style: Style, context: Context) -> li
             sample = context.samples.get(cause.reason) if cause.reason is not None else None
             lines += cause_lines(number, cause, explanation, style, sample)
         if not advise:
-            lines.append("  So few VMAs need no change (--advice says what could be changed).")
+            lines += few_lines(explanation, style)
         lines.append("")
         if advise:
             lines += [*advice_lines(explanation, style, everything=context.advise), ""]

@@ -78,13 +78,21 @@ class Program(StrEnum):
     ELASTICSEARCH = "Elasticsearch", path(r"/elasticsearch(?:/|-\d)"), brings("LUCENE")
     OPENSEARCH = "OpenSearch", path(r"/opensearch(?:/|-\d)"), brings("LUCENE")
     KAFKA = "Kafka", file(r"^(kafka_2|kafka-clients)"), file(r"^\d{20}\.(?:index|timeindex)")
-    V8 = "V8", file(r"^libv8"), area(r"^v8"), exe(r"^(electron|d8)$")
+    V8 = (
+        "V8",
+        file(r"^libv8|^(?:snapshot_blob|v8_context_snapshot)"),
+        area(r"^v8"),
+        exe(r"^(electron|d8)$"),
+    )
     NODE = "Node", file(r"^libnode\.so"), exe(r"^node(?:js)?$"), brings("V8")
     DENO = "Deno", exe(r"^deno$"), brings("V8")
     BUN = "Bun (JavaScriptCore)", exe(r"^bun$"), file(r"^libjavascriptcoregtk")
     CHROMIUM = (
         "Chromium",
-        exe(r"^(chromium|chrome|google-chrome|brave|msedge|headless_shell)"),
+        exe(
+            r"^(?:chromium(?:-browser)?|(?:google-)?chrome|brave(?:-browser)?|msedge|vivaldi-bin)$"
+        ),
+        exe(r"^(?:chrome-)?headless[-_]shell$"),
         brings("V8"),
     )
     FIREFOX = "Firefox", file(r"^libxul\.so")
@@ -105,35 +113,42 @@ class Program(StrEnum):
         exe(r"^php(?:-fpm|-cgi)?$"),
         file(r"^libphp(\d*\.?\d*)"),
     )
-    RUBY = "Ruby", file(r"^libruby[-.](?:so\.)?(\d+\.\d+)"), exe(r"^ruby")
+    RUBY = "Ruby", file(r"^libruby[-.](?:so\.)?(\d+\.\d+)"), exe(r"^ruby(\d\.\d)?$")
     CRYSTAL = "Crystal", symbols("__crystal_main", "__crystal_malloc", "__crystal_raise")
     LUAJIT = "LuaJIT", file(r"^libluajit"), exe(r"^luajit"), symbols("luaJIT_setmode")
     ERLANG = "Erlang", exe(r"^beam(?:\.smp|\.emu)?$")
-    MONO = "Mono", file(r"^libmono"), exe(r"^mono")
-    DOTNET = ".NET", file(r"^libcoreclr\.so"), path(r"/Microsoft\.NETCore\.App/(\d+\.\d+)[^/]*/")
+    MONO = "Mono", file(r"^libmono(?:sgen|boehm)?-"), exe(r"^mono(?:-sgen|-boehm)?$")
+    DOTNET = (
+        ".NET",
+        path(r"/Microsoft\.NETCore\.App/(\d+\.\d+)[^/]*/"),
+        file(r"^libcoreclr\.so"),
+        area(r"^doublemapper"),
+    )
     WASMTIME = (
         "Wasmtime",
-        file(r"^(?:lib)?_?wasmtime"),
-        exe(r"^wasmtime"),
+        file(r"^_?(?:lib)?_?wasmtime"),
+        exe(r"^(?:containerd-shim-)?wasmtime"),
         symbols("wasmtime_engine_new"),
+        area(r"^wasm-memory-image"),
         brings("WASM"),
     )
     WASM = (
         "WebAssembly",
         file(r"^lib(?:wasmer|wasmedge|iwasm|wamr)"),
-        exe(r"^(wasmer|wasmedge|iwasm)$"),
+        exe(r"^(?:containerd-shim-)?(?:wasmer|wasmedge|iwasm)"),
     )
-    MARIADB = "MariaDB", exe(r"^(mariadbd|mysqld)$")
+    MARIADB = "MariaDB", exe(r"^mariadbd$")
+    MYSQL = "MySQL", exe(r"^mysqld$")
     POSTGRESQL = "PostgreSQL", exe(r"^postgres$"), path(r"/postgresql/(\d+)/(?:bin|lib)/")
     MONGODB = "MongoDB", exe(r"^mongo[ds]$"), file(r"^mongod$")
-    CLICKHOUSE = "ClickHouse", exe(r"^clickhouse"), file(r"^_chdb")
+    CLICKHOUSE = "ClickHouse", exe(r"^clickhouse(?:-[a-z]+)?$"), file(r"^_chdb")
     LMDB = "LMDB", file(r"^liblmdb|^lmdb|^cpython.*lmdb|^lock\.mdb|^data\.mdb")
     QEMU = "QEMU", exe(r"^qemu-")
-    WINE = "Wine", file(r"^ntdll\.so|^libwine"), exe(r"^wine")
+    WINE = "Wine", file(r"^ntdll\.so|^libwine"), exe(r"^wine(?:64)?(?:server|-preloader)?$")
     SANITIZER = (
         "AddressSanitizer or ThreadSanitizer",
-        file(r"^lib[at]san"),
-        symbols("__asan_init", "__tsan_init"),
+        file(r"^lib(?:hw)?[atm]san|^libclang_rt\.(?:hw)?[atm]san"),
+        symbols("__asan_init", "__tsan_init", "__msan_init", "__hwasan_init"),
     )
     RDMA = "RDMA (libibverbs)", file(r"^libibverbs"), path(r"^/dev/infiniband/")
 

@@ -26,6 +26,19 @@ def _row(name: str, program: str, threads: int, preload: str = "", **env: str) -
 
 _JE, _MI, _TC = "libjemalloc.so.2", "libmimalloc.so.2.0", "libtcmalloc_minimal.so.4"
 
+
+def _overcommitted(name: str, policy: str) -> Row:
+    """jemalloc reads vm.overcommit_memory as this ``policy``, which the kernel itself has not."""
+    command = (
+        "echo $0 > policy && mount --bind policy /proc/sys/vm/overcommit_memory && "
+        f"LD_PRELOAD={_LIBS}{_JE} MALLOC_CONF=dirty_decay_ms:0,muzzy_decay_ms:0 "
+        "exec {build}/allocate 8 512"
+    )
+    load = f"8 threads, 512 MiB, dirty_decay_ms:0, told vm.overcommit_memory={policy}"
+    argv = ("sh", "-c", command, policy)
+    return Row(name, "Allocators", "jemalloc 5.3.0", load, argv, Needs.DEBIAN)
+
+
 ROWS = (
     _row("glibc-8", "glibc", 8),
     _row("glibc-64", "glibc", 64),
@@ -35,6 +48,8 @@ ROWS = (
     _row("jemalloc", "jemalloc 5.3.0", 8, _JE),
     _row("jemalloc-64", "jemalloc 5.3.0", 64, _JE),
     _row("jemalloc-no-retain", "jemalloc 5.3.0", 8, _JE, MALLOC_CONF="retain:false"),
+    _overcommitted("jemalloc-overcommit-2", "2"),
+    _overcommitted("jemalloc-overcommit-0", "0"),
     _row("jemalloc-thp-always", "jemalloc 5.3.0", 64, _JE, MALLOC_CONF="thp:always"),
     _row("mimalloc", "mimalloc 2.0.9", 64, _MI),
     _row("mimalloc-eager", "mimalloc 2.0.9", 64, _MI, MIMALLOC_EAGER_COMMIT_DELAY="0"),

@@ -26,6 +26,11 @@ def _row(name: str, load: str, *words: str, **more: str) -> Row:
     return Row(name, "Patterns", "shapes.c", load, ("{build}/shapes", *words), env=more)
 
 
+def _piece(name: str, load: str, kind: str, mode: str = "") -> Row:
+    argv = ("{build}/pieces", kind, "2000", mode)
+    return Row(name, "Patterns", "pieces.c", load, argv)
+
+
 ROWS = (
     _row(
         "coroutines-mprotect", "10,000 stacks, a guard page each", "coroutines", "10000", "mprotect"
@@ -141,4 +146,14 @@ ROWS = (
         ready=_rebuilt,
     ),
     _row("reserve-forked", "a reserve written at random, and a child", "forked", "2000"),
+    _piece("slices-protected", "every second 64 KiB of a heap taken back by PROT_NONE", "slices"),
+    _piece("code-alternating", "every second 64 KiB made executable", "code"),
+    _piece("policies-alternating", "every second page bound to a node", "policies"),
+    _piece("registered-alternating", "every second page in a userfaultfd", "registered"),
+    _piece("accounted-alternating", "every second page MAP_NORESERVE", "accounted"),
+    _piece("zero-pages", "a page from each of 2,000 opens of /dev/zero", "zero"),
+    _piece("blocks-guarded", "2,000 blocks of a page between guard pages", "blocks"),
+    _piece("wasm-images", "2,000 memories that begin as an image", "images"),
+    _piece("buffers-moved", "2,000 buffers that mremap grows in turn", "buffers", "moved"),
+    _piece("buffers-reserved", "2,000 buffers that grow in place", "buffers", "reserved"),
 )

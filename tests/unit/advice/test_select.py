@@ -210,3 +210,50 @@ def test_memory_objects_are_told_apart_from_files() -> None:
     assert names(select(situation(Pattern.MANY_SEGMENTS)))[0] == "fewer-segments"
     assert names(select(situation(Pattern.KERNEL_RINGS)))[0] == "fewer-rings"
     assert names(select(situation(Pattern.MANY_LIBRARIES)))[0] == "fewer-libraries"
+
+
+def test_holes_that_realloc_left_are_told_as_what_it_moved() -> None:
+    holes = PatternCount(Pattern.HOLES, 1096, {}, 106_496, None, 1 / 20)
+    moved = PatternCount(Pattern.MOVED, 891, {"vm_pgoff": 3}, 163_840, None, 1 / 20)
+    gawk = Situation((holes, moved), (GLIBC,), (6, 18), {"stock": 0}, 2060)
+    unmapped = Situation((holes,), (GLIBC,), (6, 18), {"stock": 0}, 1200)
+
+    assert names(select(gawk))[0] == "glibc-mmap-threshold"
+    assert "mremap moved away" in why_not(select(gawk), "purge-with-madvise")
+    assert names(select(unmapped)) == ["purge-with-madvise"]
+
+
+def test_what_joins_few_of_them_comes_after_what_keeps_all_from_coming_apart() -> None:
+    def shown(gain: int) -> list[str]:
+        return names(select(situation(Pattern.MOVED, gain=gain)))
+
+    assert shown(VMAS)[0] == "rebuild"
+    assert shown(VMAS // 3)[:2] == ["no-mremap", "rebuild"]
+
+
+def test_memory_that_jemalloc_gives_back_by_its_rights_is_answered_by_the_commit_policy() -> None:
+    jemalloc = (GLIBC, recognised(Program.JEMALLOC))
+
+    for pattern in (Pattern.OPENED_RESERVE, Pattern.ALLOCATOR_GUARDS):
+        assert names(select(situation(pattern, jemalloc)))[0] == "jemalloc-overcommit"
+
+
+def test_another_runtime_is_nobodys_first_advice() -> None:
+    for program in (Program.NODE, Program.DENO):
+        runs = (recognised(program), recognised(Program.V8), GLIBC)
+
+        assert names(select(situation(Pattern.BLOCKS_APART, runs)))[0] == "v8-heap"
+
+
+def test_stacks_that_a_runtime_guards_are_not_its_users_to_guard() -> None:
+    for program in (Program.HOTSPOT, Program.DOTNET):
+        shown = names(select(situation(Pattern.THREAD_GUARDS, (GLIBC, recognised(program)))))
+
+        assert "guard-install" not in shown
+
+
+def test_a_pool_of_threads_is_promised_to_mariadb_alone() -> None:
+    mysql = names(select(situation(Pattern.THREAD_GUARDS, (GLIBC, recognised(Program.MYSQL)))))
+
+    assert mysql[0] == "mysql-connections"
+    assert "mariadb-pool" not in mysql

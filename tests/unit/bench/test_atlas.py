@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench.atlas.page import PAGE, PICTURE, page
-from bench.atlas.picture import GROUPS, picture
+from bench.atlas.picture import GROUPS, WIDTH, picture
 from bench.atlas.row import Needs
 from bench.atlas.rows import ROWS
 from bench.atlas.run import KNOWN, known_row, read_results
@@ -71,7 +71,7 @@ def test_each_pattern_has_one_colour_and_each_bar_is_full() -> None:
     for bar in bars:
         by_line[bar.attrib["y"]] = by_line.get(bar.attrib["y"], 0) + float(bar.attrib["width"])
     assert len(by_line) > 40
-    assert all(abs(width - 520) < 2 for width in by_line.values())
+    assert all(abs(width - WIDTH) < 2 for width in by_line.values())
 
 
 def lines_of(name: str) -> list[str]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from vmad.advice.finding.layout import FEW, NUMBER, Bools, Layout, Rows
@@ -15,8 +17,9 @@ from vmad.model.table import VmaTable
 MANY = 512
 #: files that stand for what the kernel shares with a program: each mapping is another one
 _RINGS = ("anon_inode:", "/[aio]", "socket:")
-#: names of memory that is shared and no file: the kernel's own, and shm_open(3)'s
-_SEGMENTS = ("/dev/shm/", "/memfd:", "/SYSV", "/dev/zero", "/anon_hugepage")
+#: names of memory that is shared and no file: the kernel's own, and shm_open(3)'s, which takes no
+#: name with a directory
+_SEGMENTS = re.compile(r"/(?:dev/shm/[^/]*$|memfd:|SYSV|dev/zero|anon_hugepage)")
 
 
 def give_files(layout: Layout) -> dict[Pattern, int]:
@@ -83,10 +86,10 @@ def _objects(table: VmaTable, which: Rows) -> tuple[Rows, int]:
 
 def _files_of_memory(table: VmaTable, which: Rows) -> tuple[Bools, Bools]:
     """Which of these rows, where they are of tmpfs, are files as others are, and which of those
-    are deleted: /tmp is one on many machines. /dev/shm is where segments have their names.
+    are deleted: /tmp is one on many machines. Right in /dev/shm segments have their names.
     """
     paths = [table.paths.get(row, "") for row in which.tolist()]
-    file = np.array([path[:1] == "/" and not path.startswith(_SEGMENTS) for path in paths], bool)
+    file = np.array([path[:1] == "/" and not _SEGMENTS.match(path) for path in paths], bool)
     deleted = np.array([path.endswith(" (deleted)") for path in paths], bool)
     return file, file & deleted
 

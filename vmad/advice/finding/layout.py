@@ -34,6 +34,7 @@ class Layout:
         self.end: npt.NDArray[np.int64] = rows["end"].astype(np.int64)
         self.size = self.end - self.start
         self.access = rows["perms"] & 7
+        self.shared: Bools = (rows["perms"] & 8) != 0
         #: touches the row before
         self.touches: Bools = np.zeros(len(rows), bool)
         self.touches[1:] = self.start[1:] == self.end[:-1]

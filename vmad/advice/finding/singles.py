@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Patterns of what is no pair."""
+"""Patterns of what is no pair: moved, cut out, mapped apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from vmad.model.kinds import Kind
 
 
 def give_singles(layout: Layout) -> None:
-    """What is no pair: pieces of what was one area, blocks on their own, the rest."""
+    """What is no pair: what was moved, pieces of what was one area, blocks, the rest."""
+    layout.give(layout.writable & (layout.table.rows["file"] != 0), Pattern.DEVICE_ZERO)
+    layout.give(_moved(layout), Pattern.MOVED)
     layout.give(_cut_out(layout), Pattern.HOLES)
     layout.give(layout.writable, Pattern.BLOCKS_APART)
     other = layout.kind == Kind.ANON_OTHER
@@ -23,6 +25,23 @@ def give_singles(layout: Layout) -> None:
     if np.count_nonzero(special) > FEW:
         layout.give(special, Pattern.DRIVER)
     layout.give(layout.free, Pattern.ORDINARY)
+
+
+def _moved(layout: Layout) -> Bools:
+    """Writable pieces that mremap moved after they were written, as kernel evidence tells.
+
+    The page offset of anonymous memory is its address, until mremap moves it once it has an
+    anon_vma (mm/vma.c, copy_vma). A heap that was moved, too, which no program does, was restored
+    (CRIU): that tells nothing of the program.
+    """
+    rows = layout.table.rows
+    if not layout.table.has_anon_vma:
+        return np.zeros(len(rows), bool)
+    away = (rows["anon_vma"] != 0) & (rows["pgoff"] != rows["start"] >> layout.page_shift)
+    if np.any(away & (layout.kind == Kind.HEAP)):
+        return np.zeros(len(rows), bool)
+    moved: Bools = away & layout.writable
+    return moved
 
 
 def _cut_out(layout: Layout) -> Bools:

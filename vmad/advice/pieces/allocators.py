@@ -27,11 +27,17 @@ PIECES = (
     Advice(
         name="jemalloc-overcommit",
         text="Use vm.overcommit_memory=0 or 1: under 2, jemalloc gives memory back with "
-        "mprotect(PROT_NONE), which makes three VMAs of one.",
+        "PROT_NONE, which makes three VMAs of one.",
         whose=Whose.OPERATOR,
         programs=(Program.JEMALLOC,),
         patterns=(P.OPENED_RESERVE, P.ALLOCATOR_GUARDS),
-        proof=Documented(0.8),
+        proof=Measured(
+            1365,
+            79,
+            "8 threads, random sizes, memory given back at once, jemalloc 5.3.0, which reads 2 or "
+            "0 there",
+            ("jemalloc-overcommit-2", "jemalloc-overcommit-0"),
+        ),
         cost="The host may promise more memory than it has.",
         check="Pairs with `vm_flags:access` become fewer.",
         source="jemalloc #1328, #1324",

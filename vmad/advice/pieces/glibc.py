@@ -40,7 +40,7 @@ PIECES = (
         "moves with mremap. MALLOC_MMAP_MAX_=0 does the same.",
         whose=Whose.OPERATOR,
         programs=(Program.GLIBC,),
-        patterns=(P.BLOCKS_APART, P.MOVED, P.WRITTEN_APART),
+        patterns=(P.BLOCKS_APART, P.MOVED, P.WRITTEN_APART, P.HOLES),
         without=_OTHERS,
         proof=Measured(
             3105,
@@ -60,7 +60,7 @@ PIECES = (
         "its own.",
         whose=Whose.OPERATOR,
         programs=(Program.GLIBC,),
-        patterns=(P.BLOCKS_APART, P.MOVED),
+        patterns=(P.BLOCKS_APART, P.MOVED, P.HOLES),
         without=_OTHERS,
         proof=Measured(
             3105,

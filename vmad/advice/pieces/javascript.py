@@ -32,7 +32,7 @@ PIECES = (
         name="bun-instead",
         text="Where that is a choice, run the program with Bun: JavaScriptCore keeps its heap in "
         "few areas.",
-        whose=Whose.OPERATOR,
+        whose=Whose.PROGRAMMER,
         programs=(Program.NODE, Program.DENO),
         patterns=(P.BLOCKS_APART,),
         proof=Measured(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from vmad.advice.conditions import kernel_before, recovers
+from vmad.advice.conditions import kernel_before
 from vmad.advice.pattern import Pattern as P
 from vmad.advice.record import Advice, Documented, Measured, Whose
 
@@ -61,7 +61,7 @@ PIECES = (
         cost="The program stands still for some milliseconds at a time.",
         check="`vmad heal PID --rebuild` finds nothing left.",
         source="docs/rebuild.md; UFFDIO_MOVE, commit adef440691ba (6.8)",
-        tests=(recovers("rebuild"),),
+        recovers="rebuild",
     ),
     Advice(
         name="patched-kernel",
@@ -77,7 +77,7 @@ PIECES = (
         cost="A kernel of one's own.",
         check="`vmad explain PID` counts nothing as recoverable on the patched kernel.",
         source="J. Matena, RFC v3, linux-mm 2022-05-16, message 20220516125405.1675-1",
-        tests=(recovers("relaxed"),),
+        recovers="relaxed",
     ),
     Advice(
         name="ksm-6.18",

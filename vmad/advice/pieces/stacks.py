@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from vmad.advice.pattern import Pattern as P
 from vmad.advice.record import Advice, Measured, Whose
+from vmad.model.program import Program
 
 _GUARDS = (P.THREAD_GUARDS, P.COROUTINE_GUARDS, P.ALLOCATOR_GUARDS)
 
@@ -15,6 +16,7 @@ PIECES = (
         "no VMA of their own, so that all stacks together are one VMA.",
         whose=Whose.PROGRAMMER,
         patterns=_GUARDS,
+        without=(Program.HOTSPOT, Program.DOTNET),
         proof=Measured(
             20021,
             22,
