@@ -29,6 +29,7 @@ def advice_object(explanation: Explanation) -> dict[str, Any]:
             for count in explanation.patterns.counts
         ],
         "programs": [_program(program) for program in explanation.programs],
+        "files_reached": None if explanation.traits is None else not explanation.traits.unreachable,
         "advice": [_chosen(chosen) for chosen in selection.best],
         "advice_not_chosen": {other.advice.name: other.why for other in selection.others},
         "like": _like(explanation.like),

@@ -257,3 +257,29 @@ def test_a_pool_of_threads_is_promised_to_mariadb_alone() -> None:
 
     assert mysql[0] == "mysql-connections"
     assert "mariadb-pool" not in mysql
+
+
+def test_a_version_that_is_not_known_is_said_to_be_so() -> None:
+    best = select(situation(Pattern.THREAD_GUARDS, (recognised(Program.GLIBC),))).best
+
+    assert best[0].advice.name == "glibc-2.42"
+    assert best[0].why.endswith("it runs glibc of a version that is not known")
+
+
+def test_each_of_several_runtimes_is_served_for_its_pattern_and_the_largest_first() -> None:
+    runs = (GLIBC, recognised(Program.HOTSPOT, (17,)), recognised(Program.NUMPY))
+    counts = (
+        PatternCount(Pattern.THREAD_GUARDS, 6000),
+        PatternCount(Pattern.ADVISED, 3000, {"vm_flags:hg": 3000}),
+    )
+    best = select(Situation(counts, runs, (6, 18), {}, 9000)).best
+
+    assert best[0].advice.name == "virtual-threads"
+    assert "numpy-hugepage" in [chosen.advice.name for chosen in best]
+
+
+def test_what_a_browser_lays_out_is_its_makers() -> None:
+    chromium = (GLIBC, recognised(Program.CHROMIUM), recognised(Program.V8))
+
+    for pattern in (Pattern.BLOCKS_APART, Pattern.ALLOCATOR_GUARDS, Pattern.OPENED_RESERVE):
+        assert names(select(situation(pattern, chromium)))[0] == "chromium-limit"

@@ -137,10 +137,11 @@ def _of_blocks(layout: Layout, guards: Rows, known: Rows, usual: int) -> Pattern
     """
     page = 1 << layout.page_shift
     written = np.count_nonzero(layout.table.rows["anon_vma"][guards]) * 2 > len(guards)
-    one_page = int(np.median(layout.size[guards])) == page
+    guard = int(np.median(layout.size[guards]))
+    one_page = guard == page
     if usual < SMALLEST_STACK:
         return Pattern.OPENED_RESERVE if written else Pattern.ALLOCATOR_GUARDS
-    if not one_page and (written or not _as_stack(usual, page)):
+    if not one_page and (written or not _as_stack(usual, page, guard)):
         return Pattern.OPENED_RESERVE
     if not _alike(layout.size[guards]):
         return Pattern.OPENED_RESERVE
@@ -152,6 +153,8 @@ def _alike(sizes: Rows) -> bool:
     return int(np.unique(sizes, return_counts=True)[1].max()) * 2 >= len(sizes)
 
 
-def _as_stack(usual: int, page: int) -> bool:
-    """Stacks are so many KiB with their guard, or without it, or with one at each end."""
-    return any((usual + guard * page) % ROUND_STACK == 0 for guard in range(3))
+def _as_stack(usual: int, page: int, guard: int) -> bool:
+    """Stacks are so many KiB with their guard, or without it, or with one at each end, and their
+    guards a small part of that.
+    """
+    return guard * 4 <= usual and any((usual + ends * page) % ROUND_STACK == 0 for ends in range(3))
