@@ -48,6 +48,18 @@ def kernel_before(until: Version) -> Test:
     return why_not
 
 
+def kernel_from(since: Version) -> Test:
+    """It needs what older kernels have not."""
+
+    def why_not(situation: Situation, pattern: PatternCount) -> str | None:
+        del pattern
+        if situation.kernel[:2] < since:
+            return f"it needs Linux {since[0]}.{since[1]}"
+        return None
+
+    return why_not
+
+
 def large_blocks(situation: Situation, pattern: PatternCount) -> str | None:
     """The blocks are those that malloc maps on their own, or they were moved by realloc.
 

@@ -37,22 +37,29 @@ def advice_lines(explanation: Explanation, style: Style, *, everything: bool) ->
             number += 1
             lines += _chosen(number, chosen, style, everything)
     lines += style.wrapped(_recognised(explanation.programs, explanation.traits), "  ")
-    if explanation.like is not None:
-        lines += style.wrapped(f"In the atlas it is like {explanation.like}.", "  ")
+    lines += _like(explanation, style)
     return lines + (list(_others(explanation.selection.others, style)) if everything else [])
 
 
 def few_lines(explanation: Explanation, style: Style) -> list[str]:
     """Of a process that needs no change; where one pattern makes up most of it, what would help."""
     best = explanation.selection.best
-    if not best or best[0].pattern.vmas < max(len(explanation.table.rows) / 2, OUTSTANDING):
-        return ["  So few VMAs need no change (--advice says what could be changed)."]
-    pattern, advice = best[0].pattern, best[0].advice
-    text = (
-        f"So few VMAs need no change. Should they become more: {counted(pattern.vmas, 'VMA')} are "
-        f"{TEXTS[pattern.pattern].title}. {advice.in_short} (--advice says more)."
-    )
-    return style.wrapped(text, "  ")
+    text = "So few VMAs need no change"
+    if best and best[0].pattern.vmas >= max(len(explanation.table.rows) / 2, OUTSTANDING):
+        pattern, advice = best[0].pattern, best[0].advice
+        text += (
+            f". Should they become more: {counted(pattern.vmas, 'VMA')} are "
+            f"{TEXTS[pattern.pattern].title}. {advice.in_short} (--advice says more)."
+        )
+    else:
+        text += " (--advice says what could be changed)."
+    return [*style.wrapped(text, "  "), *_like(explanation, style)]
+
+
+def _like(explanation: Explanation, style: Style) -> list[str]:
+    if explanation.like is None:
+        return []
+    return style.wrapped(f"In the atlas it is like {explanation.like}.", "  ")
 
 
 def _chosen(number: int, chosen: Chosen, style: Style, everything: bool) -> Iterator[str]:
@@ -70,6 +77,8 @@ def _chosen(number: int, chosen: Chosen, style: Style, everything: bool) -> Iter
 def _recognised(programs: tuple[Recognised, ...], traits: Traits | None) -> str:
     if not programs:
         text = "No program, runtime or allocator was recognised: advice is for any"
+        if traits is not None and traits.static and not traits.symbols:
+            text += "; its file is linked statically and names no function that tells"
     else:
         text = "Recognised: " + ", ".join(str(program) for program in programs)
     if traits is not None and traits.unreachable:

@@ -267,7 +267,7 @@ def test_a_version_that_is_not_known_is_said_to_be_so() -> None:
 
 
 def test_each_of_several_runtimes_is_served_for_its_pattern_and_the_largest_first() -> None:
-    runs = (GLIBC, recognised(Program.HOTSPOT, (17,)), recognised(Program.NUMPY))
+    runs = (GLIBC, recognised(Program.HOTSPOT, (21,)), recognised(Program.NUMPY))
     counts = (
         PatternCount(Pattern.THREAD_GUARDS, 6000),
         PatternCount(Pattern.ADVISED, 3000, {"vm_flags:hg": 3000}),
@@ -283,3 +283,25 @@ def test_what_a_browser_lays_out_is_its_makers() -> None:
 
     for pattern in (Pattern.BLOCKS_APART, Pattern.ALLOCATOR_GUARDS, Pattern.OPENED_RESERVE):
         assert names(select(situation(pattern, chromium)))[0] == "chromium-limit"
+
+
+@pytest.mark.parametrize("pattern", [Pattern.THREAD_GUARDS, Pattern.COROUTINE_GUARDS])
+def test_guard_regions_are_for_kernels_that_have_them(pattern: Pattern) -> None:
+    old = select(situation(pattern, (GLIBC,), kernel=(6, 12)))
+    new = select(situation(pattern, (GLIBC,), kernel=(6, 13)))
+
+    assert not {"guard-install", "glibc-2.42"} & set(names(old))
+    assert why_not(old, "guard-install") == "it needs Linux 6.13"
+    assert "pool-stacks" in names(old)
+    assert "guard-install" in names(new)
+
+
+def test_virtual_threads_are_for_versions_of_java_that_have_them() -> None:
+    def shown(version: int) -> list[str]:
+        java = recognised(Program.HOTSPOT, (version,))
+        return names(select(situation(Pattern.THREAD_GUARDS, (GLIBC, java))))
+
+    assert shown(17)[0] == "jdk-21"
+    assert "virtual-threads" not in shown(17)
+    assert shown(21)[0] == "virtual-threads"
+    assert "jdk-21" not in shown(21)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.capture.recorded import capture
 from tests.unit.cli.running import vmad
+from tests.unit.explain.tables import ACCESS, Area, table_of
 
 
 def explain(host: Path, pid: int, *words: str) -> str:
@@ -31,8 +33,9 @@ def test_causes_come_with_runs_advice_and_sources(host: Path) -> None:
     assert "1. pairs kept apart by vm_flags:access: 60 VMAs (62.5 %)" in out
     assert "* 60 pairs alternate rw-p 4 KiB / ---p 4 KiB, 8 KiB apart: guard pages" in out
     assert "2. pairs kept apart by anon_vma_differs: 30 VMAs (31.2 %)" in out
-    assert "MADV_GUARD_INSTALL" in out
-    assert "[madvise(2)" in out
+    assert "programmer: Guard some blocks and not all" in out
+    assert "[LLVM documentation, GWP-ASan" in out
+    assert "- it needs Linux 6.13: guard-install." in out
 
 
 def test_few_vmas_far_from_the_limit_need_no_advice(host: Path) -> None:
@@ -40,6 +43,17 @@ def test_few_vmas_far_from_the_limit_need_no_advice(host: Path) -> None:
 
     assert "What to change" not in out
     assert "So few VMAs need no change" in out
+
+
+def test_few_vmas_of_mostly_one_pattern_are_told_what_would_help(tmp_path: Path) -> None:
+    stacks = [Area("---p", 4096, ACCESS), Area("rw-p", 252 << 10, ACCESS)] * 150
+    capture(tmp_path / "host", [table_of([Area("---p", 4096), *stacks[1:]])])
+    out = explain(tmp_path / "host", 4711)
+
+    assert "What to change" not in out
+    assert "So few VMAs need no change. Should they become more: 300 VMAs are" in out
+    assert "Keep fewer stacks" in " ".join(out.split())
+    assert "In the atlas it is like shapes.c, 1,000 stacks" in " ".join(out.split())
 
 
 def test_pairs_are_listed_only_when_asked_for(host: Path) -> None:

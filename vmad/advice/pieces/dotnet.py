@@ -26,6 +26,7 @@ PIECES = (
         text="Set DOTNET_EnableWriteXorExecute=0: it ends the double mapping of compiled code.",
         whose=Whose.OPERATOR,
         programs=(Program.DOTNET,),
+        since=(6,),
         patterns=(P.CODE, P.OBJECT_IN_PIECES),
         proof=Documented(0.7),
         cost="A hardening measure is lost.",

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from vmad.advice.conditions import large_blocks
+from vmad.advice.conditions import kernel_from, large_blocks
 from vmad.advice.pattern import Pattern as P
 from vmad.advice.record import Advice, Documented, Measured, Whose
 from vmad.model.program import Program
@@ -75,7 +75,7 @@ PIECES = (
     ),
     Advice(
         name="glibc-2.42",
-        text="Run it with glibc 2.42 or later on Linux 6.13 or later: its thread stacks have guard "
+        text="Run it with glibc 2.42 or later (Linux 6.13 or later): its thread stacks have guard "
         "regions, which need no VMA.",
         whose=Whose.OPERATOR,
         programs=(Program.GLIBC,),
@@ -86,6 +86,7 @@ PIECES = (
         cost="A newer distribution, or a container with one.",
         check="No-access VMAs of 4 KiB below each stack are gone.",
         source="glibc 2.42 NEWS; nptl/allocatestack.c",
+        tests=(kernel_from((6, 13)),),
     ),
     Advice(
         name="glibc-names",

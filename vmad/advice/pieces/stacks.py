@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from vmad.advice.conditions import kernel_from
 from vmad.advice.pattern import Pattern as P
-from vmad.advice.record import Advice, Measured, Whose
+from vmad.advice.record import Advice, Documented, Measured, Whose
 from vmad.model.program import Program
 
 _GUARDS = (P.THREAD_GUARDS, P.COROUTINE_GUARDS, P.ALLOCATOR_GUARDS)
@@ -28,6 +29,7 @@ PIECES = (
         check="`vmad explain PID` counts no guard pages; VmFlags of the stacks in smaps may show "
         "gu.",
         source="madvise(2); ClickHouse PR #109734",
+        tests=(kernel_from((6, 13)),),
     ),
     Advice(
         name="pool-stacks",
@@ -61,5 +63,16 @@ PIECES = (
         cost="Less runs at a time.",
         check="Threads: in /proc/PID/status and the count fall together.",
         source="pthread_attr_setguardsize(3); docker-library/mongo #575",
+    ),
+    Advice(
+        name="fewer-guards",
+        text="Guard some blocks and not all: a sample of them (as GWP-ASan does), or the large "
+        "ones. Each guard page between two blocks is a VMA and makes another of what it parts.",
+        whose=Whose.PROGRAMMER,
+        patterns=(P.ALLOCATOR_GUARDS,),
+        proof=Documented(0.5),
+        cost="An overrun is found only where a guard is.",
+        check="The number of no-access VMAs falls.",
+        source="LLVM documentation, GWP-ASan; Electric Fence, libefence(3)",
     ),
 )
