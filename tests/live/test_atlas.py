@@ -7,7 +7,9 @@ must be the one that helps; where it can be followed here, following it must hel
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -98,6 +100,17 @@ def test_two_arenas_do_not_help_one_thread_with_many_heaps() -> None:
 
 def test_memory_taken_away_by_its_rights_comes_back_as_one_with_madvise() -> None:
     assert measured("purged-dontneed").vmas * 100 < measured("purged-protect").vmas
+
+
+def test_files_of_a_directory_in_memory_are_files() -> None:
+    """As huggingface/datasets #6790 has them, with the cache in /dev/shm."""
+    row = ROWS["cpython-files"]
+    with TemporaryDirectory(dir="/dev/shm") as place:
+        inside = ("sh", "-c", f'cd {place} && exec "$@"', "sh", *row.argv)
+        found = measure(replace(row, argv=inside))
+
+    assert max(found.patterns, key=lambda each: found.patterns[each]) == "many_objects"
+    assert found.first_advice == "arrow-fewer-files"
 
 
 @pytest.mark.parametrize("name", ["arenas-one-thread-max1", "holes-dontneed", "files-one"])
