@@ -305,3 +305,13 @@ def test_virtual_threads_are_for_versions_of_java_that_have_them() -> None:
     assert "virtual-threads" not in shown(17)
     assert shown(21)[0] == "virtual-threads"
     assert "jdk-21" not in shown(21)
+
+
+def test_a_sanitizer_has_an_allocator_and_reservations_of_its_own() -> None:
+    asan = (GLIBC, recognised(Program.SANITIZER))
+
+    for pattern in (Pattern.HOLES, Pattern.BLOCKS_APART, Pattern.WASM_RESERVATIONS):
+        shown = names(select(situation(pattern, asan)))
+
+        assert shown[0] == "sanitizer-limit"
+        assert not {"glibc-mmap-threshold", "wasm-fewer-memories"} & set(shown)

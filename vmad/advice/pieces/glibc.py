@@ -11,7 +11,7 @@ from vmad.model.program import Program
 _OTHERS = (
     Program.JEMALLOC, Program.MIMALLOC, Program.TCMALLOC, Program.HARDENED_MALLOC, Program.V8,
     Program.BUN, Program.LUAJIT, Program.GO, Program.MONO, Program.ERLANG, Program.HOTSPOT,
-    Program.FIREFOX, Program.MUSL,
+    Program.FIREFOX, Program.MUSL, Program.DOTNET, Program.CRYSTAL, Program.SANITIZER,
 )  # fmt: skip
 
 PIECES = (

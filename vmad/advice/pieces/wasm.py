@@ -29,6 +29,7 @@ PIECES = (
         "memory has gigabytes reserved behind it, two VMAs. Guard regions are no way out: they "
         "need page tables, 20 MB and 61 ms for each 10 GiB.",
         whose=Whose.PROGRAMMER,
+        without=(Program.SANITIZER,),
         patterns=(P.WASM_RESERVATIONS,),
         proof=Measured(
             2091,
