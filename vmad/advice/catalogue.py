@@ -18,7 +18,8 @@ _P = Pattern
 #: patterns that VMAs of a kind which are no pairs may belong to
 OF_KIND: dict[Kind, tuple[Pattern, ...]] = {
     Kind.ANON_WRITABLE: (
-        _P.HOLES, _P.BLOCKS_APART, _P.COROUTINE_GUARDS, _P.ARENA_HEAPS, _P.GROWING_STACKS,
+        _P.HOLES, _P.BLOCKS_APART, _P.MOVED, _P.COROUTINE_GUARDS, _P.ARENA_HEAPS,
+        _P.GROWING_STACKS, _P.DEVICE_ZERO,
     ),
     Kind.ANON_NO_ACCESS: (
         _P.THREAD_GUARDS, _P.COROUTINE_GUARDS, _P.ALLOCATOR_GUARDS, _P.WASM_RESERVATIONS,
@@ -64,11 +65,16 @@ def for_reason(reason: str) -> list[Advice]:
 
 
 def for_kind(kind: Kind) -> list[Advice]:
-    """What may be changed about VMAs of this kind that are no pairs, the strongest first."""
+    """What may be changed about VMAs of this kind that are no pairs, the strongest first.
+
+    Nothing that makes pairs merge.
+    """
     return _strongest(
         record
         for record in ADVICE.values()
-        if set(OF_KIND[kind]) & set(record.patterns) and not record.reasons
+        if set(OF_KIND[kind]) & set(record.patterns)
+        and not record.reasons
+        and record.recovers is None
     )
 
 
