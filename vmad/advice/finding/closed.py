@@ -150,7 +150,8 @@ def _of_blocks(layout: Layout, guards: Rows, known: Rows, usual: int) -> Pattern
 
 def _alike(sizes: Rows) -> bool:
     """Half of them are equal."""
-    return int(np.unique(sizes, return_counts=True)[1].max()) * 2 >= len(sizes)
+    counts = np.unique(sizes, return_counts=True)[1]
+    return int(np.max(counts)) * 2 >= len(sizes)
 
 
 def _as_stack(usual: int, page: int, guard: int) -> bool:
