@@ -28,13 +28,21 @@ class Drained:
 
     Copies of ``most`` bytes wait at most, a little more; what comes faster stays in the ring until
     that is full, and BPF counts what had no room. ``note`` is called with each event as it arrives,
-    from the thread; what it raises, ``take`` and ``stop`` raise.
+    and ``meanwhile`` many times a second, from the thread; what they raise, ``take`` and
+    ``take_the_rest`` raise.
     """
 
-    def __init__(self, recorder: Recorder, most: int, note: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        most: int,
+        note: Callable[[Event], None],
+        meanwhile: Callable[[], None],
+    ) -> None:
         self._recorder = recorder
         self._most = most
         self._note = note
+        self._meanwhile = meanwhile
         self._arrived: deque[Event] = deque()
         self._came, self._went = 0, 0  # bytes; each is counted by one thread alone
         self._news = threading.Event()
@@ -49,6 +57,7 @@ class Drained:
     def _drain(self) -> None:
         try:
             while not self._over.is_set():
+                self._meanwhile()
                 if self._came - self._went >= self._most:
                     self._over.wait(_PAUSE)
                     continue
@@ -76,17 +85,15 @@ class Drained:
         self._went += _size(event)
         return event
 
-    def stop(self) -> None:
-        """Let none arrive any more but those that were told until now, however many."""
+    def close(self) -> None:
+        """End the thread."""
         self._over.set()
         self._thread.join()
+
+    def take_the_rest(self) -> None:
+        """After that: what was told until now, however much, is there to be taken."""
         self._raise()
         self._poll(0)
-
-    def close(self) -> None:
-        """End the thread, whatever happened."""
-        self._over.set()
-        self._thread.join()
 
     def _raise(self) -> None:
         if self._failure is not None:

@@ -30,7 +30,7 @@ from vmad.sources.source import Source
 
 #: seconds between two looks at what happened
 _PAUSE: Final = 0.1
-#: a process may end at any time: its VMAs are read now and then, for this share of the time
+#: a process may end at any time: its VMAs are read now and then, for this share of a processor
 _SHARE: Final = 0.05
 #: bytes of copies that wait to be unwound at most
 _WAITING: Final = 64 << 20
@@ -98,12 +98,12 @@ class Recording:
         self._next_look = self._began
         with suppress(ProcessGone):
             self._unwinder(self._tgid)
-        self._drained = Drained(recorder, _WAITING, self._note)
+        self._before = self._first.look() if last_moment is None else None
+        self._drained = Drained(recorder, _WAITING, self._note, self._look_at_all)
 
     def run(self, seconds: float | None, told: Told, stop: Callable[[], bool]) -> Blamed:
         """Record so long, or until the process ends or ``stop`` says so. Raises ProcessGone,
         VmadError where it becomes a 32-bit program."""
-        before = self._first.look() if self._last_moment is None else None
         gone = None
         with suppress(ProcessLookupError):
             gone = os.pidfd_open(self._process.pid)
@@ -111,9 +111,7 @@ class Recording:
             while not self._is_over(seconds, gone) and not stop():
                 self._unwind_until(time.monotonic() + _PAUSE)
                 told(f"vmad: recording {self._process.pid}: {self._recorder.calls:,} calls")
-                if time.monotonic() >= self._next_look:
-                    self._look_at_all()
-            return self._result(before, gone)
+            return self._result(gone)
         finally:
             self._drained.close()
             if gone is not None:
@@ -130,16 +128,21 @@ class Recording:
         return seconds is not None and time.monotonic() - self._began >= seconds
 
     def _look_at_all(self) -> None:
-        """At every process that is still there, for the case that there is no later time."""
-        began = time.monotonic()
+        """At every process that is still there, for the case that there is no later time; from the
+        thread, since unwinding may take long."""
+        if time.monotonic() < self._next_look:
+            return
+        began = time.thread_time()
         self._tables.names_are_new()
         for watched in (self._first, *self._children.values()):
             if not watched.gone:
                 watched.look()
-        ended = time.monotonic()
-        self._next_look = ended + max(_PAUSE, (ended - began) / _SHARE)
+        took = time.thread_time() - began
+        self._next_look = time.monotonic() + max(_PAUSE, took / _SHARE)
 
-    def _result(self, before: int | None, gone: int | None) -> Blamed:
+    def _result(self, gone: int | None) -> Blamed:
+        self._drained.close()
+        self._drained.take_the_rest()  # children that are new are looked at, too
         self._recorder.keep_all()
         alive = gone is not None and not select.select([gone], [], [], 0)[0]
         self._first.gone = self._first.gone or not alive
@@ -151,7 +154,7 @@ class Recording:
         }
         self._recorder.stop()
         ended = time.monotonic()
-        self._drained.stop()
+        self._drained.take_the_rest()
         if self._first.last is None:
             raise ProcessGone(
                 f"process {self._process.pid} ended before its VMAs could be read",
@@ -186,7 +189,7 @@ class Recording:
             first.pid,
             first.comm,
             ended - self._began,
-            before,
+            self._before,
             first.map_count,
             self._recorder.calls,
             self._recorder.way,
@@ -206,10 +209,12 @@ class Recording:
         assert watched.last is not None
         fresh = fresh and look is watched.last
         table, events, recorded = look.table, self._events, look.recorded
-        if recorded is None:
+        if recorded is None or fresh:
             recorded = self._recorder.recorded()
             # nothing was recorded since, so that nothing was forgotten either
             still = look.calls == self._recorder.calls
+            if not fresh and watched.makers is not None:
+                recorded = recorded.completed(watched.makers, table.rows["start"])
         else:
             events = [event for event in events if event.sequence <= look.sequence]
             still = look.still
@@ -229,8 +234,12 @@ class Recording:
         if isinstance(event, StackCopy) or event.kind is EventKind.CODE:
             return
         self._events.append(event)
-        if event.kind is EventKind.EXEC and event.tgid == self._tgid:
-            _refuse_32_bit(self._process.pid)
+        if event.kind is EventKind.EXEC:
+            watched = self._first if event.tgid == self._tgid else self._children.get(event.tgid)
+            if watched is not None:
+                watched.has_become_another(event.sequence)
+            if watched is self._first:
+                _refuse_32_bit(self._process.pid)
         elif event.kind is EventKind.FORK:
             with suppress(ProcessGone):
                 process = self._tables.find(int(event.values[0]))

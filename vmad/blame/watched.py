@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Final
 
 from vmad.errors import CannotRead, ProcessGone, StillChanging
@@ -15,8 +15,10 @@ from vmad.scan.explain import Explanation, explain
 from vmad.sources.bpf.blame import Recorded, Recorder
 from vmad.sources.source import Source
 
-#: makers are read, too, where there are so many times more VMAs than ever before; they are told
-#: instead of those at the end where there were so many times more
+#: makers are read, too, where that took less than so many seconds before
+_CHEAP: Final = 0.02
+#: or where there are so many times more VMAs than ever before; they are told instead of those at
+#: the end where there were so many times more
 _MORE: Final = 1.05
 _MUCH: Final = 1.25
 
@@ -69,6 +71,7 @@ class Look:
     table: VmaTable
     at: float
     calls: int
+    begun_with: int  #: the recorder's sequence before, and behind
     sequence: int
     recorded: Recorded | None = None
     still: bool = False
@@ -85,10 +88,13 @@ class Watched:
         self.gone = False
         self.last: Look | None = None  #: the latest
         self._most: Look | None = None
+        self.makers: Recorded | None = None  #: as they were last read
+        self._took = 0.0  # seconds that makers took to read
 
     def look(self) -> int | None:
         """Read its VMAs, for the case that there is no later time, or fewer; returns how many."""
         began, calls = monotonic(), self._recorder.calls
+        begun_with = self._recorder.sequence
         try:
             table = self._tables.of(self.process)
         except ProcessGone:
@@ -98,13 +104,31 @@ class Watched:
             return None
         if not len(table.rows):
             return None
-        self.last = look = Look(table, began, calls, self._recorder.sequence)
+        self.last = look = Look(table, began, calls, begun_with, self._recorder.sequence)
         known = 0 if self._most is None else len(self._most.table.rows)
-        if len(table.rows) > _MORE * known:
-            recorded = self._recorder.recorded().of_family(self.tgid)
+        grown = len(table.rows) > _MORE * known
+        if grown or self._took < _CHEAP:
+            began = thread_time()
+            makers = self._recorder.recorded().of_family(self.tgid)
+            self._took = thread_time() - began
             still = self._recorder.calls == calls
-            self._most = replace(look, recorded=recorded, still=still)
+            recorded = makers
+            if self.makers is not None and not still:
+                # some may have vanished since the VMAs were read, above all of one that ends
+                recorded = makers.completed(self.makers, table.rows["start"])
+            self.makers = makers
+            self.last = replace(look, recorded=recorded, still=still)
+            if grown:
+                self._most = self.last
         return len(table.rows)
+
+    def has_become_another(self, sequence: int) -> None:
+        """By an exec: what was seen before it is of no use any more."""
+        if self.last is not None and self.last.begun_with < sequence:
+            self.last = None
+            self.makers = None
+        if self._most is not None and self._most.begun_with < sequence:
+            self._most = None
 
     def most_telling(self, *, ended: bool) -> Look | None:
         """What to tell of it: the last look; of one that has ended, its most where that was more by

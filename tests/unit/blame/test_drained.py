@@ -41,14 +41,16 @@ def copies(*keys: int, size: int = 100) -> list[Event]:
 def drained() -> Iterator[Callable[..., Drained]]:
     """Makes one, and ends its thread."""
     made: list[Drained] = []
+    looks: list[None] = []
 
     def make(recorder: Told, most: int = 1 << 20, note: Any = lambda _: None) -> Drained:
-        made.append(Drained(cast(Recorder, recorder), most, note))
+        made.append(Drained(cast(Recorder, recorder), most, note, lambda: looks.append(None)))
         return made[-1]
 
     yield make
     for each in made:
         each.close()
+    assert looks
 
 
 def keys_of(taken: Drained, many: int) -> list[int]:
@@ -88,7 +90,8 @@ def test_at_the_end_everything_that_was_told_is_there(drained: Callable[..., Dra
         time.sleep(0.001)
     recorder.batches.append(copies(2))
 
-    taken.stop()
+    taken.close()
+    taken.take_the_rest()
 
     assert keys_of(taken, 2) == [1, 2]
     assert recorder.polled_by == {"vmad-drain", threading.current_thread().name}

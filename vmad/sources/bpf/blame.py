@@ -123,6 +123,15 @@ class Recorded:
     makers: npt.NDArray[np.void]
     processes: dict[int, tuple[int, int, int]]
 
+    def completed(self, older: Recorded, starts: npt.NDArray[np.uint64]) -> Recorded:
+        """With what ``older`` ones had at ``starts`` and these have no longer."""
+        there = np.isin(older.keys["address"], starts) & ~np.isin(older.keys, self.keys)
+        return Recorded(
+            np.concatenate((self.keys, older.keys[there])),
+            np.concatenate((self.makers, older.makers[there])),
+            self.processes,
+        )
+
     def of_family(self, tgid: int) -> Recorded:
         """What tells of one process: its own and its ancestors'."""
         family = [tgid]
