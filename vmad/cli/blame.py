@@ -18,7 +18,7 @@ from vmad.cli.options import add_format_option, positive, seconds
 from vmad.cli.options import pid as pid_of
 from vmad.cli.terminal import Progress, style_of
 from vmad.errors import UsageError
-from vmad.export.blame_files import FORMATS, format_of, read_recording, write_file
+from vmad.export.blame_files import FORMATS, may_be_written, read_recording, write_file
 from vmad.export.blame_json import blame_json
 from vmad.export.blame_text import FRAMES, blame_text
 from vmad.sources.bpf.blame import BOUNDARIES, Recorder
@@ -81,18 +81,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Record, or read a recording, and print."""
     if arguments.output is not None:
-        format_of(arguments.output)  # before anything is recorded
+        may_be_written(arguments.output)  # before anything is recorded
     blamed = _for_the_page(arguments) if arguments.page else _blamed(arguments)
     if arguments.redact:
         blamed = redacted(blamed, Redaction())
-    if arguments.output is not None:
-        write_file(arguments.output, blamed)
     if arguments.format == "json":
         sys.stdout.writelines(blame_json(blamed))
-        return 0
-    lines = blame_text(blamed, style_of(sys.stdout), arguments.frames)
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    else:
+        lines = blame_text(blamed, style_of(sys.stdout), arguments.frames)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
     if arguments.output is not None:
+        # last, so that what was recorded is told even where the disk is full
+        write_file(arguments.output, blamed)
+    if arguments.output is not None and arguments.format != "json":
         print(f"vmad: wrote {arguments.output}", file=sys.stderr)
     return 0
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,16 @@ def format_of(name: str) -> str:
         if name.endswith(suffix):
             return suffix
     raise UsageError(f"{name}: no format has this name", "end it in " + ", ".join(FORMATS))
+
+
+def may_be_written(name: str) -> None:
+    """Raises UsageError where no format has this name, VmadError where no such file can be made."""
+    format_of(name)
+    directory = Path(name).parent
+    if not directory.is_dir():
+        raise VmadError(f"{name}: there is no directory {directory}")
+    if not os.access(name if Path(name).exists() else directory, os.W_OK):
+        raise VmadError(f"{name}: may not be written")
 
 
 def write_file(name: str, blamed: Blamed) -> None:

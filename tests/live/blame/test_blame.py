@@ -293,6 +293,7 @@ def test_nothing_stays_attached(source: BpfSource, makers: Path) -> None:
         (("--from", "/no/such/file"), 1, "/no/such/file: No such file or directory"),
         (("--from", "x.json", "7"), 2, "--from shows what was recorded"),
         (("-o", "x.png", "--from", "y.json"), 2, "no format has this name"),
+        (("-o", "/no/such/x.html", "--", "sleep", "60"), 1, "there is no directory /no/such"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
