@@ -96,6 +96,11 @@ goldens: setup-test
 bench: setup-test
 	.venv/bin/python -m bench.run
 
+# a full scan against cat of the maps, by instructions, in guests of both architectures (docs/bench.md)
+bench-instructions: setup-test
+	@PYTHON=$(PYTHON) KERNELS="6.12-arm64" deploy/setup.sh vm
+	.venv/bin/python -m bench.instructions
+
 # coverage-guided fuzzing of every parser (atheris), SECONDS for all of them; tests/fuzz
 SECONDS ?= 600
 fuzz-parsers: setup-test
@@ -152,4 +157,4 @@ clean:
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-relaxed
 .PHONY: siege peers load-rebuild atlas fuzz-blame blame-stacks
 .PHONY: test-machines check-kernel-series deb clean fuzz fuzz-parsers fuzz-rebuilds fuzz-relaxed
-.PHONY: siege peers goldens load-rebuild
+.PHONY: siege peers goldens load-rebuild bench-instructions

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from hypothesis import settings
 
 from vmad.model.kernel import running_kernel
 from vmad.rules.rebuild import SINCE as MOVES_SINCE
+
+#: include/uapi/linux/personality.h
+_PER_LINUX32 = 8
 
 # A deadline per example says how busy the machine is, not whether the code is right.
 settings.register_profile("vmad", deadline=None)
@@ -26,6 +30,19 @@ def _switched_on(path: str) -> bool:
         return False
 
 
+def _runs_32_bits() -> bool:
+    """Where 32-bit programs run, a 64-bit one may be told what they are told."""
+    if platform.machine() == "x86_64":
+        # arch/x86/entry/vdso/vdso32-setup.c: CONFIG_COMPAT_32
+        return Path("/proc/sys/abi/vsyscall32").exists()
+    # arch/arm64/kernel/sys.c, arm64_personality
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = libc.personality(ctypes.c_ulong(0xFFFF_FFFF))
+    runs: bool = libc.personality(ctypes.c_ulong(_PER_LINUX32)) != -1
+    libc.personality(ctypes.c_ulong(before))
+    return runs
+
+
 def _left_out() -> Iterator[str]:
     """Markers of what this kernel cannot do, or of what is for others, and what we may not do."""
     yield "moves_not" if running_kernel().version[:2] >= MOVES_SINCE else "moves"
@@ -33,9 +50,10 @@ def _left_out() -> Iterator[str]:
         yield "root"
     if _switched_on("/proc/sys/vm/unprivileged_userfaultfd"):
         yield "userfaultfd_by_right"
-    # arch/x86/entry/vdso/vdso32-setup.c: there where 32-bit programs run (CONFIG_COMPAT_32)
-    if platform.machine() != "x86_64" or not Path("/proc/sys/abi/vsyscall32").exists():
+    if not _runs_32_bits():
         yield "compat"
+    if platform.machine() != "x86_64" or not _runs_32_bits():
+        yield "compat_x86"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -208,7 +208,7 @@ def test_one_that_has_changed_its_user_and_may_not_look_at_itself(
 
 
 @pytest.mark.moves
-@pytest.mark.compat
+@pytest.mark.compat_x86
 def test_one_of_32_bits(tmp_path: Path) -> None:
     binary = tmp_path / "small"
     flags = ("-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie")
