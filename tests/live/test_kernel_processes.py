@@ -209,7 +209,11 @@ def test_in_a_pid_namespace_pids_are_those_that_the_reader_sees(kernel_source: B
     )
     ran = subprocess.run(
         ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", script],
-        env={**os.environ, "VMAD_WALK": kernel_source.health().walk, "PYTHONPATH": str(ROOT)},
+        env={
+            **os.environ,
+            "VMAD_WALK": kernel_source.health().walk,
+            "PYTHONPATH": os.pathsep.join((str(ROOT), *sys.path)),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -70,7 +70,7 @@ def in_a_mount_namespace(prepare: str) -> str:
     ran = subprocess.run(
         ["unshare", "--mount", "sh", "-e", "-c", f'{prepare}; exec "$0" -c "$1"',
          sys.executable, READ_ROOTS_PROCESS],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), *sys.path))},
         capture_output=True,
         text=True,
         check=False,
