@@ -20,7 +20,7 @@ CHECKOUTS = 2
 #: seconds; a set-up that hangs is a failure and not a test without end
 PATIENCE = 300
 
-IMPORTS = "import bcrypt, numpy, ptrace, yaml, vmad"
+IMPORTS = "import bcrypt, numpy, prometheus_client, ptrace, yaml, vmad"
 
 
 def set_up(checkout: Path) -> None:

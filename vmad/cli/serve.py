@@ -50,10 +50,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     one_heap()
-    if arguments.web_config is None:
-        from vmad.web.without_openssl import leave_openssl_out  # noqa: PLC0415
-
-        leave_openssl_out()
     from vmad.config.values import Listen  # noqa: PLC0415
     from vmad.daemon.service import Options, Service  # noqa: PLC0415  imports everything
 

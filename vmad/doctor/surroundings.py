@@ -107,6 +107,7 @@ def _sysctls(proc: str) -> Iterator[Setting]:
 #: Python package -> what goes without it
 _PACKAGES = {
     "numpy": "",
+    "prometheus_client": "",
     "PyYAML": "configuration files",
     "python-ptrace": "probe, heal --apply",
     "pyroute2": "process events; before 0.9 vmad opens the socket itself",

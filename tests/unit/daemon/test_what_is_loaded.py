@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 
 DEFAULTS = """
 import sys
-from vmad.web.without_openssl import leave_openssl_out
-leave_openssl_out()
 import vmad.daemon.service
 print(*sorted(sys.modules))
 """
 
-#: OpenSSL; e-mail and other servers; guests; procfs evidence; pages
+#: guests; procfs evidence; pages
 ABSENT = {
-    "_ssl", "_hashlib", "ssl", "email", "http.server", "prometheus_client", "tempfile", "difflib",
+    "difflib",
     "vmad.sources.guest.source", "vmad.sources.procfs.source", "vmad.web.pages.document",
     "vmad.daemon.documents", "vmad.web.basic_auth", "vmad.web.tls",
 }  # fmt: skip
@@ -36,22 +33,3 @@ def test_a_daemon_with_its_defaults_loads_nothing_that_it_does_not_need() -> Non
 
     assert "asyncio" in modules
     assert modules & ABSENT == set()
-
-
-def test_what_left_openssl_out_hashes_the_same_and_finds_tls_when_it_is_asked_for() -> None:
-    told = loaded(
-        "from vmad.web.without_openssl import leave_openssl_out\n"
-        "leave_openssl_out()\n"
-        "import hashlib, sys\n"
-        "print(hashlib.blake2b(b'vmad', digest_size=2).hexdigest())\n"
-        "print(hashlib.sha256(b'vmad').hexdigest(), '_hashlib' in sys.modules)\n"
-        "import ssl\n"
-        "print(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).__class__.__name__)\n"
-    )
-
-    assert told == {
-        hashlib.blake2b(b"vmad", digest_size=2).hexdigest(),
-        hashlib.sha256(b"vmad").hexdigest(),
-        "False",
-        "SSLContext",
-    }

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
+from prometheus_client.registry import Collector
 
 from tests.unit.sample import crowded_snapshot, sample_snapshot, self_stats
 from vmad.export import kept_text
 from vmad.export.metrics.exposition import Exposition
-from vmad.export.metrics.family import Family, text_of
 from vmad.scan.snapshot import HostSnapshot
 
 
@@ -63,10 +62,11 @@ def test_only_families_that_moved_are_rendered(monkeypatch: pytest.MonkeyPatch) 
     first = Exposition(STATS, BEFORE)
     first.render()
     rendered: list[str] = []
+    text_of = kept_text.text_of
 
-    def watched(families: Collection[Family], openmetrics: bool) -> bytes:
-        rendered.extend(family.name for family in families)
-        return text_of(families, openmetrics)
+    def watched(collector: Collector, openmetrics: bool) -> bytes:
+        rendered.extend(family.name for family in collector.collect())
+        return text_of(collector, openmetrics)
 
     monkeypatch.setattr(kept_text, "text_of", watched)
     now = ANOTHER["the scan"]

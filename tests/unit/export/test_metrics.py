@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -130,11 +131,19 @@ def test_catalogue_names_each_metric_once() -> None:
     assert len(BY_NAME) == len(CATALOGUE)
 
 
-def test_of_a_complete_host_every_metric_of_the_catalogue_is_told() -> None:
-    families = VmadCollector(complete_stats(), complete_snapshot()).families()
+def test_describe_lists_every_family_that_collect_can_give() -> None:
+    collector = VmadCollector(complete_stats(), complete_snapshot())
 
-    named = [sample.name for family in families for sample in family.samples[:1]]
-    assert named == [metric.name for metric in CATALOGUE]
+    assert [one.name for one in collector.describe()] == [one.name for one in collector.collect()]
+
+
+def test_scrape_restricted_by_name_finds_the_collector() -> None:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(VmadCollector(self_stats(), sample_snapshot()))
+
+    assert registry.get_sample_value("vmad_host_worst_limit_ratio") == pytest.approx(61204 / 65530)
+    restricted = registry.restricted_registry(["vmad_memory_map_areas_limit"])
+    assert [family.name for family in restricted.collect()] == ["vmad_memory_map_areas_limit"]
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)

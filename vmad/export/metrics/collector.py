@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""The samples of every metric of the catalogue, by family.
+"""The samples of every metric of the catalogue, as prometheus_client knows families.
 
 It computes nothing: each metric of the catalogue says where its values come from.
 """
@@ -10,10 +10,17 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
 from vmad.export.kept_text import KeptTexts
 from vmad.export.metrics.catalogue import CATALOGUE
 from vmad.export.metrics.failures import FAILURES
-from vmad.export.metrics.family import Family
 from vmad.export.metrics.groups import GROUPS
 from vmad.export.metrics.host import HOST
 from vmad.export.metrics.itself import SELF
@@ -28,11 +35,14 @@ _Labels = tuple[str, ...]
 _Samples = dict[str, dict[_Labels, float]]
 
 
-class VmadCollector:
+class VmadCollector(Collector):
     """The metrics of one snapshot, and of vmad itself where ``stats`` are given.
 
     ``target`` names a machine that is watched beside this one: a label of all its series. This
     machine's own have no such label.
+
+    ``describe()`` is there for prometheus_client: a collector without it is invisible to a
+    scrape restricted by ``name[]`` (measured with 0.26).
     """
 
     def __init__(
@@ -46,8 +56,12 @@ class VmadCollector:
         self._target = target
         self._of_host: _Samples = {}  #: but for what is of this scan alone
 
-    def families(self) -> Iterable[Family]:
-        """Those that have samples, in the catalogue's order."""
+    def describe(self) -> Iterable[Family]:
+        """Every family that may ever be collected, without samples."""
+        return [_family(metric, target=self._target) for metric in CATALOGUE]
+
+    def collect(self) -> Iterable[Family]:
+        """The families that have samples, in the catalogue's order."""
         samples = self.samples()
         return [
             _family(metric, samples[metric.name], self._target)
@@ -118,16 +132,29 @@ def _add(
             samples[metric.name] = family
 
 
-def _family(metric: Metric[Any], samples: Mapping[_Labels, float], target: str | None) -> Family:
-    """A catalogue entry with these samples. OpenMetrics wants units as suffixes."""
+def _family(
+    metric: Metric[Any],
+    samples: Mapping[tuple[str, ...], float] | None = None,
+    target: str | None = None,
+) -> Family:
+    """A catalogue entry as prometheus_client knows it. OpenMetrics wants units as suffixes."""
     names = metric.labels
     if target is not None and "target" not in names:
         names = (*names, "target")
-        samples = {(*labels, target): value for labels, value in samples.items()}
+        samples = {(*labels, target): value for labels, value in (samples or {}).items()}
     unit = metric.unit if metric.name.removesuffix("_total").endswith(f"_{metric.unit}") else ""
-    family = Family(metric.name, metric.type, metric.help, unit)
-    for labels, value in samples.items():
-        family.add(dict(zip(names, labels, strict=True)), value)
+    family: CounterMetricFamily | GaugeMetricFamily | InfoMetricFamily
+    if metric.type == "info":
+        family = InfoMetricFamily(metric.name.removesuffix("_info"), metric.help, labels=())
+        for labels in samples or ():
+            family.add_metric((), dict(zip(names, labels, strict=True)))
+        return family
+    if metric.type == "counter":
+        family = CounterMetricFamily(metric.name, metric.help, labels=names, unit=unit)
+    else:
+        family = GaugeMetricFamily(metric.name, metric.help, labels=names, unit=unit)
+    for labels, value in (samples or {}).items():
+        family.add_metric(labels, value)
     return family
 
 

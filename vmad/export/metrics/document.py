@@ -22,7 +22,7 @@ of itself, and failures at the limit, are at most a second older than the scrape
 - **VMA** here is what the kernel counts in `map_count` and other exporters call a memory map
   area; a **pair** is two adjacent private anonymous VMAs.
 - Until the first scan is complete only the last sections' own series are served: *failures at the
-  limit*, *vmad itself* and the usual `process_*` (CPU, resident memory, open
+  limit*, *vmad itself* and the usual `process_*` of prometheus_client (CPU, resident memory, open
   files).
 - A guest of the configuration's `targets` has the same series, each with the label `target`, at
   `/metrics?target=NAME`: to Prometheus it is a host of its own ([guests](guests.md)). The series of

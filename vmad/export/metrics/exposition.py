@@ -11,12 +11,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
+
+from prometheus_client import ProcessCollector
+from prometheus_client.registry import Collector
 
 from vmad.export.gzip_beginning import GzipBeginning
-from vmad.export.kept_text import KeptTexts
+from vmad.export.kept_text import END, KeptTexts, text_of
 from vmad.export.metrics.collector import VmadCollector
-from vmad.export.metrics.family import END, text_of
-from vmad.export.metrics.of_process import process_families
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import SelfStats
 
@@ -83,7 +85,7 @@ class Exposition:
     def _rendered(self, stats: SelfStats, openmetrics: bool, compressed: bool) -> bytes:
         itself = VmadCollector(stats, target=self._target).text(self._texts, openmetrics)
         if self._target is None:
-            itself += text_of(process_families(), openmetrics)
+            itself += text_of(_process(), openmetrics)
         # the end of an OpenMetrics text stands behind what vmad says of itself
         itself += END if openmetrics else b""
         with self._lock:
@@ -104,3 +106,9 @@ class Exposition:
         text = now.text(self._texts, openmetrics, self._host_now or self._host_before)
         self._host_now, self._host_before = now, None
         return text
+
+
+@cache
+def _process() -> Collector:
+    """What prometheus_client tells of every program (process_*)."""
+    return ProcessCollector(registry=None)
