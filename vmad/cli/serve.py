@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 
 from vmad.errors import UsageError
-from vmad.memory import one_heap
 from vmad.model.evidence import CHOICES
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -49,7 +48,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    one_heap()
     from vmad.config.values import Listen  # noqa: PLC0415
     from vmad.daemon.service import Options, Service  # noqa: PLC0415  imports everything
 
