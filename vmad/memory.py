@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""How the C library keeps memory: little, and it gives back after something large."""
+"""Gives memory back to the kernel after something large."""
 
 from __future__ import annotations
 
 import ctypes
 
-_LIBRARY = ctypes.CDLL(None)
 #: glibc's malloc_trim(3); other C libraries have none, and keep less
-_trim = getattr(_LIBRARY, "malloc_trim", None)
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def give_back() -> None:

@@ -7,16 +7,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from vmad.sources.cpu_time import cpu_seconds
+from vmad.web.basic_auth import Users
 from vmad.web.budget import Budget
 from vmad.web.connection import Connection
 from vmad.web.turns import Busy, Turns
 from vmad.web.workers import Workers
-
-if TYPE_CHECKING:
-    from vmad.web.basic_auth import Users
 
 #: wrong passwords in a row from one origin; then one each so many seconds
 FAILURES, AGAIN = 10, 6.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""TLS as a web configuration asks for it. Imported only where one does: OpenSSL takes 5 MB."""
+"""TLS as a web configuration asks for it."""
 
 from __future__ import annotations
 

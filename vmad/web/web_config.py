@@ -11,17 +11,14 @@ import importlib.util
 import logging
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from vmad.errors import BadConfig
+from vmad.web.basic_auth import Users
+from vmad.web.tls import asks_everybody, read_tls
 from vmad.web.web_mapping import WebMapping
-
-if TYPE_CHECKING:
-    import ssl
-
-    from vmad.web.basic_auth import Users
 
 _log = logging.getLogger(__name__)
 
@@ -58,11 +55,8 @@ class WebSettings:
     @property
     def authenticated(self) -> bool:
         """Whether every client has to say who it is: by a password or by a certificate."""
-        if self.tls is None:
-            return self.users is not None
-        from vmad.web.tls import asks_everybody  # noqa: PLC0415
-
-        return self.users is not None or asks_everybody(self.tls)
+        by_certificate = self.tls is not None and asks_everybody(self.tls)
+        return self.users is not None or by_certificate
 
 
 def read_web_config(path: str) -> WebSettings:
@@ -104,8 +98,6 @@ def _read_users(section: WebMapping | None) -> Users | None:
         if cost > MOST_COST:
             remedy = f"at most {MOST_COST} (make one with `htpasswd -nBC 10 USER`)"
             raise section.wrong_at(name, f"{name}: cost {cost} takes too long: {remedy}")
-    from vmad.web.basic_auth import Users  # noqa: PLC0415
-
     return Users(hashes)
 
 
@@ -121,8 +113,6 @@ def _read_headers(section: WebMapping | None) -> dict[str, str]:
 def _read_tls(section: WebMapping | None) -> tuple[ssl.SSLContext | None, tuple[str, ...]]:
     if section is None or not section.keys:
         return None, ()
-    from vmad.web.tls import read_tls  # noqa: PLC0415  and with it OpenSSL
-
     return read_tls(section)
 
 
