@@ -39,6 +39,16 @@ STAT = (
     b"18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 )
 
+VMCOREINFO = b"""\
+OSRELEASE=6.1.0-57-cloud-arm64
+PAGESIZE=4096
+SYMBOL(swapper_pg_dir)=ffffcb2076d8f000
+SYMBOL(_stext)=ffffcb2075a10000
+NUMBER(VA_BITS)=48
+NUMBER(kimage_voffset)=0xffffcb2035800000
+NUMBER(TCR_EL1_T1SZ)=0x10
+"""
+
 
 def types() -> bytes:
     """A few types, each kind that is looked into."""
@@ -81,6 +91,7 @@ def seeds() -> dict[str, list[bytes]]:
         "types_file": [types(), elf],
         "image": [banner + build_id_note(b"\xaa" * 20) + types()],
         "page_tables": [b"\x23\0\0\0\0\0\0\0" * 512, b"\xa3\0\0\0\0\0\0\0" * 512],
+        "vmcoreinfo": [VMCOREINFO],
         "memory_tree": [
             b'FlatView #0\n AS "memory"\n'
             b"  0000000000000000-000000000009ffff (prio 0, ram): pc.ram\n"

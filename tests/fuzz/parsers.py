@@ -36,6 +36,7 @@ from vmad.sources.guest.paging import PageTables
 from vmad.sources.guest.physical import NotRam, _ram
 from vmad.sources.guest.qmp import Monitor, Refused
 from vmad.sources.guest.types import read_types
+from vmad.sources.guest.vmcoreinfo import KernelTables, parse
 from vmad.sources.names import named_ranges
 from vmad.sources.npy import unpack_array
 from vmad.sources.procfs.numa_maps import parse_numa_maps
@@ -202,6 +203,17 @@ def page_tables(content: bytes) -> None:
             tables.translate(0xFFFF_FFFF_8123_4567)
 
 
+def vmcoreinfo(content: bytes) -> None:
+    """What an arm64 kernel writes down of itself, and the tables it names."""
+    told = parse(content)
+    if told is not None:
+        tables = KernelTables(_Ram(content), told)  # type: ignore[arg-type]
+        with suppress(NotRam):
+            tables.translate(told.text)
+        with suppress(NotRam):
+            tables.image_size(64 << 20)
+
+
 def memory_tree(content: bytes) -> None:
     """What "info mtree -f" prints."""
     _ram(content.decode("latin-1"))
@@ -238,7 +250,8 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
     each.__name__: each
     for each in (
         capture, array, state, marks, maps, smaps, small_texts, configuration, web_configuration,
-        http, btf, types_file, image, page_tables, memory_tree, qmp, package_index,
+        http, btf, types_file, image, page_tables, vmcoreinfo, memory_tree, qmp,
+        package_index,
     )
 }  # fmt: skip
 

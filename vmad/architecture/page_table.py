@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,22 @@ class Entry(NamedTuple):
 
     address: int
     leaf: bool
+
+
+class Leaf(NamedTuple):
+    """One page or block that is mapped: virtual and physical address, bytes."""
+
+    address: int
+    physical: int
+    size: int
+
+
+class _Table(NamedTuple):
+    """Where a table is, its level, and the virtual address of its first entry."""
+
+    at: int
+    level: int
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +79,37 @@ class PageTableFormat:
                 return (entry.address & ~inside) | (address & inside)
             table = entry.address
         return None  # a table where only a page can be
+
+    def leaves(
+        self, read: Callable[[int, int], bytes], root: int, start: int, end: int
+    ) -> Iterator[Leaf]:
+        """Every page or block that touches the virtual addresses [start, end), in their order.
+
+        ``read`` gives the bytes at a physical address: (address, bytes). The range has to lie in
+        one half, with equal bits beyond ``address_bits``.
+        """
+        upper = start >> self.address_bits << self.address_bits
+        top = _Table(root, self.levels - 1, upper)
+        return self._leaves(read, top, start - upper, end - upper)
+
+    def _leaves(
+        self, read: Callable[[int, int], bytes], table: _Table, low: int, high: int
+    ) -> Iterator[Leaf]:
+        """Below one table; ``low`` and ``high`` count from its first entry."""
+        level = table.level
+        shift = self.shift(level)
+        first, last = low >> shift, min(high - 1 >> shift, (1 << self.bits) - 1)
+        if last < first:
+            return
+        words = struct.iter_unpack("<Q", read(table.at + 8 * first, 8 * (last - first + 1)))
+        for index, (word,) in enumerate(words, first):
+            entry = self.decode(word, level)
+            if entry is None:
+                continue
+            place, size = index << shift, 1 << shift
+            if entry.leaf:
+                yield Leaf(table.first + place, entry.address & -size, size)
+            elif level:
+                inside = max(low - place, 0), min(high - place, size)
+                below = _Table(entry.address, level - 1, table.first + place)
+                yield from self._leaves(read, below, *inside)

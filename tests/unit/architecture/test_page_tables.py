@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmad.architecture.aarch64 import ADDRESS_BITS, page_table_format
-from vmad.architecture.page_table import PageTableFormat
+from vmad.architecture.page_table import Leaf, PageTableFormat
 from vmad.architecture.x86_64 import FIVE_LEVELS, FOUR_LEVELS
 
 ROOT = 0x4100_0000
@@ -63,6 +63,9 @@ class Tables:
     def read(self, at: int) -> int:
         return self.words.get(at, 0)
 
+    def read_many(self, at: int, size: int) -> bytes:
+        return b"".join(self.read(here).to_bytes(8, "little") for here in range(at, at + size, 8))
+
     def map(self, virtual: int, physical: int, level: int) -> None:
         table = ROOT
         for above in range(self.form.levels - 1, level, -1):
@@ -104,6 +107,31 @@ def test_pages_and_blocks_are_found_and_nothing_else(name: str, data: st.DataObj
         assert tables.translate(virtual + inside) == physical + inside
         if size == 1 << form.page_shift:
             assert tables.translate(virtual ^ size) is None
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_leaves_of_a_range_in_their_order(name: str) -> None:
+    form, encode, _ = FORMS[name]
+    tables = Tables(form, encode)
+    small, large = 1 << form.page_shift, 1 << form.shift(1)
+    base = (1 << 64) - (1 << form.address_bits) + 6 * large
+    mapped = [
+        (base - small, 0x4000_0000, small),
+        (base, 2 * large, large),
+        (base + large + 3 * small, 0x4000_0000 + small, small),
+        (base + 2 * large - small, 0x4000_0000, small),
+        (base + 3 * large, 4 * large, large),
+    ]
+    for virtual, physical, size in mapped:
+        tables.map(virtual, physical, int(size == large))
+
+    def leaves(start: int, end: int) -> list[Leaf]:
+        return list(form.leaves(tables.read_many, ROOT, start, end))
+
+    assert leaves(base - large, base + 4 * large) == mapped
+    assert leaves(base + large - 1, base + large + 3 * small + 1) == mapped[1:3]
+    assert leaves(base, base + large + 3 * small) == mapped[1:2]
+    assert leaves(base + 2 * large, base + 3 * large) == []
 
 
 @pytest.mark.parametrize(

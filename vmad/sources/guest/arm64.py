@@ -2,23 +2,27 @@
 """The kernel of a 64-bit Arm guest, found in its memory: the processor's registers do not show it.
 
 QEMU tells no TTBR1, but the image of an arm64 kernel begins with a header of its own, wherever the
-loader puts it (Documentation/arch/arm64/booting.rst). Where the kernel has its image and all RAM in
-virtual memory, its own pointers say.
+loader puts it (Documentation/arch/arm64/booting.rst), and its own pointers say where it has its
+image and all RAM in virtual memory. Many a kernel gives the header's memory away after the boot
+(arm64_memblock_init() reserves from _stext on), and then anything may be written over it: that one
+is found by what it writes down for crash dumps (vmcoreinfo.py), in all of RAM.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vmad.errors import TargetUnavailable
 from vmad.sources.guest.kernel import init_tasks
 from vmad.sources.guest.layout import Layout
 from vmad.sources.guest.paging import LARGEST_IMAGE, Image
-from vmad.sources.guest.physical import PhysicalMemory, Range
+from vmad.sources.guest.physical import NotRam, PhysicalMemory, Range
 from vmad.sources.guest.qmp import Monitor, Refused
+from vmad.sources.guest.vmcoreinfo import KernelTables, kernels
 
 #: an image lies at a multiple of 2 MiB, or, loaded by EFI, of 64 KiB
 _USUAL, _STEP = 2 << 20, 64 << 10
@@ -35,25 +39,35 @@ _PHYSICAL = re.compile(r"gpa: (0x[0-9a-f]+)")
 
 @dataclass(frozen=True, slots=True)
 class ImageInRam:
-    """An image in RAM: physical address, bytes; log2 of the page size it was built for."""
+    """An image in RAM: physical address, bytes; log2 of the page size it was built for.
+
+    ``tables``: the kernel's page tables where it was found by them.
+    """
 
     physical: int
     size: int
     page_shift: int
+    tables: KernelTables | None = None
 
 
 def images(path: str, memory: PhysicalMemory) -> Iterator[ImageInRam]:
-    """Every image in RAM that looks whole, those at usual places first.
+    """Every image in RAM that looks whole, the likelier first.
 
-    By QMP alone a look at every place takes a second per 30 MiB of RAM. Raises TargetUnavailable
-    for a big-endian kernel.
+    By QMP alone a look at every place takes a second per 30 MiB of RAM, at the usual ones 32 times
+    less, and reading all RAM is between these. Raises TargetUnavailable for a big-endian kernel.
     """
     places = [
         place
         for block in memory.ram
         for place in range(-(-block.start // _STEP) * _STEP, block.end - _HEADER.size, _STEP)
     ]
-    places.sort(key=lambda place: place % _USUAL != 0)
+    yield from _with_header(path, memory, [place for place in places if not place % _USUAL])
+    yield from _noted(memory)
+    yield from _with_header(path, memory, [place for place in places if place % _USUAL])
+
+
+def _with_header(path: str, memory: PhysicalMemory, places: list[int]) -> Iterator[ImageInRam]:
+    """Images whose header is at one of some places."""
     for first in range(0, len(places), _BATCH):
         batch = places[first : first + _BATCH]
         raw = memory.read_all([Range(place, place + _HEADER.size) for place in batch])
@@ -71,6 +85,17 @@ def images(path: str, memory: PhysicalMemory) -> Iterator[ImageInRam]:
                 )
             if shift is not None and memory.is_ram(place, size):
                 yield ImageInRam(place, size, shift)
+
+
+def _noted(memory: PhysicalMemory) -> Iterator[ImageInRam]:
+    """Images that the kernel itself wrote down, without their first bytes: from _stext on."""
+    for tables in kernels(memory):
+        told = tables.told
+        physical = told.text - told.offset
+        with suppress(NotRam):
+            size = tables.image_size(LARGEST_IMAGE)
+            if size >= _SMALLEST_IMAGE and memory.is_ram(physical, size):
+                yield ImageInRam(physical, size, told.page_shift, tables)
 
 
 def virtual_start(raw: bytes, layout: Layout, init_task: int | None = None) -> int | None:
@@ -97,6 +122,23 @@ def physical_of(monitor: Monitor, address: int) -> int | None:
     return None if match is None else int(match[1], 16)
 
 
-def as_image(placed: ImageInRam, start: int) -> Image:
-    """The image at its place in virtual memory."""
-    return Image(start, placed.physical, placed.size)
+def translation(
+    monitor: Monitor, memory: PhysicalMemory, placed: ImageInRam, image: Image
+) -> Callable[[int], int | None]:
+    """What gives the physical address behind one of this kernel's; None where it is not mapped.
+
+    The kernel's tables where they are known, else QEMU; where it cannot, its tables are looked for.
+    """
+
+    def translate(address: int) -> int | None:
+        if placed.tables is not None:
+            return placed.tables.translate(address)
+        place = physical_of(monitor, address)
+        if place is not None:
+            return place
+        offset = image.start - image.physical
+        same = (tables for tables in kernels(memory) if tables.told.offset == offset)
+        tables = next(same, None)
+        return None if tables is None else tables.translate(address)
+
+    return translate

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import NamedTuple
 
 from vmad.architecture.aarch64 import AARCH64
@@ -180,6 +179,7 @@ def _attached_to_arm64(
     monitor: Monitor, memory: PhysicalMemory, cache: AnchorCache, types: Types
 ) -> Guest:
     found_image = False
+    memory.try_direct_anywhere()
     for placed in arm64.images(monitor.path, memory):
         found_image = True
         memory.try_direct(placed.physical)
@@ -192,20 +192,27 @@ def _attached_to_arm64(
             text = banner.text.decode("utf-8", "replace")
             known = next((kernel for kernel in cache if kernel.banner == text), None)
         if known is not None:
-            start = arm64.virtual_start(raw, known.layout, known.init_task)
+            # the image may have been found with its first bytes then and without them now
+            moved = banner.offset - known.banner_offset
+            start = arm64.virtual_start(raw, known.layout, known.init_task + moved)
             anchors: Anchors | None = known
         else:
+            moved = 0
             btf, _ = _types_of(monitor.path, raw, banner, types)
             start = arm64.virtual_start(raw, layout_of(btf))
-            image = arm64.as_image(placed, start or 0)
+            image = Image(start or 0, placed.physical, placed.size)
             anchors = _found_anchors(monitor.path, memory, image, types) if start else None
         if start is None or anchors is None:
             continue  # a copy that does not run
         if types.path is None and known is None:
             cache.add(anchors)
-        image = arm64.as_image(placed, start)
-        paging = _Paging(AARCH64, placed.page_shift, partial(arm64.physical_of, monitor))
-        return _guest(monitor, memory, paging, image, anchors)
+        image = Image(start + moved, placed.physical + moved, placed.size - moved)
+        if not memory.is_ram(image.physical, image.size):
+            continue
+        translate = arm64.translation(monitor, memory, placed, image)
+        return _guest(
+            monitor, memory, _Paging(AARCH64, placed.page_shift, translate), image, anchors
+        )
     raise _no_linux(
         monitor.path,
         "nothing in it has the name of one" if found_image else "no image of one is in it",

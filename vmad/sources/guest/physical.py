@@ -32,6 +32,8 @@ _MTREE_LINE = re.compile(r"\s*([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d+, ([a-z/
 _HOST_ADDRESS = re.compile(r"is (0x[0-9a-f]+)")
 
 
+#: pages of a block of RAM that are tried in order to compare one
+_TRIES = 16
 #: blocks of RAM; a machine has a handful, and QEMU takes a command each to tell where one lies
 _MOST_BLOCKS = 256
 
@@ -105,6 +107,13 @@ class PhysicalMemory:
         except Refused as error:
             self.why_not_direct = f"QEMU does not tell where the guest's memory is ({error})"
         self._close_direct()
+
+    def try_direct_anywhere(self) -> None:
+        """The same where no such page is known yet: by the first of some that can be compared."""
+        for block in self.ram:
+            for place in range(block.start, block.end - PAGE + 1, max(block.size // _TRIES, PAGE)):
+                if self._direct is None:
+                    self.try_direct(place & -PAGE)
 
     def _open_direct(self) -> None:
         qemu = self._monitor.peer()
