@@ -6,8 +6,6 @@ from __future__ import annotations
 import mmap
 import random
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.live.kernel_walks import open_kernel_source
+from tests.live.renamed_fields import renamed_programs
 from tests.live.test_kernel_changing import identity, in_the_middle, large
 from tests.live.test_kernel_never_still import MANY, changing
 from tests.live.zygote import ForkedTarget
@@ -208,13 +207,8 @@ def test_one_small_change_is_read_in_pieces_and_no_lock_is_waited_for(
 
 
 def test_a_tree_of_another_form_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = Path(source.__file__).parent
-    for file in here.glob("*.bpf.[ch]"):
-        shutil.copy(file, tmp_path)
-    shutil.copy(here / "Makefile", tmp_path)
-    other = (here / "tree.bpf.h").read_text().replace("(entry & 7) != 4", "(entry & 7) != 5")
-    (tmp_path / "tree.bpf.h").write_text(other)
-    subprocess.run(["make", "-s", "-C", str(tmp_path), "lockless.bpf.o"], check=True)
+    kinds = {"maple_leaf_64": "maple_dense"}  # another number
+    renamed_programs(kinds, Path(source.__file__).parent, tmp_path)
     monkeypatch.setattr(queued, "HERE", tmp_path)
     with pytest.raises(EvidenceUnavailable, match="another tree of VMAs"):
         open_kernel_source("lockless")

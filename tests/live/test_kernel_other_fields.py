@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """Kernels whose structures have other fields, as far as this kernel can stand for them.
 
-The programs are built again with a field under a name that no kernel knows, so that CO-RE finds
-it missing, as it is on other releases and configurations.
+The programs get a field under a name that no kernel knows, so that CO-RE finds it missing, as it is
+on other releases and configurations.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.live.kernel_walks import KERNEL, WALKS, open_kernel_source
+from tests.live.renamed_fields import renamed_programs
 from tests.live.zygote import ForkedTarget
 from vmad.errors import EvidenceUnavailable
 from vmad.model import facts as f
@@ -25,7 +23,7 @@ from vmad.sources.bpf import census, queued, source, task_vma
 
 pytestmark = pytest.mark.bpf
 
-#: what is missing -> words of kernel.bpf.h and its users, and their replacements
+#: what is missing -> names in the programs' types, and their replacements
 MISSING = {
     "names of anonymous VMAs (5.15)": {"anon_name": "gone1", "anon_vma_name": "gone2"},
     "NUMA": {"vm_policy": "gone1", "nodes": "gone2", "home_node": "gone3", "w": "gone4"},
@@ -39,33 +37,12 @@ MISSING = {
 }
 
 
-def built_without(words: dict[str, str], directory: Path) -> None:
-    """The programs, with struct fields (and types) renamed where they name the kernel's."""
-    here = Path(source.__file__).parent
-    for file in here.glob("*.bpf.[ch]"):
-        text = file.read_text()
-        for word, other in words.items():
-            # members of the kernel's structures, not of ours (header->map_count, row.map_count)
-            member = rf"(?<!header->)(?<!row\.)(?<!window\.)\b{word}\b(?!_)"
-            if file.name in KERNELS_FIELDS:
-                text = re.sub(member, other, text)
-        (directory / file.name).write_text(text)
-    shutil.copy(here / "Makefile", directory)
-    make = ["make", "-s", "-C", str(directory), *(f"{name}.bpf.o" for name in OBJECTS)]
-    subprocess.run(make, check=True)
-
-
-#: files that name them
-KERNELS_FIELDS = ("kernel.bpf.h", "look.bpf.h", "compare.bpf.h", "content.bpf.h", "task.bpf.h")
-OBJECTS = ("census", "task_vma", *(("lockless", "open_coded") if "open-coded" in WALKS else ()))
-
-
 @pytest.mark.parametrize("walk", WALKS)
 @pytest.mark.parametrize("missing", MISSING)
 def test_the_rest_is_seen_without(
     missing: str, walk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built_without(MISSING[missing], tmp_path)
+    renamed_programs(MISSING[missing], Path(source.__file__).parent, tmp_path)
     for module in (census, queued, task_vma):
         monkeypatch.setattr(module, "HERE", tmp_path)
     if walk == "lockless" and missing.startswith("mm_lock_seq"):
