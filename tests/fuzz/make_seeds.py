@@ -3,17 +3,26 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz.parsers import SEEDS
+from tests.fuzz.guests import recorded_guests
+from tests.fuzz.parsers import CUT, MEMBERS, PID, SEEDS
+from tests.unit.blame.samples import BLAMED
 from tests.unit.capture.recorded import capture
 from tests.unit.explain.tables import Area, alternating, table_of
 from tests.unit.guest.btf_maker import BtfMaker, build_id_note, elf_file
+from vmad.export.blame_json import blame_json
 from vmad.scan.inheritance import INHERITED
+from vmad.sources.guest.cache import FORMAT
 from vmad.sources.npy import pack_array
+from vmad.timeline.packed import pack
+from vmad.timeline.timeline import Timeline
 
 HTTP = b"GET /metrics?target=a HTTP/1.1\r\nHost: localhost\r\nAccept: text/plain;q=0.5\r\n\r\n"
 QMP = (
@@ -68,16 +77,28 @@ def seeds() -> dict[str, list[bytes]]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "capture")
         areas = [*alternating(6), Area(path="/lib")]
-        capture(path, [table_of(areas, pid=10)])
+        capture(path, [table_of(areas, pid=PID)])
         recorded = path.read_bytes()
         elf = elf_file(
             Path(directory, "elf"), {".BTF": types(), ".notes": build_id_note(b"\xaa" * 20)}
         ).read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            members = CUT.join(map(archive.read, MEMBERS))
+    packed = pack(Timeline(), "boot")
+    (anchors,) = recorded_guests()[-1].cache
+    known = json.dumps({"format": FORMAT, **anchors.as_json()}).encode()
     history = np.zeros(2, INHERITED)
     history["pid"] = (1, 20)
     banner = b"Linux version 6.1.0-9 (b@h) (gcc) #1 SMP\n\0"
     return {
         "capture": [recorded],
+        "capture_members": [members],
+        "timeline": [zlib.decompress(packed), packed],
+        "recording": ["".join(blame_json(BLAMED)).encode()],
+        "guest_memory": [bytes([number]) + bytes(13) for number in range(8)],
+        "known_kernel": [known],
+        "elf": [elf],
+        "perf_map": [b"1000 20 main\n1020 8 a b\n"],
         "array": [pack_array(np.arange(3, dtype="<i4"))],
         "state": [b"vmad.history/1 boot\n" + pack_array(history)],
         "marks": [b'{"schema": "vmad.marks/1", "groups": {"a.service": [[12, 1.5]]}}'],

@@ -7,20 +7,30 @@ An error that the parser documents is an answer; any other escapes, and is a fin
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
+import shutil
 import socket
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
+from tests.fuzz.guests import recorded_guests
 from vmad.architecture.x86_64 import X86_64
+from vmad.blame.perf_map import PerfMap
 from vmad.config.load import parse_config
 from vmad.daemon.marks_file import MarksFile
 from vmad.daemon.state import StateFile
 from vmad.errors import VmadError
+from vmad.export.blame_json import blamed_of
 from vmad.export.explain_text import Context, explain_text
 from vmad.export.style import Style
 from vmad.lab.kernels.debian import bootable, lab_packages
@@ -29,12 +39,17 @@ from vmad.model.process import ProcessId
 from vmad.scan.explain import explain
 from vmad.sources.capture import CaptureSource
 from vmad.sources.cgroup import parse_cgroup
+from vmad.sources.elf import read_elf, section, symbols_among
+from vmad.sources.guest import attach
+from vmad.sources.guest import source as guest_source
 from vmad.sources.guest.btf import BadBtf, Btf, structure_sizes
+from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.kernel import NoTypes, find_anchors, find_banner, find_btf, find_build_ids
 from vmad.sources.guest.layout import NEEDED, OPTIONAL, WrongTypes, layout_of
 from vmad.sources.guest.paging import PageTables
 from vmad.sources.guest.physical import NotRam, _ram
 from vmad.sources.guest.qmp import Monitor, Refused
+from vmad.sources.guest.source import GuestSource
 from vmad.sources.guest.types import read_types
 from vmad.sources.guest.vmcoreinfo import KernelTables, parse
 from vmad.sources.names import named_ranges
@@ -43,6 +58,7 @@ from vmad.sources.procfs.numa_maps import parse_numa_maps
 from vmad.sources.procfs.smaps import parse_smaps
 from vmad.sources.procfs.stat import parse_stat
 from vmad.sources.procfs.table import Evidences, parsed, table_of
+from vmad.timeline.packed import unpack
 from vmad.web.request import MAX_LINE, BadRequest, parse_request, read_request
 from vmad.web.web_config import read_web_config
 
@@ -50,18 +66,48 @@ KERNEL = KernelInfo("6.12.9")
 NO_DEVICES = np.empty(0, np.uint64)
 
 
+@lru_cache(maxsize=1)
+def _directory(of: int) -> str:
+    """One for each process (``of``), since making it costs as much as most parsers do."""
+    directory = tempfile.mkdtemp(prefix=f"vmad-fuzz-{of}-", dir="/dev/shm")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
+
+
 @contextmanager
 def as_file(content: bytes, name: str = "file") -> Iterator[str]:
     """A file with this content, of memory."""
-    with tempfile.TemporaryDirectory(prefix="vmad-fuzz-", dir="/dev/shm") as directory:
-        path = Path(directory, name)
-        path.write_bytes(content)
-        yield str(path)
+    path = f"{_directory(os.getpid())}/{name}"
+    with open(path, "wb") as file:
+        file.write(content)
+    yield path
 
 
 def capture(content: bytes) -> None:
     """Opened, and every process in it counted, explained and told."""
-    with as_file(content) as path, suppress(VmadError):
+    with as_file(content) as path:
+        _read_capture(path)
+
+
+#: between the members of a capture
+CUT = b"\n--\n"
+#: its process
+PID = 10
+#: in this order
+MEMBERS = ("meta.json", f"{PID}/rows.npy", f"{PID}/names.json", f"{PID}/name_of.npy")
+
+
+def capture_members(content: bytes) -> None:
+    """The same of members between cuts: a checksum of an archive stops whatever is random."""
+    path = f"{_directory(os.getpid())}/members"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, member in zip(MEMBERS, content.split(CUT), strict=False):
+            archive.writestr(zipfile.ZipInfo(name), member)
+    _read_capture(path)
+
+
+def _read_capture(path: str) -> None:
+    with suppress(VmadError):
         source = CaptureSource(path)
         try:
             census = source.census()
@@ -91,6 +137,20 @@ def marks(content: bytes) -> None:
     """The marks that a daemon left."""
     with as_file(content, "marks") as path:
         MarksFile(Path(path)).read()
+
+
+def timeline(content: bytes) -> None:
+    """The history of groups that a daemon left, compressed here: a checksum stops the random."""
+    with suppress(ValueError):
+        unpack(zlib.compress(content, 0), "boot")
+    with suppress(ValueError):
+        unpack(content, "boot")
+
+
+def recording(content: bytes) -> None:
+    """What `vmad blame` left for the daemon's page."""
+    with suppress(VmadError):
+        blamed_of(content.decode("utf-8", "replace"), "f")
 
 
 def maps(content: bytes) -> None:
@@ -133,17 +193,23 @@ def web_configuration(content: bytes) -> None:
         read_web_config(path)
 
 
+@lru_cache(maxsize=1)
+def _loop() -> asyncio.AbstractEventLoop:
+    """One that never runs."""
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
+
+
 def http(content: bytes) -> None:
     """A request's head, read from a connection and parsed as a whole."""
 
-    async def read() -> None:
-        reader = asyncio.StreamReader(limit=MAX_LINE)
-        reader.feed_data(content)
-        reader.feed_eof()
-        with suppress(BadRequest, asyncio.IncompleteReadError):
-            await read_request(reader)
-
-    asyncio.run(read())
+    reader = asyncio.StreamReader(limit=MAX_LINE, loop=_loop())
+    reader.feed_data(content)
+    reader.feed_eof()
+    with suppress(BadRequest, asyncio.IncompleteReadError, StopIteration):
+        read_request(reader).send(None)  # all of it is there: it waits for nothing
+        raise AssertionError("it waits for more")
     with suppress(BadRequest):
         parse_request(content)
 
@@ -239,6 +305,53 @@ def qmp(content: bytes) -> None:
     monitor.close()
 
 
+def guest_memory(content: bytes) -> None:
+    """A recorded guest whose memory was changed: attached to, and a process of it read.
+
+    The first byte says which guest and process; then by 13 bytes what is done to one of its words
+    (set, flip, copy from another word, add), which one, and a number.
+    """
+    guests, first = recorded_guests(), content[0] if content else 0
+    recorded = guests[first % len(guests)]
+    with (
+        patch.multiple(attach, Monitor=recorded.monitor, PhysicalMemory=recorded.changed(content)),
+        patch.object(guest_source, "ATTEMPTS", 1),  # it is the same every time
+        suppress(VmadError),
+    ):
+        source = GuestSource("qmp", cache=recorded.cache)
+        with closing(source):
+            source.max_map_count, source.hostname, source.vma_cost  # noqa: B018
+            source.census()
+            process = recorded.processes[first // len(guests) % len(recorded.processes)]
+            source.cgroup_of(process)
+            source.exe_of(process)
+            source.table(process)
+
+
+def known_kernel(content: bytes) -> None:
+    """What a run of vmad left about a guest's kernel."""
+    with as_file(content, "known.json") as path:
+        list(AnchorCache(Path(path).parent))
+
+
+def elf(content: bytes) -> None:
+    """A program of somebody else's."""
+    with as_file(content) as path, open(path, "rb") as file:
+        found = read_elf(file.fileno())
+        if found is not None:
+            symbols_among(file.fileno(), found, ["main", "tc_malloc"])
+            section(file.fileno(), found, ".comment")
+
+
+def perf_map(content: bytes) -> None:
+    """Names of code that a compiler made at run time."""
+    with as_file(content) as path:
+        names = PerfMap(os.getpid())
+        names._path = Path(path)
+        names.name_at(0x1000)
+        list(names.functions(0, 1 << 63))
+
+
 def package_index(content: bytes) -> None:
     """An index of Debian's packages."""
     with suppress(VmadError):
@@ -249,9 +362,9 @@ def package_index(content: bytes) -> None:
 PARSERS: dict[str, Callable[[bytes], None]] = {
     each.__name__: each
     for each in (
-        capture, array, state, marks, maps, smaps, small_texts, configuration, web_configuration,
-        http, btf, types_file, image, page_tables, vmcoreinfo, memory_tree, qmp,
-        package_index,
+        capture, capture_members, array, state, marks, timeline, recording, maps, smaps,
+        small_texts, configuration, web_configuration, http, btf, types_file, image, page_tables,
+        vmcoreinfo, memory_tree, guest_memory, known_kernel, qmp, elf, perf_map, package_index,
     )
 }  # fmt: skip
 

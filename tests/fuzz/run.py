@@ -10,6 +10,7 @@ one. ``--replay FILE PARSER`` runs one input.
 from __future__ import annotations
 
 import argparse
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,7 @@ def _fuzz(name: str, seconds: int, inputs: int) -> int:
 def _inside(name: str) -> int:
     import atheris  # noqa: PLC0415  only where it fuzzes
 
+    logging.disable()  # what is damaged is told a million times
     with atheris.instrument_imports(include=["vmad"]):
         from tests.fuzz.parsers import PARSERS  # noqa: PLC0415
     words = [sys.argv[0], *(word for word in sys.argv[1:] if word not in ("--inside", name))]

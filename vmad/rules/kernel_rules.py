@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from functools import lru_cache
+from typing import NamedTuple
 
 from vmad.model.kernel import KernelInfo
 from vmad.model.table import VmaTable, histogram_of
@@ -37,10 +38,11 @@ class KernelRules:
     relaxed: RelaxedRules
     rebuild: RebuildRules
 
-    @classmethod
-    def of(cls, kernel: KernelInfo) -> Self:
-        """Those of this kernel."""
-        return cls(StockRules(kernel), RelaxedRules(kernel), RebuildRules(kernel))
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def of(kernel: KernelInfo) -> KernelRules:
+        """Those of this kernel, made once: what they have judged they remember."""
+        return KernelRules(StockRules(kernel), RelaxedRules(kernel), RebuildRules(kernel))
 
     @property
     def merging(self) -> tuple[Rules, ...]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from pathlib import Path
 
@@ -127,6 +128,28 @@ def test_a_memory_of_other_fields_is_none(tmp_path: Path, guest: Recorded) -> No
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', '{"format": 0}', "\0"])
 def test_a_damaged_memory_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
+    assert list(AnchorCache(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param({"sysctls": ["max_map_count"]}, id="a list in place of an object"),
+        pytest.param({"banner_offset": math.inf}, id="a number without end"),
+        pytest.param({"layout": {"fields": 1, "sizes": {}}}, id="a layout of nothing"),
+        pytest.param({"init_task": None}, id="no number"),
+    ],
+)
+def test_a_memory_that_is_damaged_within_is_none(
+    tmp_path: Path, guest: Recorded, damage: dict[str, object]
+) -> None:
+    stored = {"format": FORMAT, **guest.anchors.as_json(), **damage}
+    (tmp_path / "x.json").write_text(json.dumps(stored))
+    assert list(AnchorCache(tmp_path)) == []
+
+
+def test_a_memory_without_an_end_is_none(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("[" * 100_000)
     assert list(AnchorCache(tmp_path)) == []
 
 

@@ -21,6 +21,8 @@ from vmad.sources.guest.layout import NEEDED, OPTIONAL, SIZES
 FORMAT = hashlib.blake2s(
     repr((1, NEEDED, OPTIONAL, SIZES, SYSCTLS)).encode(), digest_size=8
 ).hexdigest()
+#: what reading one raises that was damaged, or written by nobody of ours
+NOT_ANCHORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 #: kernels that are kept; the oldest go first
 MOST = 64
 
@@ -50,7 +52,7 @@ class AnchorCache:
             self._known = {}
             with contextlib.suppress(OSError):
                 for path in sorted(self._directory.glob("*.json"), key=_age)[:MOST]:
-                    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                    with contextlib.suppress(OSError, *NOT_ANCHORS):
                         stored = json.loads(path.read_bytes())
                         if stored["format"] == FORMAT:
                             anchors = anchors_from_json(stored)

@@ -72,7 +72,9 @@ class Anchors:
 
 
 def anchors_from_json(stored: Mapping[str, Any]) -> Anchors:
-    """Raises KeyError, TypeError, ValueError for what was not written by ``as_json``."""
+    """Raises KeyError, TypeError, ValueError, AttributeError, OverflowError for what was not
+    written by ``as_json``.
+    """
     return Anchors(
         str(stored["release"]),
         str(stored["banner"]),

@@ -149,7 +149,9 @@ class Layout:
 
 
 def from_json(stored: Mapping[str, Any]) -> Layout:
-    """Raises KeyError, TypeError, ValueError for what :meth:`Layout.as_json` did not write."""
+    """Raises KeyError, TypeError, ValueError, AttributeError, OverflowError for what
+    :meth:`Layout.as_json` did not write.
+    """
     fields = {
         str(name): Field(int(offset), int(size))
         for name, (offset, size) in stored["fields"].items()
