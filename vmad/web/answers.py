@@ -20,6 +20,7 @@ from vmad.web import router
 from vmad.web.budget import ANSWERS, CONNECTIONS, LOGINS, Budget
 from vmad.web.connection import Connection
 from vmad.web.kept import Format, KeptExpositions
+from vmad.web.lanes import LANES
 from vmad.web.logins import Login, Logins
 from vmad.web.request import Request
 from vmad.web.router import Content, Response
@@ -50,6 +51,7 @@ class Answers:
         self._content = content
         self._anybody = anybody
         self._same_site = same_site
+        self._share = share
         #: of the event loop: it accepts, reads and writes
         self.loop_budget = Budget(share * CONNECTIONS)
         self._budget = Budget(share * ANSWERS)
@@ -63,6 +65,20 @@ class Answers:
         self._renewal: asyncio.Future[bytes | None] | None = None  #: kept from being collected
         self.refused = dict.fromkeys(REFUSALS, 0)
         self._tell_again = 0.0  #: when the log may be told of a shortage again
+
+    def lane_budget(self) -> Budget:
+        """What one of the lanes may spend whatever the others do: its even share of the loop's."""
+        return Budget(self._share * CONNECTIONS / LANES)
+
+    def loop_rest(self, cpu_seconds: float) -> float:
+        """The event loop spent so much; seconds that it is to rest now.
+
+        Where it has nothing left pages and JSON are put off: what they may cost is its own then.
+        """
+        self.loop_budget.spend(cpu_seconds)
+        if self.loop_budget.wait() > 0:
+            self.loop_budget.borrow(self._budget)
+        return self.loop_budget.wait()
 
     def prepare(self) -> None:
         """Have what a scrape needs, whatever the machine is short of later. Raises NoThread."""
@@ -299,4 +315,4 @@ def _ended(pieces: Iterator[bytes] | None) -> None:
 
 
 def _format(request: Request) -> Format:
-    return Format(request.asked("target"), request.accepts_openmetrics(), request.accepts_gzip())
+    return Format(request.asked("target"), request.accepts_openmetrics, request.accepts_gzip)

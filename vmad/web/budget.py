@@ -45,6 +45,19 @@ class Budget:
             self._earn()
             return max(-self._left / self._share, 0.0)
 
+    def borrow(self, other: Budget) -> None:
+        """Take what ``other`` has saved, as far as there is room: nobody else may use it now."""
+        with self._lock:
+            self._earn()
+            self._left += other._give(self._most - self._left)
+
+    def _give(self, most: float) -> float:
+        with self._lock:
+            self._earn()
+            given = min(max(self._left, 0.0), most)
+            self._left -= given
+            return given
+
     @property
     def scarce(self) -> bool:
         """Whether so little is left that it is kept for what costs least."""

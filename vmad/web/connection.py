@@ -53,6 +53,7 @@ class Connection:
     phase: Phase = Phase.READING
     taken: bool = False
     began_writing: float = 0.0
+    come: bytes = b""  #: of its request, before it had a task
     rest: bytes = b""  #: of an answer that was begun
     left: bool = False  #: it has hung up, or will send nothing more
     task: asyncio.Task[None] | None = field(default=None, repr=False)

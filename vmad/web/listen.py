@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from vmad.config.values import Listen, ListenAddress
 from vmad.errors import UsageError, VmadError
+from vmad.web.lanes import by_address, lanes
 
 _BACKLOG = 128
 UNIX = "unix:"
@@ -74,7 +75,7 @@ def _bind(address: str) -> list[socket.socket]:
     failure: OSError | None = None
     for family, _, _, _, where in addresses:
         try:
-            bound.append(_listen(family, where))
+            bound += _listen(family, where)
         except OSError as error:
             # a host name may stand for ::1 on a machine without IPv6; one address is enough
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -88,21 +89,38 @@ def _bind(address: str) -> list[socket.socket]:
     return bound
 
 
-def _listen(family: int, where: object) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def _listen(family: int, where: object) -> list[socket.socket]:
+    """A socket for each lane (vmad.web.lanes). Raises OSError."""
+    number = lanes()
+    bound: list[socket.socket] = []
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # so that 0.0.0.0 and :: can be bound side by side
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # those that it accepts inherit it
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        listener.bind(where)  # type: ignore[arg-type]
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
+        # a socket that shares its port with others would share it with another daemon, too
+        with _opened(family) as alone:
+            alone.bind(where)  # type: ignore[arg-type]
+            where = alone.getsockname()
+        for _ in range(number):
+            bound.append(_opened(family))
+            bound[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, number > 1)
+            bound[-1].bind(where)  # type: ignore[arg-type]
+            if number > 1 and len(bound) == 1:
+                by_address(bound[0])
+            bound[-1].listen(_BACKLOG)
+            bound[-1].setblocking(False)
     except OSError:
-        listener.close()
+        for listener in bound:
+            listener.close()
         raise
+    return bound
+
+
+def _opened(family: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        # so that 0.0.0.0 and :: can be bound side by side
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    # those that it accepts inherit it
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     return listener
 
 

@@ -7,10 +7,13 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from urllib.parse import parse_qsl, unquote
 
 MAX_LINE = 8192  #: bytes of the request line, and of one header line
 MAX_HEADERS = 64
+#: heads up to so many bytes are remembered, so many of them: a scraper's is the same each time
+_SHORT, _REMEMBERED = 512, 32
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VERSION = re.compile(r"HTTP/([0-9])\.([0-9])")
@@ -27,7 +30,7 @@ class BadRequest(Exception):
         self.text = text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """A request's head. Header names are in lower case; ``path`` is decoded, without the query,
     ``query`` is as it came. ``chunked``: HTTP/1.1, whose answers may come in chunks.
@@ -50,6 +53,7 @@ class Request:
         length = self.headers.get("content-length", "0")
         return length != "0" or "transfer-encoding" in self.headers
 
+    @cached_property
     def accepts_openmetrics(self) -> bool:
         """True when OpenMetrics 1.0 is wanted at least as much as plain text."""
         openmetrics = text = 0.0
@@ -60,6 +64,7 @@ class Request:
                 text = max(text, quality)
         return openmetrics > 0 and openmetrics >= text
 
+    @cached_property
     def accepts_gzip(self) -> bool:
         """True when the client takes gzip."""
         weights = {
@@ -94,6 +99,12 @@ async def _line(reader: asyncio.StreamReader, status: int) -> str:
 
 def parse_request(head: bytes) -> Request:
     """A whole head, up to and with its empty line. Raises BadRequest."""
+    if len(head) > _SHORT or b"authorization:" in head.lower():
+        return _parsed(head)  # no password is remembered
+    return _parsed_before(head)
+
+
+def _parsed(head: bytes) -> Request:
     first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     if len(lines) > MAX_HEADERS:
         raise BadRequest(431, f"more than {MAX_HEADERS} header lines")
@@ -102,6 +113,9 @@ def parse_request(head: bytes) -> Request:
     for line in lines:
         _take_header(headers, line)
     return _request(method, target, version, headers)
+
+
+_parsed_before = lru_cache(maxsize=_REMEMBERED)(_parsed)
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:

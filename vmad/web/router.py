@@ -288,7 +288,7 @@ def detour(request: Request) -> Response:
 
 def _streamed(request: Request, texts: Iterator[str]) -> Response:
     headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
-    if not request.accepts_gzip():
+    if not request.accepts_gzip:
         return Response(200, JSON, headers=headers, pieces=_collected(texts))
     headers["Content-Encoding"] = "gzip"
     return Response(200, JSON, headers=headers, pieces=_deflated(_collected(texts)))
@@ -317,7 +317,7 @@ def _deflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _compressed(request: Request, response: Response) -> Response:
     headers = {**response.headers, "Vary": "Accept-Encoding"}
-    if len(response.body) < _COMPRESS_FROM or not request.accepts_gzip():
+    if len(response.body) < _COMPRESS_FROM or not request.accepts_gzip:
         return replace(response, headers=headers)
     headers["Content-Encoding"] = "gzip"
     body = gzip.compress(response.body, compresslevel=1, mtime=0)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 import logging
 import socket
 import threading
@@ -24,6 +25,7 @@ from vmad.errors import FAILURES, VmadError, told
 from vmad.threads import start_thread
 from vmad.web import router
 from vmad.web.answers import Answers
+from vmad.web.budget import Budget
 from vmad.web.connection import Connection, Phase, Stream, undelivered
 from vmad.web.listen import address_text, bind_all, is_loopback, remove
 from vmad.web.places import Places
@@ -43,6 +45,8 @@ _LINGER_BYTES = 1 << 18
 _LINGER_SECONDS = 1.0
 #: what a request in flight may still take when the server stops
 _GRACE = 0.5
+#: connections that are accepted in a row, if so many wait
+_AT_A_TIME = 8
 #: seconds that the loop sleeps at least when it has used up its budget: some work at a time
 _REST = 0.01
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -98,8 +102,10 @@ class WebServer:
         """
         self._web_config = WebConfigFile(self._web_config_path)
         self._sockets = bind_all(self._listen)
-        self.addresses = tuple(map(address_text, self._sockets))
-        beyond = [address_text(sock) for sock in self._sockets if not is_loopback(sock)]
+        self.addresses = tuple(dict.fromkeys(map(address_text, self._sockets)))
+        beyond = dict.fromkeys(
+            address_text(sock) for sock in self._sockets if not is_loopback(sock)
+        )
         if beyond and not self._web_config.current().authenticated:
             _log.warning(
                 "%s: whoever reaches it may read names of processes, units and files: no "
@@ -162,22 +168,26 @@ class WebServer:
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        lane = self._answers.lane_budget()
+        for number in itertools.count():
             try:
-                await self._afford()
+                await self._afford(lane)
+                if number % _AT_A_TIME == 0:
+                    # sock_accept does not yield while clients queue up: others have their turn
+                    await asyncio.sleep(0)
                 client, where = await loop.sock_accept(listener)
             except OSError as error:  # out of file descriptors, or the client is gone already
                 _log.warning("cannot accept a connection: %s", error.strerror)
                 await asyncio.sleep(0.1)
                 continue
+            began = time.thread_time()
             try:
                 await self._admit(client, where)
             except FAILURES as error:  # whatever befalls one client, the next is accepted
                 _log.warning("a connection is dropped: %s", told(error))
                 client.close()
                 await asyncio.sleep(0.1)
-            # sock_accept does not yield while clients queue up: let the others have their turn
-            await asyncio.sleep(0)
+            lane.spend(time.thread_time() - began)
 
     async def _admit(self, client: socket.socket, where: object) -> None:
         """Answer at once what is at hand; else the client has a task, if there is room for it."""
@@ -199,14 +209,14 @@ class WebServer:
         connection.task = asyncio.create_task(self._serve(connection))
         connection.task.add_done_callback(connection.ended)
 
-    async def _afford(self) -> None:
-        """Charge the loop's work to its budget, and rest where that is used up."""
-        budget = self._answers.loop_budget
+    async def _afford(self, lane: Budget) -> None:
+        """Charge the loop's work to its budget; where that is used up, rest, unless this lane has
+        had less than its even share of it: whoever pauses does not wait for those who do not.
+        """
         now = time.thread_time()
-        budget.spend(now - self._charged)
+        wait = self._answers.loop_rest(now - self._charged)
         self._charged = now
-        wait = budget.wait()
-        if wait > 0:
+        if wait > 0 and lane.wait() > 0:
             await asyncio.sleep(max(wait, _REST))
 
     def _at_hand(self, connection: Connection, crowded: bool) -> bool:
@@ -218,7 +228,7 @@ class WebServer:
         if settings.tls is not None and not connection.of_this_host:
             return False
         try:
-            head = client.recv(MAX_LINE, socket.MSG_PEEK)
+            head = connection.come = client.recv(MAX_LINE)
             if not head.endswith(b"\r\n\r\n") or head.count(b"\r\n\r\n") != 1:
                 return False
             request = parse_request(head)
@@ -226,7 +236,6 @@ class WebServer:
             if response is None:
                 return False
             message = head_of(request, response, settings) + response.body
-            client.recv(len(head))
             connection.write_from_now_on()
             connection.rest = message[client.send(message) :]
         except (BadRequest, OSError):  # nothing has come yet, or it is answered as usual
@@ -236,6 +245,7 @@ class WebServer:
     async def _serve(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=MAX_LINE)
+        reader.feed_data(connection.come)
         protocol = Stream(reader, connection)
         transport: asyncio.Transport | None = None
         try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import lru_cache
 
 from vmad.web import router
 from vmad.web.connection import Connection, delivered
@@ -20,6 +21,7 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+@lru_cache(maxsize=1)
 def http_date(when: float) -> str:
     """Seconds since the epoch as HTTP has them (RFC 9110, 5.6.7)."""
     year, month, day, hour, minute, second, weekday = time.gmtime(when)[:7]
@@ -30,7 +32,7 @@ def http_date(when: float) -> str:
 def head_of(request: Request | None, response: Response, settings: WebSettings) -> bytes:
     """Status line and headers."""
     headers = {
-        "Date": http_date(time.time()),
+        "Date": http_date(int(time.time())),
         "Content-Type": response.content_type,
         "Connection": "close",
         "X-Content-Type-Options": "nosniff",

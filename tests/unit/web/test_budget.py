@@ -145,3 +145,21 @@ def test_json_waits_where_little_is_left_for_scrapes() -> None:
     assert (budget.scarce, budget.wait()) == (True, 0)
     clock.now += WINDOW / 10
     assert not budget.scarce
+
+
+def test_what_pages_may_not_cost_now_scrapes_may() -> None:
+    clock = Clock()
+    loop, pages = Budget(0.06, clock), Budget(0.02, clock)
+    loop.spend(0.06 * WINDOW + 0.6)
+    pages.spend(0.02 * WINDOW - 0.3)
+    assert loop.wait() == pytest.approx(10)
+
+    loop.borrow(pages)
+    assert loop.wait() == pytest.approx(5)
+    loop.borrow(pages)  # it has nothing left
+    assert loop.wait() == pytest.approx(5)
+
+    clock.now += 86_400
+    loop.borrow(pages)  # it has all that it may save
+    pages.spend(0.02 * WINDOW)
+    assert pages.wait() == 0
