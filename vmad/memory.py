@@ -1,12 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""Gives memory back to the kernel after something large."""
+"""Keeps the C library's heap from growing by fragments, and gives memory back to the kernel."""
 
 from __future__ import annotations
 
 import ctypes
 
-#: glibc's malloc_trim(3); other C libraries have none, and keep less
-_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+_libc = ctypes.CDLL(None)
+#: glibc's malloc_trim(3) and mallopt(3); other C libraries have none, and keep less
+_trim = getattr(_libc, "malloc_trim", None)
+_option = getattr(_libc, "mallopt", None)
+#: mallopt's parameters (malloc.h of glibc)
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+#: bytes from which on a block is mapped by itself, and unmapped when it is freed
+_LARGE = 1 << 17
+
+
+def keep_one_heap() -> None:
+    """Have all threads share a heap, and keep large arrays out of it; before there are threads.
+
+    By itself glibc gives each thread a heap of its own, each as large as its thread ever needed
+    and in fragments after; and once a large block was freed it takes the next ones from there.
+    """
+    if _option is not None:
+        _option(_ARENA_MAX, 1)
+        _option(_MMAP_THRESHOLD, _LARGE)
 
 
 def give_back() -> None:

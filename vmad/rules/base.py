@@ -12,8 +12,9 @@ from vmad.model.kernel import KernelInfo
 from vmad.model.verdict import Judgement
 from vmad.rules.eras import Era, era_of
 
-#: distinct facts values remembered per rules; a hostile process can make more, so it is bounded
-JUDGEMENTS_REMEMBERED = 16_384
+#: distinct facts values remembered per rules, some 280 bytes each: the processes of a host have
+#: tens to hundreds, those of a day on it more, and a hostile process can make any number
+JUDGEMENTS_REMEMBERED = 2048
 
 
 class Rules(ABC):

@@ -13,6 +13,8 @@ from vmad.scan.units import lasting_unit
 
 #: what a rule's name becomes that comes out as the reserved one
 _NOT_OTHER = f"group/{OTHER}"
+#: identities whose names are remembered, some 500 bytes each
+REMEMBERED = 2048
 
 
 class GroupRules:
@@ -26,7 +28,7 @@ class GroupRules:
             for rule, patterns in self._rules
         )
         # thousands of processes share few identities, and a pattern costs microseconds
-        self._remembered = lru_cache(maxsize=8192)(self._name_of)
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._name_of)
 
     def name_of(self, identity: ProcessIdentity) -> str:
         """The group's name: one line, never empty.

@@ -26,8 +26,9 @@ from vmad.sources.source import Census
 #: a service manager may move a process to its cgroup after the exec: so its identity is looked
 #: up at its first walks, and in every so many full scans again
 LOOKS = 2
-#: histograms of facts whose verdicts are remembered
-JUDGED_REMEMBERED = 2048
+#: histograms of facts whose verdicts are remembered, one to some ten KiB each: whoever is walked
+#: again finds its own at hand, so these are for processes that are new and look like another
+JUDGED_REMEMBERED = 256
 
 #: up to so many rows are quicker looked up in arrays than these are made lists
 FEW = 32

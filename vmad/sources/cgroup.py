@@ -29,7 +29,7 @@ _POD_UID = r"([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})"
 _POD = re.compile(rf"(?:(?:kubelet-)?kubepods(?:-[a-z]+)*-)?pod{_POD_UID}(?:\.slice)?")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)  # a KiB each
 def parse_cgroup(text: bytes) -> CgroupIdentity:
     """What the lines of one /proc/PID/cgroup say (cgroups(7)); never raises.
 
