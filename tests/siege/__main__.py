@@ -12,7 +12,15 @@ import platform
 import sys
 import time
 
-from tests.siege.scenarios import COMMON, HEAD, OURS, Outcome, besiege
+from tests.siege.scenarios import (
+    COMMON,
+    HEAD,
+    HONEST_ADDRESS,
+    OTHER_ADDRESS,
+    OURS,
+    Outcome,
+    besiege,
+)
 from tests.siege.subjects import PEERS, herd, node_exporter, process_exporter, vmad
 
 
@@ -21,7 +29,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.siege", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--processes", type=int, default=0, help="that exist besides")
+    parser.add_argument(
+        "--one-address",
+        action="store_true",
+        help="besiegers come from the address of the honest scrapers, too",
+    )
     arguments = parser.parse_args()
+    source = HONEST_ADDRESS if arguments.one_address else OTHER_ADDRESS
     peers = (process_exporter, node_exporter) if PEERS.is_dir() else ()
     if not peers:
         print("without peers: `make peers` fetches them", file=sys.stderr)
@@ -39,7 +53,7 @@ def main() -> int:
         for start, scenarios in ((vmad, OURS), *((peer, COMMON) for peer in peers)):
             with start() as subject:
                 for scenario in scenarios:
-                    outcome = besiege(subject, scenario, seconds)
+                    outcome = besiege(subject, scenario, seconds, source)
                     print(outcome.row(), flush=True)
                     if subject.name == "vmad" and outcome.lost:
                         failed.append(outcome)

@@ -7,12 +7,17 @@ import errno
 import heapq
 import select
 import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
+from tests.siege.programs import kept
+
+#: linux/in.h; Python 3.12 and later has it
+IP_BIND_ADDRESS_NO_PORT = 24
 #: seconds after which a scrape counts as lost, as Prometheus has it
 TIMEOUT = 10.0
 
@@ -45,12 +50,9 @@ class Tally:
 
 
 class Crowd:
-    """Runs clients against one address until a time comes."""
+    """Runs clients until a time comes."""
 
-    def __init__(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
-        self._where = (host, int(port))
-        self._host = address
+    def __init__(self) -> None:
         self._poll = select.epoll()
         self._order = count()
         #: (when, tie-breaker, client, number of its wait)
@@ -95,11 +97,24 @@ class Crowd:
             self._by_descriptor.pop(on.fileno(), None)
             self._poll.unregister(on)
 
+
+class Clients:
+    """Kinds of clients of the exporter at ``address``, all of which come from ``source``."""
+
+    def __init__(self, address: str, source: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._where = (host, int(port))
+        self._host = address
+        self._source = source
+
     def _open(self, receive_buffer: int | None = None) -> socket.socket:
         one = socket.socket()
         one.setblocking(False)
         if receive_buffer is not None:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        # connect chooses the port, which may be another connection's, too
+        one.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        one.bind((self._source, 0))
         code = one.connect_ex(self._where)
         assert code in (0, errno.EINPROGRESS), errno.errorcode[code]
         return one
@@ -107,8 +122,6 @@ class Crowd:
     def _request(self, path: str, *more: str) -> bytes:
         lines = (f"GET {path} HTTP/1.1", f"Host: {self._host}", "Connection: close", *more)
         return "\r\n".join((*lines, "", "")).encode()
-
-    # --- kinds of clients
 
     def scraper(self, tally: Tally, pause: float, path: str = "/metrics") -> Client:
         """Asks as Prometheus does, waits for the answer, pauses, asks again."""
@@ -170,3 +183,20 @@ class Crowd:
                 except OSError:
                     pass
             yield Wait(0.05)
+
+    def storm(self, tally: Tally, rate: int) -> Client:
+        """storm.c: ``rate`` scrapes a second whether they are answered or not."""
+        where = (self._source, self._where[0], str(self._where[1]))
+        return _running((kept("storm"), str(rate), *where), tally)
+
+
+def _running(command: tuple[str, ...], tally: Tally) -> Client:
+    """A program that says at its end how many were answered, and how many it asked for."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        try:
+            while True:
+                yield Wait(3600)
+        finally:
+            answered, asked = map(int, running.communicate()[0].split())
+            tally.statuses["200"] += answered
+            tally.statuses["lost"] += asked - answered

@@ -9,46 +9,53 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tests.siege.clients import Client, Crowd, Tally
+from tests.siege.clients import Client, Clients, Crowd, Tally
 from tests.siege.subjects import Subject
 
 #: seconds between two scrapes of an honest scraper: they are many for their few
 PAUSE = 0.2
 HONEST = 5
+#: where honest scrapers come from, and where those who besiege do unless told otherwise
+HONEST_ADDRESS, OTHER_ADDRESS = "127.0.0.1", "127.0.0.2"
 
-Besiegers = Callable[[Crowd, Tally], Iterator[Client]]
+Besiegers = Callable[[Clients, Tally], Iterator[Client]]
 
 
-def fifty_scrapers(crowd: Crowd, tally: Tally) -> Iterator[Client]:
+def fifty_scrapers(clients: Clients, tally: Tally) -> Iterator[Client]:
     """50 scrapers, each again 100 ms after its answer."""
-    return (crowd.scraper(tally, 0.1) for _ in range(50))
+    return (clients.scraper(tally, 0.1) for _ in range(50))
 
 
-def silent(crowd: Crowd, tally: Tally) -> Iterator[Client]:
+def silent(clients: Clients, tally: Tally) -> Iterator[Client]:
     """500 silent connections."""
-    return (crowd.silent(number / 500) for number in range(500))
+    return (clients.silent(number / 500) for number in range(500))
 
 
-def slow(crowd: Crowd, tally: Tally) -> Iterator[Client]:
+def slow(clients: Clients, tally: Tally) -> Iterator[Client]:
     """50 slow readers and 50 slow writers."""
-    yield from (crowd.slow_reader() for _ in range(50))
-    yield from (crowd.slow_writer() for _ in range(50))
+    yield from (clients.slow_reader() for _ in range(50))
+    yield from (clients.slow_writer() for _ in range(50))
 
 
-def flood(crowd: Crowd, tally: Tally) -> Iterator[Client]:
+def flood(clients: Clients, tally: Tally) -> Iterator[Client]:
     """50 clients without a pause."""
-    return (crowd.scraper(tally, 0) for _ in range(50))
+    return (clients.scraper(tally, 0) for _ in range(50))
 
 
-def large(crowd: Crowd, tally: Tally) -> Iterator[Client]:
+def storm(clients: Clients, tally: Tally) -> Iterator[Client]:
+    """10,000 scrapes a second, whether they are answered or not."""
+    yield clients.storm(tally, 10_000)
+
+
+def large(clients: Clients, tally: Tally) -> Iterator[Client]:
     """10 clients that ask for JSON without a pause, 40 that never read it."""
-    yield from (crowd.scraper(tally, 0, "/api/v1/scan") for _ in range(5))
-    yield from (crowd.scraper(tally, 0, "/api/v1/explain/1") for _ in range(5))
-    yield from (crowd.slow_reader("/api/v1/scan") for _ in range(40))
+    yield from (clients.scraper(tally, 0, "/api/v1/scan") for _ in range(5))
+    yield from (clients.scraper(tally, 0, "/api/v1/explain/1") for _ in range(5))
+    yield from (clients.slow_reader("/api/v1/scan") for _ in range(40))
 
 
 #: what any exporter can be besieged with, and what only vmad has
-COMMON: tuple[Besiegers, ...] = (fifty_scrapers, silent, slow, flood)
+COMMON: tuple[Besiegers, ...] = (fifty_scrapers, silent, slow, flood, storm)
 OURS: tuple[Besiegers, ...] = (*COMMON, large)
 
 
@@ -99,13 +106,16 @@ HEAD = (
 )
 
 
-def besiege(subject: Subject, besiegers: Besiegers, seconds: float) -> Outcome:
-    """Run one scenario."""
-    crowd = Crowd(subject.address)
+def besiege(
+    subject: Subject, besiegers: Besiegers, seconds: float, source: str = OTHER_ADDRESS
+) -> Outcome:
+    """Run one scenario; those who besiege come from ``source``."""
+    crowd, clients = Crowd(), Clients(subject.address, HONEST_ADDRESS)
     honest, others = Tally(), Tally()
     before = subject.cpu_seconds
-    scrapers = (crowd.scraper(honest, PAUSE) for _ in range(HONEST))
-    crowd.run((*scrapers, *besiegers(crowd, others)), seconds)
+    scrapers = (clients.scraper(honest, PAUSE) for _ in range(HONEST))
+    enemies = besiegers(Clients(subject.address, source), others)
+    crowd.run((*scrapers, *enemies), seconds)
     return Outcome(
         subject.name,
         (besiegers.__doc__ or "").rstrip("."),

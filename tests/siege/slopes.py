@@ -3,8 +3,10 @@
 
 The daemon in a quick rhythm (a day has 5,760 scans by default configuration, an hour has 3,600 of
 these) while processes come and go, scraped once a second; what it holds is looked at every five
-seconds. Printed is how each grows over an hour, with the standard error of that slope: what leaks
-does so at every scan, event or scrape, and stands out of the noise.
+seconds. Printed is how each grows over an hour, with the standard error of that growth: what leaks
+does so at every scan, event or scrape, and stands out of the noise (``trend``). Exit status 1 when
+something is not level. What the machine did meanwhile is told, not judged: more processes and
+groups are more to remember.
 """
 
 from __future__ import annotations
@@ -25,13 +27,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.siege.subjects import Subject, compiled, vmad
+from tests.siege.programs import compiled
+from tests.siege.subjects import Subject, vmad
+from tests.siege.trend import Verdict, trend
 
 CONFIG = "scan: {interval: 1s, full_every: 5, budget: 20%}\n"
 #: seconds between two looks
 LOOK = 5.0
-#: part of the run that is warming up: caches fill, the allocator finds its size
-WARM = 0.25
+JUDGED = ("resident", "threads", "descriptors", "bpf", "state", "log")
+TOLD = ("processes",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Look:
     bpf: int  #: locked for BPF maps and programs (fdinfo)
     state: int  #: the files of the state directory
     log: int
+    processes: int  #: of the machine at that moment
 
 
 def look(subject: Subject, state: Path) -> Look:
@@ -70,20 +75,8 @@ def look(subject: Subject, state: Path) -> Look:
         bpf,
         sum(file.stat().st_size for file in state.iterdir()),
         os.stat(proc / "fd/2").st_size,
+        sum(name.isdecimal() for name in os.listdir("/proc")),
     )
-
-
-def slope(looks: list[Look], name: str) -> tuple[float, float, float]:
-    """Mean, growth per hour, and that growth's standard error, once warm."""
-    warm = looks[int(len(looks) * WARM) :]
-    at = np.array([one.at for one in warm]) / 3600
-    values = np.array([getattr(one, name) for one in warm], dtype=float)
-    centred = at - at.mean()
-    spread = float((centred**2).sum())
-    growth = float((centred * (values - values.mean())).sum()) / spread
-    rest = values - values.mean() - growth * centred
-    error = float(np.sqrt((rest**2).sum() / max(len(values) - 2, 1) / spread))
-    return float(values.mean()), growth, error
 
 
 @contextmanager
@@ -158,11 +151,17 @@ def main() -> int:
     )
     for name in ("scans_total", "samples_total", "events_total", "event_overruns_total"):
         print(*re.findall(rf"^vmad_{name}.*", text, re.M), sep="\n")
-    print("\n| what | mean | growth in an hour | ± |\n|---|---|---|---|")
-    for name in ("resident", "threads", "descriptors", "bpf", "state", "log"):
-        mean, growth, error = slope(looks, name)
-        print(f"| {name} | {mean:,.0f} | {growth:+,.0f} | {error:,.0f} |")
-    return 0
+    print("\n| what | mean | growth in an hour | ± | |\n|---|---|---|---|---|")
+    at = [one.at for one in looks]
+    level = True
+    for name in (*JUDGED, *TOLD):
+        found = trend(at, [getattr(one, name) for one in looks])
+        judged = found.verdict if name in JUDGED else ""
+        level &= name not in JUDGED or found.verdict is Verdict.LEVEL
+        print(
+            f"| {name} | {found.mean:,.0f} | {found.growth:+,.0f} | {found.error:,.0f} | {judged} |"
+        )
+    return 0 if level else 1
 
 
 if __name__ == "__main__":

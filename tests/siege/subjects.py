@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -17,10 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.e2e.daemons import VMAD, wait_for
+from tests.siege.programs import compiled
 
 #: where `make peers` unpacks Debian's packages
 PEERS = Path(__file__).parents[2] / "build/peers/usr/bin"
-HERE = Path(__file__).parent
 
 
 class Subject:
@@ -134,13 +133,3 @@ def herd(number: int) -> Iterator[int]:
     ):
         assert parent.stdout is not None
         yield int(parent.stdout.readline())
-
-
-@contextmanager
-def compiled(name: str) -> Iterator[str]:
-    """The path of a C program of this directory."""
-    with tempfile.TemporaryDirectory() as folder:
-        program = f"{folder}/{name}"
-        compiler = shutil.which("cc") or shutil.which("clang") or "gcc"
-        subprocess.run([compiler, "-O2", "-static", "-o", program, HERE / f"{name}.c"], check=True)
-        yield program

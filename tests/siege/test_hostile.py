@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.daemons import VMAD, Daemon, wait_for
 from tests.live.targets import Target
-from tests.siege.subjects import HERE, compiled
+from tests.siege.programs import HERE, compiled
 from tests.siege.test_faults import QUICK, scans, wait_for_scans
 
 #: at most 15 bytes of a comm; as much as a control group's name may have

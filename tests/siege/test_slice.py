@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from tests.e2e.daemons import wait_for
-from tests.siege.scenarios import OURS, Besiegers, besiege
+from tests.siege.scenarios import OURS, Besiegers, besiege, storm
 from tests.siege.subjects import Subject, herd, vmad
 
 SECONDS = 5.0
@@ -17,7 +17,11 @@ SECONDS = 5.0
 CONFIG = "scan: {interval: 5s, budget: 50%}\n"
 
 
-@pytest.mark.parametrize("besiegers", OURS, ids=lambda one: one.__name__)
+#: honest scrapers may by chance have the lane of a storm, and are lost then (vmad.web.lanes)
+SCENARIOS = [one for one in OURS if one is not storm]
+
+
+@pytest.mark.parametrize("besiegers", SCENARIOS, ids=lambda one: one.__name__)
 def test_honest_scrapers_are_all_answered_and_scans_go_on(besiegers: Besiegers) -> None:
     with vmad(CONFIG) as subject:
         before = subject.resident
