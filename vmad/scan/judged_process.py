@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 from vmad.model.kinds import KIND_COUNT
@@ -13,6 +14,12 @@ from vmad.rules.kernel_rules import Judged
 from vmad.scan.snapshot import JudgedProcess
 
 UNDECIDED: Recoverable = dict.fromkeys(RULES)
+
+
+@lru_cache(maxsize=1024)
+def shared_recoverable(*by_rules: tuple[str, int | None]) -> Recoverable:
+    """Equal ones are one object, not to be changed: most processes have few recoverable VMAs."""
+    return dict(by_rules)
 
 
 class Counted(NamedTuple):
@@ -59,7 +66,7 @@ def walked_process(
         *_shown(counted),
         summary.kinds,
         judged.pairs,
-        {**summary.recoverable, "rebuild": judged.rebuild},
+        shared_recoverable(*summary.recoverable.items(), ("rebuild", judged.rebuild)),
         walked_at,
         counted.size if counted.size >= 0 else None,
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,12 @@ from vmad.rules.marked import marked_from
 from vmad.scan.aggregate import Member
 from vmad.scan.groups import GroupRules
 from vmad.scan.history import Current
-from vmad.scan.judged_process import Counted, counted_process, walked_process
+from vmad.scan.judged_process import (
+    Counted,
+    counted_process,
+    shared_recoverable,
+    walked_process,
+)
 from vmad.scan.statistics import ScanCounts
 from vmad.sources.identity import IdentityReader
 from vmad.sources.source import Census
@@ -30,11 +35,15 @@ LOOKS = 2
 #: again finds its own at hand, so these are for processes that are new and look like another
 JUDGED_REMEMBERED = 256
 
+#: names, numbers by kind and histograms of which equal ones are one object
+ALIKE_REMEMBERED = 1024
+
 #: up to so many rows are quicker looked up in arrays than these are made lists
 FEW = 32
 
 #: a plain (pid, start_time), equal to its ProcessId and three times as quick to make
 Key = tuple[int, int]
+Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
@@ -47,6 +56,10 @@ class _Walked:
     group: str
     looks: int = 0  #: times that its identity was looked up
     member: Member | None = None  #: None: to be made anew
+
+
+def _itself(value: Value) -> Value:
+    return value
 
 
 class _Columns(NamedTuple):
@@ -89,7 +102,7 @@ class WalkedProcesses:
         self._renewed: set[Key] = set()  #: walked since members were asked for last
         self._shown = _Shown(None, [])
         self._limit: int | None = None
-        # processes that look alike, such as workers of one program, share one mapping
+        self._alike = lru_cache(maxsize=ALIKE_REMEMBERED)(_itself)
         self._judged = lru_cache(maxsize=JUDGED_REMEMBERED)(KernelRules.of(kernel).judged)
 
     def name_by(self, rules: GroupRules, identities: IdentityReader) -> None:
@@ -131,27 +144,35 @@ class WalkedProcesses:
         counts.walks += 1
         counts.vmas_walked += result.vmas
         self._unreadable.pop(result.id, None)
-        before = self._walked.get(result.id)
-        looks = before.looks if before is not None else 0
-        if (
-            before is not None
-            and not reread
-            and looks >= LOOKS
-            and before.summary.comm == result.comm
-        ):
-            group = before.group
-        else:
-            looks += 1
-            group = self._name_of(result.id, result.comm, reread or before is not None)
-        if before is not None and before.summary.facts == result.facts:
-            judged = before.judged
-        else:
-            judged = self._judged(result.facts)
-        walked = _Walked(result, judged, self._clock(), group, looks)
-        self._walked[result.id] = walked
-        if before is not None and before.group == group and before.summary == result:
-            walked.member = before.member  # a walk that found nothing new
         self._renewed.add(result.id)
+        before = self._walked.get(result.id)
+        if before is None:
+            group = self._name_of(result.id, result.comm, reread)
+            self._walked[result.id] = self._new(result, group, 1)
+            return
+        looks, group = before.looks, before.group
+        if reread or looks < LOOKS or before.summary.comm != result.comm:
+            looks += 1
+            group = self._name_of(result.id, result.comm, True)
+        if before.group == group and before.summary == result:
+            # nothing new, as mostly: what is known stays where it is in memory
+            before.walked_at, before.looks = self._clock(), looks
+        else:
+            self._walked[result.id] = self._new(result, group, looks)
+
+    def _new(self, result: ProcessSummary, group: str, looks: int) -> _Walked:
+        """Processes that are alike, such as a thousand workers of one program, share what is."""
+        alike = self._alike
+        summary = ProcessSummary(
+            result.id,
+            alike(result.comm),
+            result.map_count,
+            alike(result.kinds),
+            alike(result.facts),
+            shared_recoverable(*result.recoverable.items()),
+            result.mm,
+        )
+        return _Walked(summary, self._judged(summary.facts), self._clock(), group, looks)
 
     def counted(self, census: Census, ids: Sequence[Key]) -> Census:
         """A census whose source cannot count, with the counts of the newest walks."""

@@ -106,6 +106,17 @@ def test_full_scan_that_finds_nothing_new_adds_nothing_up() -> None:
     assert again.groups is before.groups
 
 
+def test_processes_that_are_alike_share_what_is_said_of_them() -> None:
+    host = ImaginedHost([Imagined(pid) for pid in range(1, 4)])
+    host[3].map_count += 1
+    one, alike, other = scan(scanner_of(host), full=True).processes[::-1]
+
+    assert one.kinds is alike.kinds
+    assert one.pairs is alike.pairs
+    assert one.recoverable is alike.recoverable
+    assert (other.id.pid, other.map_count) == (3, (one.map_count or 0) + 1)
+
+
 def test_full_scan_walks_everybody() -> None:
     host = ImaginedHost([Imagined(1), Imagined(2)])
     scanner = scanner_of(host)
