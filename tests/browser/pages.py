@@ -28,7 +28,7 @@ from vmad.web.pages.process import render_process
 from vmad.web.pages.process_view import ProcessView
 from vmad.web.viewer import Viewer
 
-KERNEL = KernelInfo("6.12.9", "x86_64")
+KERNEL = KernelInfo("6.12.9", "x86_64", page_shift=12)
 GIB = 1 << 30
 _STEPS = [
     Area("rw-p", 128 * KIB, DIFFERENT),

@@ -62,7 +62,7 @@ from vmad.timeline.packed import unpack
 from vmad.web.request import MAX_LINE, BadRequest, parse_request, read_request
 from vmad.web.web_config import read_web_config
 
-KERNEL = KernelInfo("6.12.9")
+KERNEL = KernelInfo("6.12.9", page_shift=12)
 NO_DEVICES = np.empty(0, np.uint64)
 
 

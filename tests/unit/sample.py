@@ -226,7 +226,7 @@ def snapshot_of(
         took_seconds=0.0437,
         full=True,
         evidence=evidence,
-        kernel=KernelInfo("6.1.0-56-amd64"),
+        kernel=KernelInfo("6.1.0-56-amd64", page_shift=12),
         hostname="db7.example.net",
         max_map_count=limit,
         worst_ratio=_worst(one.ratio for one in ordered),

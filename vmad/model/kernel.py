@@ -6,7 +6,7 @@ from __future__ import annotations
 import mmap
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 def parse_release(release: str) -> tuple[int, int, int]:
@@ -34,7 +34,7 @@ class KernelInfo:
     machine: str = "x86_64"
     patched: bool = False
     merge_switch: int | None = None
-    page_shift: int = 12
+    page_shift: int = field(kw_only=True)
 
     @property
     def page_size(self) -> int:
@@ -56,4 +56,4 @@ def running_kernel(proc: str = "/proc") -> KernelInfo:
     except FileNotFoundError:
         switch = None
     shift = mmap.PAGESIZE.bit_length() - 1
-    return KernelInfo(uname.release, uname.machine, switch is not None, switch, shift)
+    return KernelInfo(uname.release, uname.machine, switch is not None, switch, page_shift=shift)

@@ -77,7 +77,7 @@ class CaptureSource(SourceBase):
             form.field(kernel, "machine", str),
             form.field(kernel, "patched", bool),
             form.field(kernel, "merge_switch", int, type(None)),
-            page_size.bit_length() - 1,
+            page_shift=page_size.bit_length() - 1,
         )
         try:
             parse_release(self.kernel.release)

@@ -23,7 +23,7 @@ from vmad.rules.judged_pairs import judge_pairs
 from vmad.rules.kernel_rules import KernelRules
 
 KIB = 1024
-KERNEL = KernelInfo("6.18.3")
+KERNEL = KernelInfo("6.18.3", page_shift=12)
 NUMBER = 40
 
 

@@ -19,7 +19,7 @@ from vmad.sources.recording import Recorded, record
 from vmad.sources.redaction import Redaction
 from vmad.sources.source import CENSUS_ROW, Census, SourceBase, SourceHealth
 
-KERNEL = KernelInfo("6.1.0-56-amd64")
+KERNEL = KernelInfo("6.1.0-56-amd64", page_shift=12)
 KEY = b"tests"
 
 

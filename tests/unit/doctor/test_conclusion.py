@@ -98,7 +98,9 @@ ADMIN, READ, PERFMON = 1 << 21, 1 << 2, 1 << 38
 def test_remedy_names_only_what_is_missing(
     tmp_path: Path, file: str, release: str, held: int, remedy: str | None
 ) -> None:
-    assert file_remedy(file, KernelInfo(release), proc_with(tmp_path, held)) == remedy
+    assert (
+        file_remedy(file, KernelInfo(release, page_shift=12), proc_with(tmp_path, held)) == remedy
+    )
 
 
 REFUSED = EvidenceUnavailable("BPF: census.bpf.o does not load: not permitted", "needs CAP_BPF")
@@ -108,7 +110,7 @@ def test_in_a_user_namespace_capabilities_are_not_the_remedy(tmp_path: Path) -> 
     proc = proc_with(tmp_path, ADMIN, "0 1000 1")
 
     assert "user namespace" in str(bpf_remedy(REFUSED, proc))
-    assert "user namespace" in str(file_remedy("maps", KernelInfo("6.16.0"), proc))
+    assert "user namespace" in str(file_remedy("maps", KernelInfo("6.16.0", page_shift=12), proc))
 
 
 def test_refusal_in_spite_of_all_rights_is_laid_to_seccomp(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from vmad.model.verdict import Verdict
 from vmad.scan.explain import Explanation, explain, main_causes, repeats_of
 from vmad.sources.names import named_ranges
 
-KERNEL = KernelInfo("6.1.0")
+KERNEL = KernelInfo("6.1.0", page_shift=12)
 DELETED = Area("r--s", kind=Kind.FILE_DELETED, gap=4 * KIB)
 
 

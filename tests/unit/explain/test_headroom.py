@@ -11,7 +11,11 @@ from vmad.scan.headroom import thresholds
 
 
 def fails_from(release: str, operation: str) -> tuple[int, str]:
-    (step,) = [step for step in thresholds(KernelInfo(release), 200) if step.operation == operation]
+    (step,) = [
+        step
+        for step in thresholds(KernelInfo(release, page_shift=12), 200)
+        if step.operation == operation
+    ]
     return step.fails_from, step.error
 
 
@@ -42,13 +46,13 @@ def test_a_cut_by_madvise_is_eagain_except_on_5_10() -> None:
 
 
 def test_calls_that_a_release_lacks_are_not_told() -> None:
-    for step in thresholds(KernelInfo("6.1.0"), 200):
+    for step in thresholds(KernelInfo("6.1.0", page_shift=12), 200):
         assert "mseal" not in step.operation
 
 
 def test_soonest_comes_first() -> None:
     for release in ("5.10.0", "7.3.0"):
-        counts = [step.fails_from for step in thresholds(KernelInfo(release), 65530)]
+        counts = [step.fails_from for step in thresholds(KernelInfo(release, page_shift=12), 65530)]
         assert counts == sorted(counts)
 
 

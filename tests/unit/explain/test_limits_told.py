@@ -31,7 +31,7 @@ FAILURE = LimitFailure(
 def explained(vmas: int) -> Explanation:
     areas = [Area(gap=4096) for _ in range(vmas)]
     table = replace(table_of(areas), map_count=vmas)
-    return explain(table, KernelInfo("6.12.0"), LIMIT)
+    return explain(table, KernelInfo("6.12.0", page_shift=12), LIMIT)
 
 
 def told(vmas: int, context: Context) -> list[str]:

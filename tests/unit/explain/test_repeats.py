@@ -28,7 +28,7 @@ from vmad.rules.stock import StockRules
 from vmad.scan.repeats import Repeat, find_repeats
 from vmad.scan.shapes import Shape, shape_of
 
-KERNEL = KernelInfo("6.1.0")
+KERNEL = KernelInfo("6.1.0", page_shift=12)
 
 
 def repeats(table: VmaTable) -> tuple[Repeat, ...]:

@@ -50,9 +50,11 @@ def test_what_the_evidence_leaves_open_is_none_and_never_zero() -> None:
 
 
 def test_every_verdict_follows_the_kernel_that_is_named() -> None:
-    source = TablesSource([table_of([Area(), Area(facts=ONE_SIDED)])], KernelInfo("6.12.0"))
+    source = TablesSource(
+        [table_of([Area(), Area(facts=ONE_SIDED)])], KernelInfo("6.12.0", page_shift=12)
+    )
     here = scan_once(source)
-    there = scan_once(source, KernelInfo("6.16"))
+    there = scan_once(source, KernelInfo("6.16", page_shift=12))
 
     assert PairKey("stock", "mergeable", "latent_one_sided") in here.pairs
     assert PairKey("stock", "mergeable", "latent") in there.pairs
@@ -73,7 +75,7 @@ def test_pids_that_are_not_there_are_unreadable() -> None:
 
 
 def test_a_process_that_exits_between_census_and_walk_is_gone() -> None:
-    scan = scan_once(TablesSource([], gone=[9]), KernelInfo("6.16"))
+    scan = scan_once(TablesSource([], gone=[9]), KernelInfo("6.16", page_shift=12))
 
     assert [(missed.id.pid, missed.why) for missed in scan.unreadable] == [(9, Unread.GONE)]
 

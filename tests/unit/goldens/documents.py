@@ -39,7 +39,7 @@ from vmad.web.pages.front import render_page
 
 #: widths of terminals: the narrowest that is written for, the usual one, and a wide one
 WIDTHS = (60, 80, 160)
-KERNEL = KernelInfo("6.1.0-56-amd64")
+KERNEL = KernelInfo("6.1.0-56-amd64", page_shift=12)
 LIMIT = 65_530
 
 

@@ -52,7 +52,9 @@ def start(recording: Path, directory: Path) -> Recorded:
     known.mkdir()
     anchors = {"format": FORMAT, **meta["anchors"]}
     (known / "known.json").write_text(json.dumps(anchors))
-    return Recorded(FakeQemu(directory / "qmp", memory, human), meta, arrays, AnchorCache(known))
+    machine = {"query-target": {"arch": meta.get("machine", "x86_64")}}
+    qemu = FakeQemu(directory / "qmp", memory, human, **machine)
+    return Recorded(qemu, meta, arrays, AnchorCache(known))
 
 
 @pytest.fixture(params=RECORDINGS, ids=lambda path: path.stem)

@@ -4,8 +4,8 @@
     python -m tests.unit.guest.record SOCKET CAPTURE PID... -o FILE
 
 CAPTURE is what `vmad capture --names` saw inside of the same guest, standing still; the rows of
-the PIDs go into FILE with the words. What was not read is left out: a recording has some tens of
-kilobytes.
+the PIDs go into FILE with the words. What was not read is left out, and so is what was only
+searched (the image, all RAM of a 64-bit Arm guest): a recording has some tens of kilobytes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from vmad.model.process import ProcessId
 from vmad.sources.capture import CaptureSource
 from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.memory import U64, Look
-from vmad.sources.guest.physical import PhysicalMemory
+from vmad.sources.guest.physical import PAGE, PhysicalMemory
 from vmad.sources.guest.source import GuestSource
 
 words: dict[int, bytes] = {}  #: physical address, a multiple of 8 -> its 8 bytes
+#: bytes of a reading that is a search; of these only what an arm64 kernel is found by is kept
+SEARCH = 1 << 20
 
 
 def keep(address: int, raw: bytes) -> None:
@@ -40,7 +42,12 @@ def note_reads() -> None:
     def read(memory: PhysicalMemory, start: int, size: int) -> bytes:
         first = start & ~7
         raw = read_before(memory, first, (start + size + 7 & ~7) - first)
-        keep(first, raw)
+        if size < SEARCH:
+            keep(first, raw)
+        else:
+            for at in range(-first % PAGE, size, PAGE):
+                if raw.startswith(b"OSRELEASE=", at):
+                    keep(first + at, raw[at : at + PAGE])
         return raw[start - first :][:size]
 
     def of_many(look: Look, addresses: U64, offsets: Sequence[int]) -> list[U64]:
@@ -75,9 +82,13 @@ def main() -> None:
     GuestSource(arguments.socket, cache=cache).close()  # so that the image is not read again
     note_reads()
     guest = GuestSource(arguments.socket, cache=cache)
-    monitor = guest.guest.monitor
+    monitor, anchors = guest.guest.monitor, guest.guest.anchors
+    guest.guest.check()  # reads the banner
+    first_task = guest.guest.space.image.physical + anchors.init_task
+    guest.guest.memory.read(first_task + anchors.layout["task_struct.group_leader"].offset, 8)
     meta: dict[str, Any] = {
-        "anchors": guest.guest.anchors.as_json(),
+        "anchors": anchors.as_json(),
+        "machine": guest.kernel.machine,
         "mtree": monitor.human("info mtree -f"),
         "registers": monitor.human("info registers"),
         "max_map_count": guest.max_map_count,

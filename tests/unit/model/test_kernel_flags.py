@@ -66,7 +66,7 @@ def test_records_are_whole() -> None:
 def test_what_smaps_lists_comes_back_as_the_bit_that_facts_have(
     on: Architecture, release: tuple[int, int]
 ) -> None:
-    kernel = KernelInfo(f"{release[0]}.{release[1]}.0", on.machine)
+    kernel = KernelInfo(f"{release[0]}.{release[1]}.0", on.machine, page_shift=12)
     high, codes = high_masks(release, on.machine), canonical_codes(on.machine)
     letters = raw_flags(kernel)
     listed = [flag for flag in KERNEL_FLAGS if flag.sentence and flag.in_smaps]

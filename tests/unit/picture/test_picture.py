@@ -50,7 +50,7 @@ MIXED = [
 
 
 def explained(table: VmaTable) -> Explanation:
-    return explain(table, KernelInfo("6.12.9", "x86_64"), 65530)
+    return explain(table, KernelInfo("6.12.9", "x86_64", page_shift=12), 65530)
 
 
 def test_every_vma_comes_back_as_it_was() -> None:

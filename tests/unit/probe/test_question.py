@@ -9,7 +9,10 @@ from vmad.probe.question import Question, merged, pose, unexpected
 from vmad.probe.sight import Seen
 from vmad.rules.stock import StockRules
 
-NEW, OLD = StockRules(KernelInfo("6.18.0")), StockRules(KernelInfo("6.1.0"))
+NEW, OLD = (
+    StockRules(KernelInfo("6.18.0", page_shift=12)),
+    StockRules(KernelInfo("6.1.0", page_shift=12)),
+)
 IO = 1 << 14
 
 

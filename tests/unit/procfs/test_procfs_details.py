@@ -24,7 +24,7 @@ from vmad.sources.procfs.smaps import UNNAMED, parse_smaps
 from vmad.sources.procfs.stat import parse_stat
 from vmad.sources.procfs.table import Evidences, table_of
 
-K61, K618 = KernelInfo("6.1.0-56-cloud-amd64"), KernelInfo("6.18.3")
+K61, K618 = KernelInfo("6.1.0-56-cloud-amd64", page_shift=12), KernelInfo("6.18.3", page_shift=12)
 
 
 def stat_line(comm: bytes, state: str = "S", flags: int = 0, parent: int = 1) -> bytes:
@@ -123,7 +123,7 @@ def test_a_protection_key_is_a_flag_that_differs() -> None:
 
 
 def test_an_arm_kernels_flags_are_its_own() -> None:
-    arm = KernelInfo("6.18.3", "aarch64")
+    arm = KernelInfo("6.18.3", "aarch64", page_shift=12)
     text = smaps_of((A, "rd bt mt ss", {}), (B, "rd", {"ProtectionKey": 5}))
 
     assert parse_smaps([text], arm).flags.tolist() == [1 | 1 << 24 | 1 << 36 | 1 << 38, 1 | 5 << 32]
@@ -131,7 +131,7 @@ def test_an_arm_kernels_flags_are_its_own() -> None:
 
 def test_a_flag_of_the_heap_that_smaps_hides_leaves_its_pairs_open() -> None:
     heap = Line(A.start, A.end, name=b"[heap]")
-    arm = KernelInfo("6.18.3", "aarch64")
+    arm = KernelInfo("6.18.3", "aarch64", page_shift=12)
 
     assert facts_of("rd wr", "rd wr", arm, lower=heap, unseen=True) & f.UNKNOWN_FLAGS
     assert not facts_of("rd wr", "rd wr", arm, lower=heap) & f.UNKNOWN_FLAGS

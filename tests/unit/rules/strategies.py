@@ -16,8 +16,8 @@ from vmad.rules.stock import StockRules
 
 #: one release for each era and some in between
 RELEASES = ("5.10.0", "5.15.0", "6.1.0", "6.12.0", "6.16.0", "6.18.35", "7.3.4")
-STOCK = {release: StockRules(KernelInfo(release)) for release in RELEASES}
-RELAXED = {release: RelaxedRules(KernelInfo(release)) for release in RELEASES}
+STOCK = {release: StockRules(KernelInfo(release, page_shift=12)) for release in RELEASES}
+RELAXED = {release: RelaxedRules(KernelInfo(release, page_shift=12)) for release in RELEASES}
 ALL_RULES: tuple[Rules, ...] = (*STOCK.values(), *RELAXED.values())
 
 DIFFERENCES = (f.SPECIAL, f.FILE, f.UFFD, f.NAME, f.POLICY, f.PGOFF, f.CLOSE)

@@ -62,7 +62,7 @@ def test_catalogue_has_no_reason_that_nothing_gives() -> None:
         for a, b in ((0, 0), (0, 1), (0, 2), (1, 1), (2, 2))
         for sides in (("", "b") if b == 1 else ("",))
     ]
-    for rules in (*ALL_RULES, StockRules(KernelInfo("6.18.35", "aarch64"))):
+    for rules in (*ALL_RULES, StockRules(KernelInfo("6.18.35", "aarch64", page_shift=12))):
         for state in av_pairs:
             for bit in bits:
                 judgement = rules.judge(state | bit)

@@ -18,7 +18,7 @@ from vmad.rules.stock import StockRules
 
 
 def stock(release: str) -> StockRules:
-    return StockRules(KernelInfo(release))
+    return StockRules(KernelInfo(release, page_shift=12))
 
 
 def test_eras_ascend_and_name_their_commits() -> None:
@@ -35,7 +35,7 @@ def test_eras_ascend_and_name_their_commits() -> None:
     ],
 )  # fmt: skip
 def test_releases_belong_to_the_nearest_era(release: str, since: tuple[int, int]) -> None:
-    assert era_of(KernelInfo(release).version).since == since
+    assert era_of(KernelInfo(release, page_shift=12).version).since == since
 
 
 def test_names_are_compared_from_5_17_on() -> None:

@@ -16,7 +16,7 @@ from vmad.rules.rebuild import RebuildRules
 from vmad.rules.rebuild_runs import RebuildRuns, rebuild_runs
 
 PAGE = 4096
-KERNEL = KernelInfo("6.12.0")
+KERNEL = KernelInfo("6.12.0", page_shift=12)
 #: rd wr mr mw me ac
 PLAIN = 0x100073
 GUARDED, REGISTERED, LOCKED, ON_FAULT = PLAIN | 1 << 11, PLAIN | 1 << 9, 1 << 13, 1 << 19
@@ -86,7 +86,7 @@ def test_flags_become_the_calls_that_set_them() -> None:
 @pytest.mark.parametrize(("release", "bit"), [("6.8.0", 33), ("6.11.9", 33), ("6.12.0", 37)])
 def test_what_arm_gives_to_all_memory_unasked_is_carried_by_itself(release: str, bit: int) -> None:
     """VM_MTE_ALLOWED, on a processor with tags; not the tags themselves, the bit beside it."""
-    arm = KernelInfo(release, "aarch64")
+    arm = KernelInfo(release, "aarch64", page_shift=12)
     allowed = {"flags": PLAIN | 1 << bit}
     assert spans(runs(allowed, allowed, kernel=arm)) == [(0, 2)]
     tagged = {"flags": PLAIN | 1 << bit | 1 << bit - 1}
@@ -94,4 +94,4 @@ def test_what_arm_gives_to_all_memory_unasked_is_carried_by_itself(release: str,
     assert runs(tagged, tagged, kernel=arm).left_out == {why: 1}
     # on x86-64 the same bits are others
     why = f"has flags that cannot be carried over ({1 << bit:#x})"
-    assert runs(allowed, allowed, kernel=KernelInfo(release)).left_out == {why: 1}
+    assert runs(allowed, allowed, kernel=KernelInfo(release, page_shift=12)).left_out == {why: 1}

@@ -122,7 +122,7 @@ def test_stock_says_what_the_kernel_did(kernel: str, row: Row) -> None:
     facts = row.facts if isinstance(row.facts, int) else row.facts[number]
     expected = row.expected[number]
 
-    judgement = StockRules(KernelInfo(kernel)).judge(facts)
+    judgement = StockRules(KernelInfo(kernel, page_shift=12)).judge(facts)
 
     if isinstance(expected, Direction):
         assert judgement == Judgement(Verdict.MERGEABLE, (), expected)

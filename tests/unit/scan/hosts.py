@@ -22,7 +22,7 @@ from vmad.sources.this_machine import ThisMachine
 
 #: two neighbours of which nothing differs: mergeable by both rules
 ALIKE = 0
-KERNEL = KernelInfo("6.12.9")
+KERNEL = KernelInfo("6.12.9", page_shift=12)
 
 
 @dataclass

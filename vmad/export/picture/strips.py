@@ -29,7 +29,7 @@ class Strip:
 
 
 def strip_of(all_rows: Rows, region: Region) -> Strip:
-    """A page is one unit; twice the size is half a unit more. Gaps are narrow."""
+    """4 KiB are one unit; twice the size is half a unit more. Gaps are narrow."""
     rows = all_rows[region.first : region.stop]
     pages = (rows["end"] - rows["start"]) / 4096
     width = 1 + 0.5 * np.log2(np.maximum(pages, 1))

@@ -278,12 +278,11 @@ def _guest(
         raise Torn("the second task is not in the kernel's map of RAM")
     space = AddressSpace(memory, image, pointer - physical)
     namespace = first_namespace(space.look(), anchors.layout, init_task)
-    guest = Guest(monitor, memory, space, anchors, init_task, namespace, KernelInfo("0.0"))
+    machine, shift = paging.architecture.machine, paging.page_shift
+    kernel = KernelInfo(anchors.release, machine, page_shift=shift)
+    guest = Guest(monitor, memory, space, anchors, init_task, namespace, kernel)
     switch = guest.sysctl("anon_vma_merge")
-    kernel = KernelInfo(
-        anchors.release, paging.architecture.machine, switch is not None, switch, paging.page_shift
-    )
-    return replace(guest, kernel=kernel)
+    return replace(guest, kernel=replace(kernel, patched=switch is not None, merge_switch=switch))
 
 
 def run_state(monitor: Monitor) -> str:

@@ -19,7 +19,7 @@ from vmad.scan.host_limits import HostLimits
 from vmad.web.pages.process import render_process
 from vmad.web.pages.process_view import ProcessView
 
-KERNEL = KernelInfo("6.12.9", "x86_64")
+KERNEL = KernelInfo("6.12.9", "x86_64", page_shift=12)
 
 
 def view_of(table: VmaTable, limit: int = 65530, **of_view: object) -> ProcessView:
