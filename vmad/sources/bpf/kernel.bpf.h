@@ -36,6 +36,17 @@ enum { BPF_F_MMAPABLE = 1 << 10 };
 #define __ksym __attribute__((section(".ksyms")))
 #endif
 
+/*
+ * An address that the compiler cannot tell: it keeps it in a register, or on the stack, instead of
+ * making it anew wherever it is used, which is four instructions of 64-bit Arm for a map's value.
+ */
+#define KEPT(address)                                                                              \
+	({                                                                                         \
+		typeof(address) kept = (address);                                                  \
+		asm volatile("" : "+r"(kept));                                                     \
+		kept;                                                                              \
+	})
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct list_head {

@@ -28,11 +28,11 @@ static long account_next(u32 turn, void *number)
 	u32 zero = 0, header_number = *(u32 *)number;
 	struct walk *walk = bpf_map_lookup_elem(&walks, &zero);
 	struct header *header = bpf_map_lookup_elem(&headers, &header_number);
+	struct seen *before = KEPT(&tree.seen[turn & (BATCH - 1)]);
 
 	if (!walk || !header)
 		return 1;
-	account_for(header_number, header, walk, &tree.seen[turn & (BATCH - 1)],
-		    &tree.seen[(turn & (BATCH - 1)) + 1]);
+	account_for(header_number, header, walk, before, before + 1);
 	return 0;
 }
 

@@ -135,19 +135,21 @@ static __always_inline void enter(u32 depth, u64 node, u64 last)
 /* One slot of the node that is being read. */
 static long next_slot(u32 turn, void *unused)
 {
-	u32 depth = tree.depth, at, place, zero = 0;
+	struct tree *here = KEPT(&tree);
+	u32 depth = here->depth, at, place, zero = 0;
 	struct walk *walk = bpf_map_lookup_elem(&walks, &zero);
-	struct level *level = &tree.path[depth & (DEEPEST - 1)];
+	struct level *level = KEPT(&here->path[depth & (DEEPEST - 1)]);
+	struct seen *before;
 	u64 entry, last = 0;
 
 	if (!walk)
 		return 1;
 	if (level->over) {
 		if (depth) {
-			tree.depth = depth - 1;
+			here->depth = depth - 1;
 			return 0;
 		}
-		tree.over = 1;
+		here->over = 1;
 		return 1;
 	}
 	at = level->at;
@@ -160,29 +162,30 @@ static long next_slot(u32 turn, void *unused)
 		last = level->last;
 		level->over = 1;
 	}
-	if (last < tree.from)
+	if (last < here->from)
 		return 0;
 	entry = level->words[(level->slots + at) & (NODE_WORDS_USED - 1)];
 	if (!level->leaf) {
 		/* mt_mk_node() sets bit 2 (MAPLE_ENODE_NULL) */
 		if ((entry & 7) != 4)
-			tree.torn = 1;
+			here->torn = 1;
 		else
 			enter(depth + 1, entry, last);
-		return tree.torn & 1;
+		return here->torn & 1;
 	}
 	if (!entry)
 		return 0;
 	/* XA_ZERO_ENTRY is that of a fork under way */
 	if (entry & 3) {
-		tree.torn = 1;
+		here->torn = 1;
 		return 1;
 	}
-	at = tree.looked;
-	tree.looked = at + 1;
+	at = here->looked;
+	here->looked = at + 1;
+	before = KEPT(&here->seen[at & (BATCH - 1)]);
 	look_into(bpf_rdonly_cast((void *)entry, bpf_core_type_id_kernel(struct vm_area_struct)),
-		  walk, &tree.seen[at & (BATCH - 1)], &tree.seen[(at & (BATCH - 1)) + 1]);
-	return at + 1 >= tree.size;
+		  walk, before, before + 1);
+	return at + 1 >= here->size;
 }
 
 /* The next VMAs into tree.seen, from where the reader stands or else from tree.from on. */
