@@ -20,6 +20,7 @@ from vmad.blame.libdw import (
     Callbacks,
     ThreadCallbacks,
     load_libdw,
+    nothing_calls,
 )
 from vmad.blame.made_code import BEGINNING, fixed_frame, tables
 from vmad.blame.mapped_files import Mapping, mappings_of, open_mapped
@@ -49,6 +50,8 @@ class Unwinder:
         self._images = Images(())
         self._perf_map = PerfMap(pid)
         self._frames: dict[int, Frame] = {}
+        #: of the places where a walk ended
+        self._outermost: dict[int, bool] = {}
         #: code made at run time: name, start, ELF file with its unwind tables
         self._made: list[tuple[bytes, int, bytes]] = []
         self._tables_of: tuple[int, tuple[int, ...]] = (0, ())
@@ -119,6 +122,7 @@ class Unwinder:
                 os.close(fd)
         self._libdw.dwfl_report_end(self._dwfl, None, None)
         self._frames.clear()
+        self._outermost.clear()
 
     def _made_code_is_new(self) -> bool:
         """Write unwind tables for code made at run time, where more of it is known now."""
@@ -188,9 +192,20 @@ class Unwinder:
 
         self._libdw.dwfl_getthread_frames(self._dwfl, self._pid, FRAME(frame), None)
         frames = tuple(self._named(place) for place in places if place > 0)
-        if any(begins_a_thread(frame.function) for frame in frames):
+        if any(begins_a_thread(frame.function) for frame in frames) or (
+            places and self._nothing_calls(places[-1])
+        ):
             return Stack(frames, Ending.COMPLETE)
         return Stack(frames, Ending.CUT if self._past else Ending.LOST)
+
+    def _nothing_calls(self, at: int) -> bool:
+        known = self._outermost.get(at)
+        if known is None:
+            place = self._images.as_loaded(at)
+            module = self._libdw.dwfl_addrmodule(self._dwfl, place)
+            known = bool(module) and nothing_calls(self._libdw, module, place)
+            self._outermost[at] = known
+        return known
 
     def _attach(self) -> bool:
         """Needs one of its files, to see what processor it is for."""

@@ -260,6 +260,26 @@ def test_a_32_bit_program_is_refused_as_itself_and_as_what_another_becomes(tmp_p
         target.kill()
 
 
+@pytest.mark.parametrize("flags", [("-DTABLES",), ()], ids=["by its tables", "by its entry"])
+def test_a_thread_begins_where_no_name_says_so(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    binary, answer = tmp_path / "nameless", tmp_path / "blamed.json"
+    as_file = ("-O2", "-Wall", "-Wextra", "-Werror", "-nostartfiles", "-Wl,-e,enter", "-s")
+    source = SOURCE.with_name("nameless.c")
+    subprocess.run(["gcc", *as_file, *flags, "-o", binary, source], check=True)
+    with subprocess.Popen([*VMAD, "-o", answer, "--", binary], stdin=-1, stdout=-1) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"READY\n"
+        child.stdin.close()
+        assert child.wait() == 0
+    blamed = blamed_of(answer.read_text("utf-8"), "nameless")
+    (maker,) = (maker for maker in blamed.makers if maker.vmas > 50)
+
+    assert (maker.stack.frames[-1].function, maker.stack.frames[-1].module) == (None, str(binary))
+    assert maker.stack.complete
+    assert blamed.complete_stacks == blamed.stacks
+
+
 def test_nothing_stays_attached_even_if_it_is_killed(makers: Path) -> None:
     with subprocess.Popen([makers, "guards", "wait"], stdin=-1, stdout=-1) as child:
         with subprocess.Popen([*VMAD, "--seconds", "600", str(child.pid)]) as recorder:
