@@ -55,9 +55,8 @@ class Answers:
         #: of the event loop: it accepts, reads and writes
         self.loop_budget = Budget(share * CONNECTIONS)
         self._budget = Budget(share * ANSWERS)
-        login_budget = Budget(share * LOGINS)
-        self._budgets = (self.loop_budget, self._budget, login_budget)
-        self._logins = Logins(login_budget)
+        self._logins = Logins(share * LOGINS)
+        self._budgets = (self.loop_budget, self._budget, *self._logins.budgets)
         self._kept = KeptExpositions()
         self._workers = Workers(2, "vmad-web")
         self._large_workers = Workers(1, "vmad-large")

@@ -18,7 +18,12 @@ from vmad.web.workers import Workers
 #: wrong passwords in a row from one origin; then one each so many seconds
 FAILURES, AGAIN = 10, 6.0
 #: addresses remembered; the one that failed longest ago is forgotten first
-_ORIGINS = 1024
+_ORIGINS = 4096
+#: seconds after a wrong password until its origin is again as good as any
+_FORGIVEN = 3600.0
+#: part of the budget for those who have failed lately; the rest is kept from them for those who
+#: have not, who would else wait for ever behind whoever tries without a pause
+_FOR_FAILED = 1 / 3
 #: clients that wait for their turn, and for how many seconds
 _WAITING, _PATIENCE = 8, 5.0
 
@@ -32,7 +37,9 @@ class Login(Enum):
 
 
 class Failures:
-    """Wrong passwords by origin: each has a bucket of :data:`FAILURES` that fills up again."""
+    """Wrong passwords by origin: each has a bucket of :data:`FAILURES` that fills up again, and
+    is ``known`` for them for an hour.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -42,6 +49,11 @@ class Failures:
     def wait(self, origin: str) -> float:
         """Seconds until this origin may try again; 0: now."""
         return max((self._of(origin) - (FAILURES - 1)) * AGAIN, 0.0)
+
+    def known(self, origin: str) -> bool:
+        """Whether wrong passwords have come from there lately."""
+        _, since = self._charged.get(origin, (0.0, -_FORGIVEN))
+        return self._clock() - since < _FORGIVEN
 
     def add(self, origin: str) -> None:
         """A wrong password came from there."""
@@ -56,11 +68,13 @@ class Failures:
 
 
 class Logins:
-    """``budget`` is the CPU time that checking may take. For one event loop."""
+    """``share`` of one core is what checking may take. For one event loop."""
 
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self._failures = Failures()
+    def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._of_failed = Budget(share * _FOR_FAILED, clock)
+        self._of_others = Budget(share * (1 - _FOR_FAILED), clock)
+        self.budgets = (self._of_failed, self._of_others)
+        self._failures = Failures(clock)
         self._turns = Turns(_WAITING, _PATIENCE)
         self._workers = Workers(1, "vmad-auth")
 
@@ -70,14 +84,15 @@ class Logins:
             return Login.RIGHT
         if not users.worth_checking(header):
             return Login.WRONG
-        if self._failures.wait(client.origin) > 0 or self._budget.wait() > 0:
+        if self._wait(client) > 0:
             return Login.LATER
         try:
             async with self._turns.turn(client):
                 # others of the same origin, or of the budget, may have failed meanwhile
-                if self._failures.wait(client.origin) > 0 or self._budget.wait() > 0:
+                if self._wait(client) > 0:
                     return Login.LATER
-                right = await self._workers.run(lambda: self._verify(users, header))
+                budget = self._budget(client)
+                right = await self._workers.run(lambda: _verify(users, header, budget))
         except Busy:
             return Login.LATER
         if not right:
@@ -86,11 +101,18 @@ class Logins:
 
     def retry_after(self, client: Connection) -> float:
         """Seconds after which another try may be looked at."""
-        return max(self._failures.wait(client.origin), self._budget.wait(), 1.0)
+        return max(self._wait(client), 1.0)
 
-    def _verify(self, users: Users, header: str | None) -> bool:
-        began = cpu_seconds()
-        try:
-            return users.verify(header)
-        finally:
-            self._budget.spend(cpu_seconds() - began)
+    def _wait(self, client: Connection) -> float:
+        return max(self._failures.wait(client.origin), self._budget(client).wait())
+
+    def _budget(self, client: Connection) -> Budget:
+        return self._of_failed if self._failures.known(client.origin) else self._of_others
+
+
+def _verify(users: Users, header: str | None, budget: Budget) -> bool:
+    began = cpu_seconds()
+    try:
+        return users.verify(header)
+    finally:
+        budget.spend(cpu_seconds() - began)

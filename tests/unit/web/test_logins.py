@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import bcrypt
 import pytest
@@ -16,7 +19,8 @@ from tests.unit.web.test_web_config import basic, hashed
 from vmad.errors import BadConfig
 from vmad.web import logins
 from vmad.web.basic_auth import Users
-from vmad.web.logins import AGAIN, FAILURES, Failures
+from vmad.web.connection import Connection
+from vmad.web.logins import AGAIN, FAILURES, Failures, Login, Logins
 from vmad.web.web_config import WebConfigFile, read_web_config
 
 
@@ -94,12 +98,55 @@ def test_failures_fade_one_by_one() -> None:
     assert failures.wait("10.0.0.1") == pytest.approx(AGAIN)
 
 
-def test_no_more_origins_are_remembered_than_a_thousand() -> None:
+def test_no_more_origins_are_remembered_than_some_thousands() -> None:
     failures = Failures()
-    for number in range(5_000):
+    for number in range(20_000):
         failures.add(f"10.0.{number >> 8}.{number & 255}")
 
-    assert len(failures._charged) <= 1024
+    assert len(failures._charged) <= 4096
+
+
+class Slow:
+    """Users whose passwords take a quarter of a second of CPU to check, by a counter of ours."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.spent = 0.0
+        monkeypatch.setattr(logins, "cpu_seconds", lambda: self.spent)
+
+    def remembered(self, header: str | None) -> bool:
+        return False
+
+    def worth_checking(self, header: str | None) -> bool:
+        return True
+
+    def verify(self, header: str | None) -> bool:
+        self.spent += 0.25
+        return header == "right"
+
+
+def test_who_never_failed_comes_in_while_others_try_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, users = Clock(), Slow(monkeypatch)
+    checks = Logins(0.015, clock)
+
+    def login(origin: str, header: str) -> Login:
+        client = cast(Connection, SimpleNamespace(origin=origin, left=False))
+        return asyncio.run(checks.check(cast(Users, users), header, client))
+
+    came_in_after = None
+    for second in range(600):
+        clock.now += 1
+        for number in range(3):
+            login(f"10.0.0.{number}", "wrong")
+        if second >= 60 and second % 15 == 0 and login("10.9.9.9", "right") is Login.RIGHT:
+            came_in_after = second - 60
+            break
+
+    assert came_in_after is not None
+    assert came_in_after <= 15
+    # what a minute had saved, what there was since, and at most a check of each kind too much
+    assert users.spent <= 0.015 * (60 + second) + 0.5
 
 
 def test_user_who_does_not_exist_costs_what_one_who_does_costs(checked: list[bytes]) -> None:
