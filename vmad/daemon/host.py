@@ -17,9 +17,10 @@ from vmad.daemon.failures import FailureCounting
 from vmad.daemon.machine import Machine
 from vmad.daemon.notify import Watchdog
 from vmad.errors import FAILURES, EvidenceUnavailable, told
+from vmad.export.quantities import counted
 from vmad.memory import give_back
 from vmad.model.failures import FailureTally
-from vmad.model.process import Evidence
+from vmad.model.process import Evidence, Unread
 from vmad.scan import crossings
 from vmad.scan.planner import (
     BREATH,
@@ -42,11 +43,21 @@ from vmad.timeline.timeline import Timeline
 
 log = logging.getLogger("vmad")
 
-#: seconds after which evidence that hung is tried again, if it has come back
+#: seconds after which evidence that hung, or came back and was refused once more, is tried again
 TRY_AGAIN = 60.0
 #: seconds that a scan may take beyond its interval before the watchdog is left hungry; that
 #: interval is the configured one, however long the pause before it
 PATIENCE = 30.0
+
+
+def mostly_refused(snapshot: HostSnapshot) -> str | None:
+    """Why half of the processes or more may not be read; None: fewer."""
+    refused = [one for one in snapshot.unreadable if one.why is Unread.PERMISSION]
+    known = sum(process.walked_at is not None for process in snapshot.processes)
+    if not refused or len(refused) < known:
+        return None
+    number = f"{len(refused):,} of {counted(len(refused) + known, 'process', 'processes')}"
+    return f"{number} may not be read: {refused[0].detail}"
 
 
 class Host(Machine):
@@ -97,7 +108,9 @@ class Host(Machine):
         self.showing_seconds = 0.0
         self._proc = proc
         self._fallback: Source | None = None
-        self._hung_since = 0.0
+        self._refused = False  #: by the kernel, while it did not hang
+        self._again_at = 0.0
+        self._came_back = -TRY_AGAIN
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._hurry = self._at_once = self._urgent = False
@@ -237,7 +250,7 @@ class Host(Machine):
             try:
                 snapshot = self.scan(plan, rescan=news.rescan, execed=news.execed, near=near)
             except (Hung, EvidenceUnavailable) as error:  # it hangs, or the kernel refuses by now
-                self._fall_back(str(error))
+                self._fall_back(error)
                 snapshot = self.scan(plan, rescan=True)
         except FAILURES as error:
             self._evidence_log.is_("scans", told(error))
@@ -248,6 +261,10 @@ class Host(Machine):
             return
         began = cpu_seconds()
         first = self.content.ready() is not None
+        if first:  # is told once it is shown
+            self._evidence_log.begin({"rights": mostly_refused(snapshot)})
+        else:
+            self._evidence_log.is_("rights", mostly_refused(snapshot))
         self.show(snapshot)
         self._shown(snapshot, first)
         self.showing_seconds += cpu_seconds() - began
@@ -278,22 +295,31 @@ class Host(Machine):
                 self._changed.wait(due - now)
         return None
 
-    # --- evidence that hangs
+    # --- evidence that hangs or is refused
 
-    def _fall_back(self, why: str) -> None:
+    def _fall_back(self, why: Hung | EvidenceUnavailable) -> None:
         log.debug("%s; falling back to procfs", why)
-        self._opened.problems["kernel"] = why
-        self._hung_since = time.monotonic()
+        self._opened.problems["kernel"] = str(why)
+        self._refused = isinstance(why, EvidenceUnavailable)
+        now = time.monotonic()
+        soon = self._refused and now - self._came_back >= TRY_AGAIN
+        self._again_at = now if soon else now + TRY_AGAIN
         if self._fallback is None:
             self._fallback = procfs_source(self.config, self._proc)
         self.scanner.use(self._fallback)
 
     def _try_main_source(self) -> None:
         main = self._opened.source
-        if self.scanner.source is main or time.monotonic() - self._hung_since < TRY_AGAIN:
+        if self.scanner.source is main or time.monotonic() < self._again_at:
             return
         if isinstance(main, DeadlineSource) and main.stuck:
             return
+        if self._refused:
+            try:
+                main.sample()  # which costs nothing, and waits for nobody
+            except FAILURES:
+                return
+        self._came_back = time.monotonic()
         log.info("the kernel evidence is tried again")
         self._opened.problems["kernel"] = None
         self.scanner.use(main)

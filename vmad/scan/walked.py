@@ -138,7 +138,8 @@ class WalkedProcesses:
         if isinstance(result, Unreadable):
             counts.reads_failed[result.why] += 1
             self._unreadable[result.id] = result
-            if result.why is Unread.GONE:
+            # what nobody may look at any more is not known to be what it was
+            if result.why in (Unread.GONE, Unread.PERMISSION):
                 self._walked.pop(result.id, None)
             return
         counts.walks += 1

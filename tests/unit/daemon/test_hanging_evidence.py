@@ -25,7 +25,7 @@ from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
 from vmad.sources.deadline import DeadlineSource, Hung
 from vmad.sources.events import ProcessEvents
-from vmad.sources.source import SourceHealth
+from vmad.sources.source import Census, SourceHealth
 
 
 class FifoHost(ImaginedHost):
@@ -196,6 +196,58 @@ def test_programs_refused_half_way_leave_procfs(monkeypatch: pytest.MonkeyPatch)
             "a scan by the kernel",
             lambda: any(one.evidence is Evidence.KERNEL for one, _ in list(shown)),
         )
+    finally:
+        subject.stop()
+        loop.join(30)
+    assert not loop.is_alive()
+
+
+class ShutHost(RefusedHost):
+    """Everything is refused; counts how often it was asked."""
+
+    asked = 0
+
+    def sample(self) -> Census:
+        self.asked += 1
+        if self.refused:
+            raise EvidenceUnavailable("BPF: iterator refused: Operation not permitted")
+        return super().sample()
+
+
+def test_evidence_that_is_refused_is_asked_for_at_each_interval_and_taken_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host_module, "TRY_AGAIN", 3600.0)
+    monkeypatch.setattr(host_module, "BREATH", 0.01)
+    config = Config(scan=ScanConfig(interval=0.02, budget=1.0, events=False))
+    host = ShutHost([Imagined(1), Imagined(2)])
+    subject = Host(
+        config,
+        Opened(host, {"kernel": None, "procfs": None}),
+        Scanner(host, config, "host"),
+        events=ProcessEvents(1.0),
+        watchdog=Watchdog(Notify(), None),
+        shown=lambda snapshot, first: shown.append(snapshot.evidence),
+    )
+    shown: list[Evidence] = []
+    loop = threading.Thread(target=subject.scan_loop)
+    loop.start()
+    try:
+        wait_for("some scans by procfs", lambda: len(shown) > 3)
+        assert set(shown) == {Evidence.PROCFS}
+        assert host.asked > 1
+        host.refused = False
+        seen = len(shown)
+        wait_for("two scans more", lambda: len(shown) > seen + 2)
+        assert Evidence.KERNEL in shown[seen : seen + 2]
+        # one that comes back and is refused once more is left alone for a while
+        host.refused = True
+        wait_for("scans by procfs again", lambda: shown[-1] is Evidence.PROCFS)
+        host.refused = False
+        asked, seen = host.asked, len(shown)
+        wait_for("some scans more", lambda: len(shown) > seen + 3)
+        assert host.asked == asked
+        assert set(shown[seen:]) == {Evidence.PROCFS}
     finally:
         subject.stop()
         loop.join(30)

@@ -221,6 +221,20 @@ def test_missing_right_is_not_tried_again_until_something_changes() -> None:
     assert [one.why for one in again.unreadable] == [Unread.PERMISSION]
 
 
+def test_what_may_not_be_read_any_more_is_not_told_as_it_was() -> None:
+    host = ImaginedHost([Imagined(1, 300), Imagined(2, 200)], counts=False)
+    scanner = scanner_of(host)
+    scan(scanner, full=True)
+    host[1].why = Unread.PERMISSION
+    lost = scan(scanner, full=True)
+    host[1].why = None
+    back = scan(scanner, full=True)
+
+    assert ratios(lost) == {2: 200 / 65_530}
+    assert [one.id.pid for one in lost.unreadable] == [1]
+    assert ratios(back) == {1: 300 / 65_530, 2: 200 / 65_530}
+
+
 def test_process_that_is_hidden_from_the_census_is_reported_until_a_full_scan_says_otherwise() -> (
     None
 ):
