@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from vmad.errors import told
@@ -38,6 +39,8 @@ _INTERNAL = "internal error; see vmad's log"
 REFUSALS = ("site", "login", "budget")
 #: clients that wait for a large answer, and for how many seconds
 _WAITING, _PATIENCE = 4, 5.0
+_PACKAGE = str(Path(__file__).parents[1])
+_REPLACED = "a part of vmad cannot be loaded: it was upgraded or removed; restart the daemon"
 #: seconds between two lines of the log on a shortage of threads or memory
 _TELL_EVERY = 60.0
 
@@ -262,7 +265,10 @@ class Answers:
             self._tell_short(error)
             text = f"{told(error)}; try again later"
             return router.error(request.path, 503, text, Retry_After="1")
-        except Exception:
+        except Exception as error:
+            if _is_a_part_of_us(error):
+                self._tell_short(error)
+                return router.error(request.path, 503, _REPLACED)
             return self._failed(request)
 
     def _failed(self, request: Request) -> Response:
@@ -311,6 +317,15 @@ def _ended(pieces: Iterator[bytes] | None) -> None:
     if isinstance(pieces, Generator):
         pieces.close()
     give_back()
+
+
+def _is_a_part_of_us(error: Exception) -> bool:
+    """Whether a module or file of vmad was not there: those that few answers need are loaded for
+    the first that does.
+    """
+    if isinstance(error, FileNotFoundError):
+        return str(error.filename).startswith(_PACKAGE)
+    return isinstance(error, ImportError)
 
 
 def _format(request: Request) -> Format:

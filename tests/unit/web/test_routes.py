@@ -8,11 +8,13 @@ import json
 import select
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import prometheus_client
 import pytest
 from prometheus_client.openmetrics import exposition as openmetrics
 
+import vmad
 from tests.unit.sample import sample_snapshot
 from tests.unit.web.serving import (
     Reply,
@@ -145,6 +147,39 @@ def test_errors_of_the_api_say_what_is_wrong_in_json(address: str) -> None:
 
 def test_a_bug_behind_a_path_is_not_told_to_the_client(address: str) -> None:
     assert b"ZeroDivision" not in get(address, "/api/v1/explain/500").body
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModuleNotFoundError("No module named 'vmad.export.explain_json'"),
+        FileNotFoundError(2, "No such file", str(Path(vmad.__file__).parent / "export/flame.css")),
+    ],
+)
+def test_a_package_that_was_replaced_under_the_daemon_is_told_with_the_remedy(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise error
+
+    content = SampleContent(sample_snapshot())
+    content.explaining = fail
+    with serving(content) as address:
+        replies = [get(address, "/api/v1/explain/1") for _ in range(3)]
+
+    assert {reply.status for reply in replies} == {503}
+    assert json.loads(replies[0].body)["error"].endswith("restart the daemon")
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
+def test_a_file_that_is_missing_elsewhere_is_no_replaced_package() -> None:
+    def fail() -> None:
+        raise FileNotFoundError(2, "No such file", "/proc/1/absent")
+
+    content = SampleContent(sample_snapshot())
+    content.explaining = fail
+    with serving(content) as address:
+        assert get(address, "/api/v1/explain/1").status == 500
 
 
 @pytest.mark.parametrize(
