@@ -18,7 +18,9 @@ from tests.other_users import as_nobody, open_to_everybody, packages
 from tests.siege.test_faults import QUICK, wait_for_scans
 
 HERE = Path(__file__).parent
-VICTIM = "comm/vmad-victim"
+#: nobody else's on this machine
+COMM = f"robbed-{os.getpid()}"
+VICTIM = f"comm/{COMM}"
 _PROCFS = QUICK.replace("budget", "evidence: procfs, budget")
 
 
@@ -77,7 +79,7 @@ def test_rights_that_are_lost_are_told_and_taken_up_again(tmp_path: Path, shim: 
     environment = {"LD_PRELOAD": str(shim)}
     rights = as_nobody("sys_ptrace")
     with (
-        Target("vmad-victim"),
+        Target(COMM),
         Daemon(tmp_path, _PROCFS, prefix=rights, environment=environment).ready() as daemon,
     ):
         wait_for("the victim", lambda: of_victim(daemon) == 1)
@@ -107,7 +109,7 @@ def test_bpf_that_is_refused_leaves_procfs_until_it_no_longer_is(
     gate.write_bytes(b"\0")
     environment = {"LD_PRELOAD": str(shim), "VMAD_TEST_BREAKS": str(gate)}
     with (
-        Target("vmad-victim"),
+        Target(COMM),
         Daemon(tmp_path, QUICK, environment=environment).ready() as daemon,
     ):
 
@@ -142,7 +144,7 @@ def test_proc_that_hides_processes_from_then_on_is_seen_through_by_the_kernels_e
     open_to_everybody(tmp_path)
     prefix = ["unshare", "--mount", "sh", "-ec", 'mount -t proc proc /proc && exec "$@"', "sh"]
     with (
-        Target("vmad-victim"),
+        Target(COMM),
         Daemon(tmp_path, QUICK, prefix=prefix + as_nobody("bpf", "perfmon")).ready() as daemon,
     ):
         wait_for("the victim", lambda: of_victim(daemon) == 1)
@@ -171,7 +173,7 @@ def test_a_kernel_and_a_package_replaced_under_it_leave_it_at_work(
     open_to_everybody(tmp_path)
     prefix = ["unshare", "--mount", "sh", "-ec", 'exec "$@"', "sh"]
     with (
-        Target("vmad-victim") as victim,
+        Target(COMM) as victim,
         Daemon(tmp_path, QUICK, prefix=prefix).ready() as daemon,
     ):
         wait_for("the victim", lambda: of_victim(daemon) == 1)

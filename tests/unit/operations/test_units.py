@@ -138,6 +138,32 @@ def test_bpf_and_capset_are_given_back_after_privileged_is_taken_away() -> None:
     assert any(each.startswith("~@privileged") for each in filters)
 
 
+def _members(name: str) -> set[str]:
+    """The system calls of a group, or the one of that name."""
+    if not name.startswith("@"):
+        return {name}
+    lines = _analyze("syscall-filter", "--no-pager", name).stdout.splitlines()[1:]
+    words = (line.strip() for line in lines)
+    return {call for word in words if word and word[0] != "#" for call in _members(word)}
+
+
+def test_what_the_filter_refuses() -> None:
+    allowed: set[str] = set()
+    for line in _words("SystemCallFilter"):
+        calls = {call for word in line.removeprefix("~").split() for call in _members(word)}
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
+
+    # to look into or stop another process, to take its files, to be somebody else
+    for call in (
+        *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp"),
+        *("pidfd_getfd", "setuid", "setresuid", "chroot", "mount", "pivot_root", "seccomp"),
+        *("init_module", "finit_module", "kexec_load", "reboot", "swapon", "perf_event_open"),
+        *("open_by_handle_at", "iopl", "setpriority", "sched_setaffinity"),
+    ):
+        assert call not in allowed, call
+    assert {"bpf", "capset", "openat", "accept4", "epoll_wait", "futex"} <= allowed
+
+
 def test_no_drop_in_touches_the_system_call_filter() -> None:
     for each in DROP_INS:
         assert _words("SystemCallFilter", each.read_text()) == []
