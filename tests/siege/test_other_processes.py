@@ -19,7 +19,7 @@ import pytest
 from tests import other_users
 from tests.e2e.daemons import VMAD, Daemon, wait_for
 from tests.live.targets import Target, start_time_of
-from tests.siege.subjects import compiled
+from tests.siege.programs import compiled
 from tests.siege.test_faults import QUICK
 
 EVIDENCES = [pytest.param("kernel", marks=pytest.mark.bpf), "procfs"]
