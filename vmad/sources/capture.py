@@ -194,12 +194,17 @@ class CaptureSource(SourceBase):
             entry = self._archive.getinfo(name)
             if entry.file_size > form.MAX_MEMBER:
                 raise BadCapture(f"{name}: unpacks to {entry.file_size} bytes, too many")
+            if entry.compress_type not in form.COMPRESSIONS:
+                raise BadCapture(f"{name}: compressed in a way that no capture is")
             # zipfile reads no more than the size that the directory gives
             with self._archive.open(entry) as member:
                 return member.read(form.MAX_MEMBER)
         except KeyError as error:
             raise BadCapture(f"{name} is missing") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+        # ValueError: its name, told once more beside it, is not UTF-8
+        except (
+            zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError,
+        ) as error:  # fmt: skip
             raise BadCapture(f"{name}: damaged: {error}") from error
 
 

@@ -16,6 +16,7 @@ exactly these dtypes and never unpickled, and rows must be possible.
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,8 @@ MAX_MEMBER = 256 << 20
 #: bytes of all members when unpacked
 MAX_TOTAL = 8 << 30
 MAX_MEMBERS = 200_000
+#: that members may have: others have errors of their own
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 #: bytes: 4 KiB to 64 KiB
 PAGE_SIZES = (1 << 12, 1 << 13, 1 << 14, 1 << 15, 1 << 16)

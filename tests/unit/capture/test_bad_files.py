@@ -97,6 +97,28 @@ def test_a_name_of_a_member_that_is_no_utf_8_is_refused(good: Path) -> None:
     assert "damaged" in refused(good)
 
 
+def test_a_name_beside_a_member_that_is_no_utf_8_is_refused(good: Path) -> None:
+    """The directory at the end has it right; the header before the member says otherwise."""
+    with zipfile.ZipFile(good) as archive:
+        header = archive.getinfo(form.rows_member(10)).header_offset
+    content = bytearray(good.read_bytes())
+    content[header + 6 : header + 8] = (0x800).to_bytes(2, "little")  # its name is UTF-8
+    content[header + 31] = 0xA3
+    good.write_bytes(content)
+
+    assert "10/rows.npy: damaged" in refused(good)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_member_compressed_otherwise_is_refused(good: Path, compression: int) -> None:
+    other = good.with_name("other")
+    with zipfile.ZipFile(good) as archive, zipfile.ZipFile(other, "w", compression) as out:
+        for name in archive.namelist():
+            out.writestr(name, archive.read(name))
+
+    assert "compressed in a way that no capture is" in refused(other)
+
+
 def test_what_would_keep_us_waiting_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CannotRead, match="not a file"):
