@@ -101,11 +101,13 @@ bench-instructions: setup-test
 	@PYTHON=$(PYTHON) KERNELS="6.12-arm64" deploy/setup.sh vm
 	.venv/bin/python -m bench.instructions
 
-# coverage-guided fuzzing of every parser (atheris), SECONDS for all of them; tests/fuzz
+# coverage-guided fuzzing of every parser (atheris), SECONDS for all of them, at most INPUTS each;
+# what is found new is kept in build/fuzz-parsers; tests/fuzz
 SECONDS ?= 600
+INPUTS ?= -1
 fuzz-parsers: setup-test
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'
-	.venv/bin/python -m tests.fuzz.run --seconds $(SECONDS)
+	.venv/bin/python -m tests.fuzz.run --seconds $(SECONDS) --inputs $(INPUTS)
 
 # random programs of system calls, the kernel as the judge; resumes from build/fuzz/state.json
 PAIRS ?= 100000
