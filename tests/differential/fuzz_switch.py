@@ -7,6 +7,10 @@ all the time, or one that is taken back to off, or changed, half way. VMAs are c
 call, and must never be more than with the switch off. Program N of seed S is always the same:
 ``--show N`` prints it with its counts.
 
+Off is meant to be what a stock kernel does. To hold both against a real one, ``--record FILE``
+there writes the counts of each program down, and ``--against FILE`` on the patched kernel takes
+them for the measure: switched off they must be the same, and switched on never more.
+
 A program that moves memory by mremap() may undo a move after what lies there was labelled anew and
 then shared, pinned or switched off; those ways are counted apart (docs/patched-kernel.md).
 """
@@ -14,11 +18,13 @@ then shared, pinned or switched off; those ways are counted apart (docs/patched-
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.differential.executor import Executor
@@ -43,13 +49,17 @@ STEADY = (Way(7, 7), Way(2, 2), Way(4, 4), Way(6, 6), Way(1, 1), Way(3, 3))
 CHANGED = (Way(7, 0), Way(6, 0), Way(2, 0), Way(7, 2), Way(4, 3), Way(0, 7))
 
 
+#: the errno of each call, and the VMAs after it
+Counts = list[tuple[int, int]]
+
+
 class More(NamedTuple):
-    """A way to switch that left more VMAs than off, after call ``step``."""
+    """A way to switch that left more VMAs than stock, after call ``step``."""
 
     way: Way
     step: int
-    off: int
-    on: int
+    stock: int
+    here: int
 
 
 def program_of(seed: int, number: int) -> Program:
@@ -86,32 +96,54 @@ def counts_of(executor: Executor, program: Program, way: Way) -> Iterator[tuple[
 
 
 def compare(
-    executor: Executor, program: Program, ways: tuple[Way, ...]
+    executor: Executor, program: Program, stock: Counts, ways: tuple[Way, ...]
 ) -> tuple[list[More], Counter[str]]:
-    """Where a way left more VMAs than off, the first time; sums of steps and of VMAs saved."""
-    off = list(counts_of(executor, program, OFF))
+    """Where a way left more VMAs than stock, the first time; sums of steps and of VMAs saved."""
     more, sums = [], Counter(programs=1)
     for way in ways:
-        for step, (stock, here) in enumerate(
-            zip(off, counts_of(executor, program, way), strict=False)
+        for step, (there, here) in enumerate(
+            zip(stock, counts_of(executor, program, way), strict=False)
         ):
-            if stock[0] != here[0]:
+            if there[0] != here[0]:
                 sums["calls that ended otherwise"] += 1
                 break  # too many areas, no memory: two programs from here on
             sums["steps"] += 1
-            sums["saved"] += max(0, stock[1] - here[1])
-            if here[1] > stock[1]:
-                more.append(More(way, step, stock[1], here[1]))
+            sums["saved"] += max(0, there[1] - here[1])
+            if here[1] > there[1]:
+                more.append(More(way, step, there[1], here[1]))
                 break
     return more, sums
 
 
+def record(executor: Executor, seed: int, programs: int, file: Path) -> None:
+    """Write down what each program counts on this kernel, by its number."""
+    counts = {
+        number: list(counts_of(executor, program_of(seed, number), OFF))
+        for number in range(programs)
+    }
+    file.write_text(json.dumps({"seed": seed, "counts": counts}) + "\n")
+
+
+def recorded(file: Path, seed: int) -> dict[int, Counts]:
+    """What ``record`` wrote. Raises ``SystemExit`` if it is of another seed."""
+    found = json.loads(file.read_text())
+    if found["seed"] != seed:
+        sys.exit(f"{file} is of seed {found['seed']}; give --seed {found['seed']}")
+    return {
+        int(number): [(errno, vmas) for errno, vmas in counts]
+        for number, counts in found["counts"].items()
+    }
+
+
 def main() -> int:
-    """Until the time is over; status 1 if a program that moves nothing had more VMAs."""
+    """Status 1 if a program that moves nothing had more VMAs, or off is not as stock."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--show", type=int, metavar="N", help="print program N and its counts")
+    parser.add_argument("--record", type=Path, help="write the counts of this kernel to a file")
+    parser.add_argument("--programs", type=int, default=100, help="how many with --record")
+    parser.add_argument("--against", type=Path, help="counts of a stock kernel")
     arguments = parser.parse_args()
     sums: Counter[str] = Counter()
     found: Counter[str] = Counter()
@@ -123,12 +155,22 @@ def main() -> int:
             for way in (OFF, *STEADY, *CHANGED):
                 print(way, [count for _, count in counts_of(executor, program, way)])
             return 0
+        if arguments.record:
+            record(executor, arguments.seed, arguments.programs, arguments.record)
+            return 0
+        known = recorded(arguments.against, arguments.seed) if arguments.against else {}
         ends = time.monotonic() + arguments.seconds
         number = -1
-        while time.monotonic() < ends:
+        while time.monotonic() < ends and (not known or number + 1 < len(known)):
             number += 1
             program = program_of(arguments.seed, number)
-            more, added = compare(executor, program, STEADY + CHANGED)
+            off = list(counts_of(executor, program, OFF))
+            stock = known.get(number, off)
+            if off != stock:
+                found["off, other than stock"] += 1
+                failed = True
+                print(f"program {number}: off {off}, stock {stock}", flush=True)
+            more, added = compare(executor, program, stock, STEADY + CHANGED)
             sums += added
             moves = any(each.kind == Kind.MREMAP for each in program)
             for each in more:
@@ -136,7 +178,8 @@ def main() -> int:
                 found[f"{kind}, {'with' if moves else 'without'} mremap"] += 1
                 failed |= not moves
                 print(f"program {number}: {each}", flush=True)
-    print(f"seed {arguments.seed}: {dict(sums)}; more than off: {dict(found) or 'never'}")
+    measure = "stock" if arguments.against else "off"
+    print(f"seed {arguments.seed}: {dict(sums)}; more than {measure}: {dict(found) or 'never'}")
     return int(failed)
 
 

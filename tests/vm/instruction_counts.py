@@ -6,6 +6,9 @@ static program repeats to the single instruction, whatever else the machine does
 counts executed instructions. The same call still takes more or fewer of them from one repetition to
 the next (interrupts, what RCU frees in which of them, how full a slab is): the median of nine
 repetitions of 2,000 is shown, and with --all the lowest and the highest too.
+
+``--of forks`` counts forks, and walks of rmap while the children live (patched/forks.c);
+``--of holds`` for how long one call keeps other threads from the mmap_lock (patched/holds.c).
 """
 
 from __future__ import annotations
@@ -63,8 +66,14 @@ def counts(kernel: str, mask: int | None, initramfs: Path) -> dict[str, list[int
         if words[:1] == ["count"]:
             found.setdefault(words[1], []).append(int(words[2]))
     if "done" not in done.stdout:
-        sys.exit(f"{kernel} did not end its counting:\n{done.stdout[-2000:]}")
+        # the end of PID 1 is a panic, and tells less than what it said before
+        said = done.stdout.partition("Kernel panic")[0]
+        sys.exit(f"{kernel} did not end its counting:\n{said[-2000:]}")
     return found
+
+
+#: --of: what is counted, and the program in tests/vm/patched
+PROGRAMS = {"calls": "instructions.c", "forks": "forks.c", "holds": "holds.c"}
 
 
 def main() -> int:
@@ -74,10 +83,11 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="the lowest and the highest too")
     parser.add_argument("--runs", nargs="+", default=[name for _, _, name in RUNS],
                         help="only these, compared with the first of them")  # fmt: skip
+    parser.add_argument("--of", choices=PROGRAMS, default="calls", help="what is counted")
     arguments = parser.parse_args()
     runs = [run for run in RUNS if run[2] in arguments.runs]
     with tempfile.TemporaryDirectory() as temporary:
-        program = compiled("instructions.c", Path(temporary))
+        program = compiled(PROGRAMS[arguments.of], Path(temporary))
         initramfs = Path(temporary) / "initramfs"
         members = [directory("dev"), directory("proc"), character_device("dev/console", 5, 1)]
         members.append(regular("init", program.read_bytes(), executable=True))
@@ -86,7 +96,7 @@ def main() -> int:
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(found, indent=1) + "\n")
     names = [name for _, _, name in runs]
-    print(f"{'instructions per call':24}" + "".join(f"{name:>18}" for name in names))
+    print(f"{'instructions':24}" + "".join(f"{name:>18}" for name in names))
     for work, first in found[names[0]].items():
         measures: list[tuple[str, Callable[[list[int]], float]]] = [("", statistics.median)]
         if arguments.all:

@@ -1,25 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * PID 1 of a guest that counts: instructions per system call, by rdtsc under QEMU's -icount shift=0,
- * where one instruction is one tick. instructions.py boots it; the switch is on the command line.
+ * Instructions per system call: see counting.h.
  */
-#include "areas.h"
-
-#include <sys/mount.h>
-#include <sys/reboot.h>
-#include <sys/stat.h>
+#include "counting.h"
 
 #define ROUNDS 2000
-#define REPEAT 9
 #define N (4 * PAGE)
-
-static uint64_t ticks(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (uint64_t)high << 32 | low;
-}
 
 static char *place(int which)
 {
@@ -122,8 +108,7 @@ static void refused_many(void)
 static void refused_setup(void)
 {
 	static const long pages[] = { PINNED_PAGES, MANY_PAGES };
-	struct pin_longterm pin = { .size = PAGE, .flags = 1 };
-	int gup, hold;
+	int hold;
 
 	for (int i = 0; i < 2; i++) {
 		touch(map(shared_at(i), N), N);
@@ -135,10 +120,7 @@ static void refused_setup(void)
 
 		touch(large, pages[i] * PAGE); /* on an anon_vma of its own */
 	}
-	pin.addr = (uintptr_t)shared_at(0) - PAGE;
-	gup = open("/sys/kernel/debug/gup_test", O_RDWR);
-	must(gup >= 0, "gup_test");
-	must(!ioctl(gup, PIN_START, &pin), "pin");
+	pin_last_page(shared_at(0) - PINNED_PAGES * PAGE, PINNED_PAGES * PAGE);
 }
 
 static void count_rounds(const char *name, void (*once)(void))
@@ -147,7 +129,7 @@ static void count_rounds(const char *name, void (*once)(void))
 
 	for (int k = 0; k < ROUNDS; k++)
 		once();
-	printf("count %s %llu\n", name, (unsigned long long)(ticks() - before) / ROUNDS);
+	count(name, (ticks() - before) / ROUNDS);
 }
 
 /* Of the first time alone there is one figure, of the later ones as many as of all others. */
@@ -156,7 +138,7 @@ static void count_refused(const char *name, const char *first, void (*once)(void
 	uint64_t before = ticks();
 
 	once();
-	printf("count %s %llu\n", first, (unsigned long long)(ticks() - before));
+	count(first, ticks() - before);
 	for (int r = 0; r < REPEAT; r++)
 		count_rounds(name, once);
 }
@@ -178,15 +160,7 @@ static const struct work {
 
 int main(void)
 {
-	const char *mask = getenv("merge_switch");
-
-	if (getpid() == 1) {
-		must(!mount("proc", "/proc", "proc", 0, NULL), "mount /proc");
-		must(!mkdir("/sys", 0755) && !mount("sysfs", "/sys", "sysfs", 0, NULL), "mount /sys");
-		must(!mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL), "mount debugfs");
-		if (mask)
-			set_switch(atol(mask));
-	}
+	begin_counting();
 	new_arena();
 	/* holes instead of the arena's PROT_NONE, so that a neighbour is one that a work makes */
 	must(!munmap(arena, 64UL << 20), "munmap");
@@ -200,9 +174,6 @@ int main(void)
 	refused_setup();
 	count_refused("refused-pinned", "refused-pinned-first", refused_pinned);
 	count_refused("refused-many", "refused-many-first", refused_many);
-	printf("done\n");
-	fflush(stdout);
-	if (getpid() == 1)
-		reboot(RB_POWER_OFF);
+	end_counting();
 	return 0;
 }
