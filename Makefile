@@ -141,7 +141,7 @@ siege: setup-test
 # unpacked, not installed
 peers:
 	@mkdir -p build/peers
-	cd build/peers && apt-get download prometheus-process-exporter prometheus-node-exporter
+	cd build/peers && apt-get download prometheus-process-exporter prometheus-node-exporter netdata-core
 	for package in build/peers/*.deb; do dpkg-deb -x $$package build/peers; done
 
 deb:

@@ -99,13 +99,16 @@ class Crowd:
 
 
 class Clients:
-    """Kinds of clients of the exporter at ``address``, all of which come from ``source``."""
+    """Kinds of clients of the exporter at ``address``, which is scraped at ``metrics``; all come
+    from ``source``.
+    """
 
-    def __init__(self, address: str, source: str) -> None:
+    def __init__(self, address: str, source: str, metrics: str = "/metrics") -> None:
         host, _, port = address.rpartition(":")
         self._where = (host, int(port))
         self._host = address
         self._source = source
+        self._metrics = metrics
 
     def _open(self, receive_buffer: int | None = None) -> socket.socket:
         one = socket.socket()
@@ -123,9 +126,9 @@ class Clients:
         lines = (f"GET {path} HTTP/1.1", f"Host: {self._host}", "Connection: close", *more)
         return "\r\n".join((*lines, "", "")).encode()
 
-    def scraper(self, tally: Tally, pause: float, path: str = "/metrics") -> Client:
+    def scraper(self, tally: Tally, pause: float, path: str | None = None) -> Client:
         """Asks as Prometheus does, waits for the answer, pauses, asks again."""
-        request = self._request(path, "Accept-Encoding: gzip")
+        request = self._request(path or self._metrics, "Accept-Encoding: gzip")
         while True:
             began = time.monotonic()
             with self._open() as one:
@@ -164,20 +167,20 @@ class Clients:
             with self._open() as one:
                 try:
                     yield Wait(TIMEOUT, one, select.EPOLLOUT)
-                    for byte in self._request("/metrics", "X-Slow: " + "x" * 400):
+                    for byte in self._request(self._metrics, "X-Slow: " + "x" * 400):
                         one.send(bytes((byte,)))
                         yield Wait(0.1)
                 except OSError:
                     pass
             yield Wait(0.05)
 
-    def slow_reader(self, path: str = "/metrics") -> Client:
+    def slow_reader(self, path: str | None = None) -> Client:
         """Reads its answer a few bytes at a time."""
         while True:
             with self._open(2048) as one:
                 try:
                     yield Wait(TIMEOUT, one, select.EPOLLOUT)
-                    one.send(self._request(path))
+                    one.send(self._request(path or self._metrics))
                     while (yield Wait(TIMEOUT, one, select.EPOLLIN)) and one.recv(256):
                         yield Wait(0.1)
                 except OSError:
@@ -186,7 +189,7 @@ class Clients:
 
     def storm(self, tally: Tally, rate: int) -> Client:
         """storm.c: ``rate`` scrapes a second whether they are answered or not."""
-        where = (self._source, self._where[0], str(self._where[1]))
+        where = (self._source, self._where[0], str(self._where[1]), self._metrics)
         return _running((kept("storm"), str(rate), *where), tally)
 
 

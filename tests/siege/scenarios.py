@@ -110,11 +110,11 @@ def besiege(
     subject: Subject, besiegers: Besiegers, seconds: float, source: str = OTHER_ADDRESS
 ) -> Outcome:
     """Run one scenario; those who besiege come from ``source``."""
-    crowd, clients = Crowd(), Clients(subject.address, HONEST_ADDRESS)
+    crowd, clients = Crowd(), Clients(subject.address, HONEST_ADDRESS, subject.path)
     honest, others = Tally(), Tally()
     before = subject.cpu_seconds
     scrapers = (clients.scraper(honest, PAUSE) for _ in range(HONEST))
-    enemies = besiegers(Clients(subject.address, source), others)
+    enemies = besiegers(Clients(subject.address, source, subject.path), others)
     crowd.run((*scrapers, *enemies), seconds)
     return Outcome(
         subject.name,

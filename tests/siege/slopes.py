@@ -12,23 +12,20 @@ groups are more to remember.
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from tests.siege.programs import compiled
-from tests.siege.subjects import Subject, vmad
+from tests.siege.subjects import Subject, churn, vmad
 from tests.siege.trend import Verdict, trend
 
 CONFIG = "scan: {interval: 1s, full_every: 5, budget: 20%}\n"
@@ -79,22 +76,12 @@ def look(subject: Subject, state: Path) -> Look:
     )
 
 
-@contextmanager
-def churn(rate: int) -> Iterator[None]:
-    """``rate`` processes a second that are born and end; as many as there were is printed."""
-    if not rate:
-        yield
-        return
-    with (
-        compiled("churn") as program,
-        subprocess.Popen(
-            [program, str(rate)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as running,
-    ):
-        began = time.monotonic()
-        yield
-        made = int(running.communicate()[0])
-        print(f"{made} short processes, {made / (time.monotonic() - began):.0f} a second")
+def write(to: Path, looks: list[Look]) -> None:
+    """All of them so far, a line each."""
+    with to.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(field.name for field in fields(Look))
+        lines.writerows(map(astuple, looks))
 
 
 class Scraper:
@@ -130,6 +117,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.siege.slopes")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--churn", type=int, default=2000, help="processes a second")
+    parser.add_argument("--looks", type=Path, metavar="FILE", help="write every look, as CSV")
     arguments = parser.parse_args()
     looks: list[Look] = []
     with tempfile.TemporaryDirectory() as directory:
@@ -139,7 +127,10 @@ def main() -> int:
             began, spent = time.monotonic(), subject.cpu_seconds
             while time.monotonic() < began + arguments.minutes * 60:
                 looks.append(look(subject, state))
+                if arguments.looks is not None:
+                    write(arguments.looks, looks)
                 time.sleep(LOOK)
+            log = Path(f"/proc/{subject.process.pid}/fd/2").read_text(errors="replace")
             cpu = (subject.cpu_seconds - spent) / (time.monotonic() - began)
             scraper.stop()
             with urllib.request.urlopen(f"http://{subject.address}/metrics", timeout=30) as reply:
@@ -151,6 +142,7 @@ def main() -> int:
     )
     for name in ("scans_total", "samples_total", "events_total", "event_overruns_total"):
         print(*re.findall(rf"^vmad_{name}.*", text, re.M), sep="\n")
+    print("\nthe end of its log:", *log.splitlines()[-20:], sep="\n")
     print("\n| what | mean | growth in an hour | ± | |\n|---|---|---|---|---|")
     at = [one.at for one in looks]
     level = True

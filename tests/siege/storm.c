@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// storm RATE SOURCE ADDRESS PORT: RATE scrapes a second from the address SOURCE, whether the ones
-// before are answered or not, until stdin ends. So many at a time are open (MOST); those that there
-// is no room for are not sent. Prints how many were answered, and how many were asked for.
+// storm RATE SOURCE ADDRESS PORT PATH: RATE scrapes a second from the address SOURCE, whether the
+// ones before are answered or not, until stdin ends. So many at a time are open (MOST); those that
+// there is no room for are not sent. Prints how many were answered, and how many were asked for.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,9 +24,7 @@ static struct client {
 	double since;
 } clients[MOST];
 static int unused[MOST], unused_count;
-static const char request[] =
-	"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-	"Accept-Encoding: gzip\r\n\r\n";
+static char request[512];
 
 static double now(void)
 {
@@ -80,7 +78,7 @@ static int step(int epoll, int number, long *answered)
 		*answered += got == 0 && client->state == ANSWERED;
 		return got > 0;
 	}
-	if (send(client->fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
+	if (send(client->fd, request, strlen(request), MSG_NOSIGNAL) < 0)
 		return 0;
 	client->state = ASKED;
 	return epoll_ctl(epoll, EPOLL_CTL_MOD, client->fd, &event) == 0;
@@ -88,13 +86,18 @@ static int step(int epoll, int number, long *answered)
 
 int main(int argc, char **argv)
 {
-	double rate = atof(argv[1]), began = now(), next_look = began + 1;
+	double rate, began = now(), next_look = began + 1;
 	struct sockaddr_in source = { .sin_family = AF_INET }, to = { .sin_family = AF_INET };
 	struct rlimit descriptors = { MOST + 16, MOST + 16 };
 	struct epoll_event events[256], stdin_event = { .events = EPOLLIN, .data.u32 = MOST };
-	int epoll = epoll_create1(0), ended = argc != 5;
+	int epoll = epoll_create1(0), ended = 0;
 	long asked = 0, answered = 0;
 
+	if (argc != 6)
+		return 2;
+	rate = atof(argv[1]);
+	snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+		 "Accept-Encoding: gzip\r\n\r\n", argv[5]);
 	inet_pton(AF_INET, argv[2], &source.sin_addr);
 	inet_pton(AF_INET, argv[3], &to.sin_addr);
 	to.sin_port = htons(atoi(argv[4]));

@@ -64,3 +64,7 @@ def test_noise_that_a_leak_could_hide_in_is_told() -> None:
     wild = 60 * MIB + np.repeat(noise(1, 40 * MIB)[:BLOCKS], len(SECONDS) // BLOCKS)
 
     assert verdict(wild) is Verdict.UNDECIDED
+
+
+def test_of_a_few_looks_nothing_is_said() -> None:
+    assert trend([1.0, 2.0, 3.0], [7.0, 7.0, 7.0]).verdict is Verdict.UNDECIDED

@@ -48,7 +48,7 @@ class Trend:
 
 
 def trend(seconds: Sequence[float], values: Sequence[float]) -> Trend:
-    """Of a number looked at so often, once warm; at least ``2 * BLOCKS / (1 - WARM)`` looks.
+    """Of a number that was looked at so often, once warm; of too few looks nothing can be said.
 
     What a process holds moves in steps that stay, so that neighbouring looks are no two witnesses
     and a straight line through all of them claims to know far too well (Granger and Newbold 1974,
@@ -57,6 +57,8 @@ def trend(seconds: Sequence[float], values: Sequence[float]) -> Trend:
     """
     first = int(len(values) * WARM)
     at, warm = np.asarray(seconds[first:]), np.asarray(values[first:], dtype=float)
+    if len(warm) < 2 * BLOCKS:
+        return Trend(float(np.mean(values)), math.nan, math.inf)
     blocks = [float(block.mean()) for block in np.array_split(warm, BLOCKS)]
     hours = [float(block.mean()) / 3600 for block in np.array_split(at, BLOCKS)]
     steps = np.diff(blocks) / np.diff(hours)

@@ -96,7 +96,8 @@ class Answers:
     ) -> Response | None:
         """The response where nothing is computed for it: most scrapes, and what is put off.
 
-        Where it is ``crowded`` an old one will do: a new one is then made for the next.
+        One that is a little old will do, and any where it is ``crowded``: a new one is then made
+        for the next.
         """
         if request.method != "GET" or request.has_body:
             return None
@@ -111,9 +112,11 @@ class Answers:
             return None
         form = _format(request)
         body = self._kept.find(form, content.edition) or self._kept.find_stand_in(form)
-        if body is None and crowded:
-            body = self._kept.find_old(form)
-            self._renewal = asyncio.ensure_future(self._metrics(form, content))
+        if body is None:
+            due = self._kept.find_due(form, content.edition)
+            body = self._kept.find_old(form) if crowded else due
+            if body is not None:
+                self._renewal = asyncio.ensure_future(self._metrics(form, content))
         if body is None:
             return None
         return router.metrics_response(form.openmetrics, form.gzip, body)

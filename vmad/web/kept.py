@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 #: seconds that a rendering serves, unless a scan or a reload comes in between
 FRESH = 1.0
+#: seconds after those in which it serves once more while the next one is made: whoever asks again
+#: and again never waits, and whoever asks less often gets a fresh one
+DUE = 1.0
 #: seconds after its making that it still serves those who come while the next one is being made:
 #: they would wait for it all at once, and be answered all at once
 STAND_IN = 5.0
@@ -41,6 +44,13 @@ class KeptExpositions:
         """A rendering that is fresh, or None. ``edition`` moves when an old one is wrong."""
         kept = self._kept.get(wanted)
         if kept is None or kept.edition != edition or kept.until < self._clock():
+            return None
+        return kept.body
+
+    def find_due(self, wanted: Format, edition: int) -> bytes | None:
+        """The last rendering where it is about time for the next one, which is to be made then."""
+        kept = self._kept.get(wanted)
+        if kept is None or kept.edition != edition or kept.until + DUE < self._clock():
             return None
         return kept.body
 

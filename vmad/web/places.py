@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 from vmad.web.connection import SILENT, STALLED, Connection, Phase
 
+#: seconds between two looks for room, and how many there are: a second of them
+_PAUSE = SILENT / 4
+_LOOKS = round(STALLED / _PAUSE)
 #: part of the connections that may be taken by answers that need work
 _FOR_DEAR_ONES = 0.75
 
@@ -36,16 +39,16 @@ class Places:
         self._taken.pop(connection, None)
 
     async def room(self) -> bool:
-        """Make room, with a little patience: nobody has kept still when they all came at once."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + STALLED
-        while not self._make_room():
-            if loop.time() > until:
-                return False
-            await asyncio.sleep(SILENT / 4)
-            if not self.full:
+        """Make room, with a little patience: nobody has kept still when they all came at once.
+
+        Patience is counted in looks: where the machine gives the loop no time, clients have had
+        none to move either.
+        """
+        for _ in range(_LOOKS):
+            if not self.full or self._make_room():
                 return True
-        return True
+            await asyncio.sleep(_PAUSE)
+        return False
 
     def crowded(self) -> bool:
         """Whether so many are being answered that the rest is kept for what costs little."""

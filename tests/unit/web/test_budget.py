@@ -10,7 +10,7 @@ import pytest
 from tests.unit.sample import crowded_snapshot
 from tests.unit.web.serving import SampleContent, get, serving
 from vmad.web.budget import WINDOW, Budget
-from vmad.web.kept import FRESH, STAND_IN, Format, KeptExpositions
+from vmad.web.kept import DUE, FRESH, STAND_IN, Format, KeptExpositions
 
 PLAIN = Format(None, False, False)
 
@@ -133,6 +133,25 @@ def test_who_comes_while_a_rendering_is_made_gets_the_one_before_unless_it_is_ol
         go_on.set()
         assert await second != before
         assert kept.find_stand_in(PLAIN) is None
+
+    asyncio.run(several())
+
+
+def test_a_rendering_that_is_due_serves_while_the_next_is_made_unless_it_is_wrong() -> None:
+    clock = Clock()
+
+    async def make() -> bytes:
+        return b"%d" % clock.now
+
+    async def several() -> None:
+        kept = KeptExpositions(clock)
+        assert kept.find_due(PLAIN, 0) is None
+        made = await kept.get(PLAIN, 0, make)
+        clock.now += FRESH + DUE / 2
+        assert (kept.find(PLAIN, 0), kept.find_due(PLAIN, 0)) == (None, made)
+        assert kept.find_due(PLAIN, 1) is None
+        clock.now += DUE
+        assert kept.find_due(PLAIN, 0) is None
 
     asyncio.run(several())
 
