@@ -193,6 +193,11 @@ def areas(number: int) -> AbstractContextManager[int]:
     return _held("areas", number)
 
 
+def restless(number: int) -> AbstractContextManager[int]:
+    """A process of so many VMAs that maps and unmaps without a pause."""
+    return _held("restless", number)
+
+
 @contextmanager
 def _held(name: str, number: int) -> Iterator[int]:
     if not number:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Protocol
 
 from vmad.model.identity import CgroupIdentity, ProcessIdentity, label_safe
@@ -12,6 +13,10 @@ from vmad.sources.cgroup import parse_cgroup
 
 #: identities that are remembered: more than processes on any host that was seen
 REMEMBERED = 1 << 17
+
+
+#: equal ones are one object: thousands of processes share few
+_alike = lru_cache(maxsize=1024)(ProcessIdentity)
 
 
 class IdentitySource(Protocol):
@@ -57,7 +62,7 @@ class IdentityReader:
         if cgroup is None:
             return ProcessIdentity(safe, None, known.cgroup if known is not None else None)
         exe = self._read_exe(process) if self._with_exe else None
-        identity = ProcessIdentity(safe, exe, cgroup)
+        identity = _alike(safe, exe, cgroup)
         self._known.pop(process, None)
         self._known[process] = identity
         while len(self._known) > self._limit:
