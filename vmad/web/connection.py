@@ -16,7 +16,8 @@ from vmad.web.viewer import ANYBODY, Viewer
 
 #: seconds without progress after which a response being written may give way to a newcomer
 STALLED = 1.0
-#: seconds of silence, or without reading, after which it may have to where all places are taken
+#: seconds of silence, or without reading, after which it may have to where all places are taken and
+#: its client has an even share of them or more
 SILENT = 0.05
 #: seconds between two looks at what the client has yet to take, at first and at most: whoever takes
 #: nothing is looked at ever more rarely, since no event tells of it and many may do so at once
@@ -53,7 +54,7 @@ class Connection:
     phase: Phase = Phase.READING
     taken: bool = False
     began_writing: float = 0.0
-    come: bytes = b""  #: of its request, before it had a task
+    come: bytes = b""  #: of its request, until its task reads on
     rest: bytes = b""  #: of an answer that was begun
     left: bool = False  #: it has hung up, or will send nothing more
     task: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -74,16 +75,15 @@ class Connection:
         now = asyncio.get_running_loop().time()
         return self.phase is Phase.WRITING and self.since < now - STALLED
 
-    @property
-    def gives_way(self) -> bool:
-        """Whether its place may be somebody else's where there is none left: it says nothing, it
-        does not read at once, or it has been reading for long.
+    def gives_way(self, after: float) -> bool:
+        """Whether its place may be somebody else's where there is none left: it says nothing, or
+        does not read, for ``after`` seconds, or it has been reading for long.
         """
         now = asyncio.get_running_loop().time()
         if self.phase is Phase.READING:
-            return self.since < now - SILENT and not self._has_more()
+            return self.since < now - after and not (self.come or self._has_more())
         return self.phase is Phase.WRITING and (
-            self.since < now - SILENT or self.began_writing < now - STALLED
+            self.since < now - after or self.began_writing < now - STALLED
         )
 
     def _has_more(self) -> bool:

@@ -15,7 +15,9 @@ FRESH = 1.0
 DUE = 1.0
 #: seconds after its making that it still serves those who come while the next one is being made:
 #: they would wait for it all at once, and be answered all at once
-STAND_IN = 5.0
+STAND_IN = 15.0
+#: seconds that the next one is waited for where there is one to stand in
+PATIENCE = 0.05
 
 
 class Format(NamedTuple):
@@ -72,7 +74,9 @@ class KeptExpositions:
     async def get(
         self, wanted: Format, edition: int, make: Callable[[], Awaitable[bytes]]
     ) -> bytes:
-        """A fresh rendering, made by ``make`` where there is none."""
+        """A fresh rendering, made by ``make`` where there is none; one that stands in where that
+        takes long.
+        """
         kept = self.find(wanted, edition)
         if kept is not None:
             return kept
@@ -81,6 +85,11 @@ class KeptExpositions:
         if making is None:
             making = self._making[key] = asyncio.ensure_future(make())
             making.add_done_callback(lambda made: self._made(key, made))
+        if self.find_stand_in(wanted) is not None:
+            await asyncio.wait((making,), timeout=PATIENCE)
+            stand_in = None if making.done() else self.find_stand_in(wanted)
+            if stand_in is not None:
+                return stand_in
         # whoever asked first may leave: the others still wait for it
         return await asyncio.shield(making)
 

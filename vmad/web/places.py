@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 
 from vmad.web.connection import SILENT, STALLED, Connection, Phase
@@ -60,13 +61,23 @@ class Places:
         return not self._drop_one_of(Phase.WRITING)
 
     def _make_room(self) -> bool:
-        """Close the connection that has kept still longest; False when all are at work."""
+        """Close one that keeps still, of who has most of them; False when all are at work."""
         return any(map(self._drop_one_of, (Phase.LEAVING, Phase.READING, Phase.WRITING)))
 
     def _drop_one_of(self, phase: Phase) -> bool:
-        # the one that has kept still longest first
-        for connection in sorted(self._taken, key=lambda connection: connection.since):
-            if connection.phase is phase and (phase is Phase.LEAVING or connection.gives_way):
+        held = Counter(connection.origin for connection in self._taken)
+        even = self._number / len(held) if held else 0.0
+
+        def in_turn(connection: Connection) -> tuple[int, float]:
+            # who has most of them first, of theirs the one that has kept still longest
+            return -held[connection.origin], connection.since
+
+        for connection in sorted(self._taken, key=in_turn):
+            # a scraper that is alone among many of others may be slow for a moment: the machine is
+            after = SILENT if held[connection.origin] >= even else STALLED
+            if connection.phase is phase and (
+                phase is Phase.LEAVING or connection.gives_way(after)
+            ):
                 del self._taken[connection]
                 connection.drop()
                 return True

@@ -246,6 +246,7 @@ class WebServer:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=MAX_LINE)
         reader.feed_data(connection.come)
+        connection.come = b""
         protocol = Stream(reader, connection)
         transport: asyncio.Transport | None = None
         try:

@@ -137,6 +137,27 @@ def test_who_comes_while_a_rendering_is_made_gets_the_one_before_unless_it_is_ol
     asyncio.run(several())
 
 
+def test_a_rendering_that_takes_long_is_not_waited_for_where_another_stands_in() -> None:
+    clock, go_on = Clock(), asyncio.Event()
+    go_on.set()
+
+    async def make() -> bytes:
+        await go_on.wait()
+        return b"%d" % clock.now
+
+    async def several() -> None:
+        kept = KeptExpositions(clock)
+        before = await kept.get(PLAIN, 0, make)
+        go_on.clear()
+        clock.now += FRESH
+        assert await kept.get(PLAIN, 1, make) == before
+        go_on.set()
+        after = await kept.get(PLAIN, 1, make)
+        assert (after != before, kept.find(PLAIN, 1)) == (True, after)
+
+    asyncio.run(several())
+
+
 def test_a_rendering_that_is_due_serves_while_the_next_is_made_unless_it_is_wrong() -> None:
     clock = Clock()
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -15,6 +16,8 @@ import pytest
 from tests.unit.sample import crowded_snapshot, sample_snapshot
 from tests.unit.web.serving import SampleContent, connect, get, parse_reply, read_all, serving
 from vmad.errors import UsageError, VmadError
+from vmad.web.connection import SILENT, STALLED, Connection, Phase
+from vmad.web.places import Places
 from vmad.web.server import WebServer
 
 
@@ -52,6 +55,40 @@ def drip_until_closed(client: socket.socket) -> bool:
             continue
         except (ConnectionResetError, BrokenPipeError):
             return True
+
+
+def test_a_request_that_has_come_does_not_give_way_before_it_is_read() -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+
+    async def gives_way(come: bytes) -> bool:
+        return Connection(ours, since=-1.0, come=come).gives_way(SILENT)
+
+    with ours, theirs:
+        assert asyncio.run(gives_way(b""))
+        assert not asyncio.run(gives_way(b"GET / HT"))
+        theirs.sendall(b"GET / HT")
+        assert not asyncio.run(gives_way(b""))
+
+
+def test_a_place_is_taken_from_who_has_most_though_another_keeps_still_for_longer() -> None:
+    async def who_is_left() -> list[str]:
+        now = asyncio.get_running_loop().time()
+        places = Places(4)
+        for origin, still in (("few", 4), ("many", 2), ("many", 3), ("many", 0)):
+            client = socket.socket()
+            one = Connection(client, now - still * SILENT, origin=origin, phase=Phase.WRITING)
+            one.began_writing = one.since
+            places.take(one)
+        while places.full:
+            assert await places.room()
+        left = [f"{one.origin} {(now - one.since) / SILENT:.0f}" for one in places]
+        for one in places:
+            one.client.close()
+        return left
+
+    assert 4 * SILENT < STALLED
+    assert asyncio.run(who_is_left()) == ["few 4", "many 2", "many 0"]
 
 
 def test_longest_silent_connection_gives_way_and_the_latest_stays() -> None:
