@@ -44,7 +44,7 @@ def by_address(first: socket.socket) -> None:
     ``first`` is bound to an address of the internet and has SO_REUSEPORT. Where the kernel does not
     take the program it chooses by ports, too: no client loses by that.
     """
-    program = _program(_SOURCE[first.family], secrets.randbits(32) | 1)
+    program = _program(_SOURCE[first.family], secrets.randbits(32) | 1, secrets.randbits(32) | 1)
     filters = b"".join(struct.pack("=HBBI", code, 0, 0, k) for code, k in program)
     text = ctypes.create_string_buffer(filters, len(filters))
     # struct sock_fprog: the number of instructions and where they are
@@ -53,9 +53,9 @@ def by_address(first: socket.socket) -> None:
         first.setsockopt(socket.SOL_SOCKET, _ATTACH_REUSEPORT_CBPF, described)
 
 
-def _program(offsets: tuple[int, ...], odd: int) -> list[_Instruction]:
-    """The upper bits of the source's words times a secret number: nobody can choose whose lane
-    theirs is.
+def _program(offsets: tuple[int, ...], one: int, other: int) -> list[_Instruction]:
+    """The upper bits of the source's words, multiplied by two secret odd numbers: nobody can choose
+    whose lane theirs is. By one alone neighbours would often be together.
     """
     program: list[_Instruction] = []
     for number, offset in enumerate(offsets):
@@ -64,5 +64,5 @@ def _program(offsets: tuple[int, ...], odd: int) -> list[_Instruction]:
         program.append((_LOAD, _NETWORK + offset))
         if number:
             program.append((_XOR_X, 0))
-    shift = 32 - (LANES.bit_length() - 1)
-    return [*program, (_MULTIPLY, odd), (_SHIFT, shift), (_RETURN, 0)]
+    program += (_MULTIPLY, one), (_TO_X, 0), (_SHIFT, 15), (_XOR_X, 0), (_MULTIPLY, other)
+    return [*program, (_SHIFT, 32 - (LANES.bit_length() - 1)), (_RETURN, 0)]
