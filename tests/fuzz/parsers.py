@@ -69,7 +69,8 @@ NO_DEVICES = np.empty(0, np.uint64)
 @lru_cache(maxsize=1)
 def _directory(of: int) -> str:
     """One for each process (``of``), since making it costs as much as most parsers do."""
-    directory = tempfile.mkdtemp(prefix=f"vmad-fuzz-{of}-", dir="/dev/shm")
+    place = os.environ.get("TMPDIR", "/dev/shm")
+    directory = tempfile.mkdtemp(prefix=f"vmad-fuzz-{of}-", dir=place)
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     return directory
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +55,16 @@ def _fuzz(name: str, seconds: int, inputs: int) -> int:
         f"-artifact_prefix={findings}/{name}-",
         *(str(each) for each in (corpus, seeds) if each.is_dir()),
     ]
-    ran = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    # libFuzzer ends without cleaning up
+    with tempfile.TemporaryDirectory(prefix="vmad-fuzz-", dir="/dev/shm") as place:
+        ran = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": place},
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     said = [line for line in ran.stderr.splitlines() if "number_of_executed_units" in line]
     print(f"{name}: {said[0].split()[-1] if said else '?'} inputs", flush=True)
     if ran.returncode:
