@@ -12,6 +12,7 @@ import pytest
 from tests.unit.guest.fake_qemu import FakeQemu, Memory
 from vmad.architecture.aarch64 import page_table_format
 from vmad.architecture.page_table import PageTableFormat
+from vmad.errors import TargetUnavailable
 from vmad.sources.guest.arm64 import ImageInRam, images, translation
 from vmad.sources.guest.paging import Image
 from vmad.sources.guest.physical import PhysicalMemory
@@ -153,6 +154,20 @@ def test_a_note_of_another_boot_or_of_a_guest_within_is_passed_over(tmp_path: Pa
     with guest(tmp_path, kernel.memory) as monitor:
         found = [tables.told.offset for tables in kernels(PhysicalMemory(monitor))]
     assert found == [OFFSET]
+
+
+def test_a_big_endian_kernel_is_refused(tmp_path: Path) -> None:
+    """Its image's header is gone: its page tables show it."""
+    kernel = Kernel(ANY)
+    kernel.map_image()
+    for raw in kernel.memory.pages.values():
+        raw[:] = b"".join(raw[at : at + 8][::-1] for at in range(0, 4096, 8))
+    kernel.memory.put(NOTE, page())
+    with (
+        guest(tmp_path, kernel.memory) as monitor,
+        pytest.raises(TargetUnavailable, match="kernel is big-endian; only little-endian"),
+    ):
+        list(images("s", PhysicalMemory(monitor)))
 
 
 def test_tables_that_lead_out_of_ram_are_no_kernel(tmp_path: Path) -> None:

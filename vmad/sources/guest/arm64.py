@@ -62,7 +62,7 @@ def images(path: str, memory: PhysicalMemory) -> Iterator[ImageInRam]:
         for place in range(-(-block.start // _STEP) * _STEP, block.end - _HEADER.size, _STEP)
     ]
     yield from _with_header(path, memory, [place for place in places if not place % _USUAL])
-    yield from _noted(memory)
+    yield from _noted(path, memory)
     yield from _with_header(path, memory, [place for place in places if place % _USUAL])
 
 
@@ -79,17 +79,22 @@ def _with_header(path: str, memory: PhysicalMemory, places: list[int]) -> Iterat
             if magic != _MAGIC or not _SMALLEST_IMAGE <= size <= LARGEST_IMAGE:
                 continue
             if flags & _BIG_ENDIAN:
-                raise TargetUnavailable(
-                    f"qemu:{path}: the guest's kernel is big-endian",
-                    "only little-endian guests can be read",
-                )
+                raise _big_endian(path)
             if shift is not None and memory.is_ram(place, size):
                 yield ImageInRam(place, size, shift)
 
 
-def _noted(memory: PhysicalMemory) -> Iterator[ImageInRam]:
+def _big_endian(path: str) -> TargetUnavailable:
+    return TargetUnavailable(
+        f"qemu:{path}: the guest's kernel is big-endian", "only little-endian guests can be read"
+    )
+
+
+def _noted(path: str, memory: PhysicalMemory) -> Iterator[ImageInRam]:
     """Images that the kernel itself wrote down, without their first bytes: from _stext on."""
     for tables in kernels(memory):
+        if tables.order == "big":
+            raise _big_endian(path)
         told = tables.told
         physical = told.text - told.offset
         with suppress(NotRam):

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -24,6 +26,7 @@ _FIRST_WORD = int.from_bytes(_FIRST[:8], "little")
 _LINE = re.compile(rb"^([A-Z]+(?:\([A-Za-z0-9_]+\))?)=(?:0x)?([0-9a-f]{1,16})$", re.MULTILINE)
 #: numbers that are written without 0x are decimal but for symbols and KERNELOFFSET
 _DECIMAL = (b"PAGESIZE", b"NUMBER(VA_BITS)")
+_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 #: bytes that are read at once
 _PIECE = 8 << 20
 #: pages that begin as one: a guest may hold any number
@@ -78,22 +81,31 @@ def _form(shift: int, built: int, used: int) -> PageTableFormat:
 
 
 class KernelTables:
-    """The kernel's page tables, and the image that they map."""
+    """The kernel's page tables, and the image that they map. ``order``: of the bytes of an entry,
+    which is the kernel's own.
+    """
 
-    def __init__(self, memory: PhysicalMemory, told: VmCoreInfo) -> None:
+    def __init__(
+        self,
+        memory: PhysicalMemory,
+        told: VmCoreInfo,
+        order: Literal["little", "big"] = "little",
+    ) -> None:
         self._memory = memory
         self.told = told
+        self.order: Literal["little", "big"] = order
         self._root = told.tables - told.offset
 
     def _word(self, address: int) -> int:
-        return int.from_bytes(self._memory.read(address, 8), "little")
+        return int.from_bytes(self._memory.read(address, 8), self.order)
 
     def translate(self, address: int) -> int | None:
         """The physical address behind a kernel's; None when it is not mapped. Raises NotRam."""
         return self.told.form.translate(self._word, self._root, address)
 
     def image_size(self, most: int) -> int:
-        """Bytes of the image from ``text`` on, up to ``most``. Raises NotRam.
+        """Bytes of the image from ``text`` on, up to ``most``; of a little-endian kernel. Raises
+        NotRam.
 
         It has holes (what it gave back after the boot); what follows it lies elsewhere in RAM.
         """
@@ -114,12 +126,11 @@ def kernels(memory: PhysicalMemory) -> Iterator[KernelTables]:
         told = parse(page)
         if told is None:
             continue
-        tables = KernelTables(memory, told)
-        try:
-            if tables.translate(told.text) == told.text - told.offset:
-                yield tables
-        except NotRam:
-            continue
+        for order in _ORDERS:
+            tables = KernelTables(memory, told, order)
+            with suppress(NotRam):
+                if tables.translate(told.text) == told.text - told.offset:
+                    yield tables
 
 
 def _pages(memory: PhysicalMemory) -> Iterator[bytes]:
