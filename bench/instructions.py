@@ -12,11 +12,13 @@ import argparse
 import json
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import bench.children
 from bench.children import Children
-from bench.measure import cost_of, in_turn
+from bench.measure import Cost, cost_of, in_turn
 from bench.ratios import Spread, paired, spread
 from bench.scans import cat_maps
 from bench.subject import scanner
@@ -26,13 +28,15 @@ from vmad.lab.run import run_streaming
 
 KERNELS = ("6.12", "6.12-arm64")
 TIMEOUT = 3600.0
+#: seconds
+REST = 0.2
 
 
 def inside(vmas: int, processes: int, rounds: int) -> dict[str, list[float]]:
-    """In the guest: the time that both take in each round, which is millions of instructions.
+    """In the guest: CPU time of both in each round, which is millions of instructions.
 
-    Time by the clock: nothing else runs there, and CPU time, as the kernel accounts for it, was up
-    to a third short where a scan came right after what had ended many processes.
+    Each begins rested: right after what had ended processes, the CPU time that the kernel accounts
+    for was up to a third short of the instructions.
     """
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -44,14 +48,19 @@ def inside(vmas: int, processes: int, rounds: int) -> dict[str, list[float]]:
         children.small(processes)
         costs = in_turn(
             {
-                "scan": lambda: cost_of(lambda: exact.scan(True)),
-                "cat": lambda: cost_of(cat_maps),
+                "scan": lambda: _rested(lambda: exact.scan(True)),
+                "cat": lambda: _rested(cat_maps),
             },
             rounds,
         )
         seen = exact.scan(True)
-    counted = {name: [cost.wall * 1e3 for cost in each] for name, each in costs.items()}
+    counted = {name: [cost.cpu * 1e3 for cost in each] for name, each in costs.items()}
     return {**counted, "vmas": [sum(seen.kinds)], "processes": [len(seen.processes)]}
+
+
+def _rested(work: Callable[[], object]) -> Cost:
+    time.sleep(REST)
+    return cost_of(work)
 
 
 def measured(kernel: str, size: list[str]) -> dict[str, list[float]]:
