@@ -12,6 +12,7 @@ import pytest
 
 from tests import other_users
 from tests.live.kernel_walks import WALKS
+from vmad.sources.bpf.libbpf import load_library
 
 pytestmark = pytest.mark.bpf
 
@@ -89,16 +90,21 @@ def test_a_kernel_without_btf_is_named() -> None:
 
 @pytest.mark.mounts
 def test_a_missing_library_is_named() -> None:
-    find = "$(ldconfig -p | sed -n 's/.*libbpf.so.1.*=> //p' | head -n 1)"
-    assert in_a_mount_namespace(f"mount --bind /dev/null {find}") == (
+    load_library()
+    mapped = Path("/proc/self/maps").read_text(encoding="utf-8").split()
+    library = next(word for word in mapped if "/libbpf.so" in word)
+    assert in_a_mount_namespace(f"mount --bind /dev/null {library}") == (
         "BPF: libbpf.so.1 is not installed; install Debian's package libbpf1\n"
     )
 
 
 @pytest.mark.mounts
-def test_an_object_that_was_not_built_is_named() -> None:
+def test_an_object_that_was_not_built_is_named(tmp_path: Path) -> None:
     directory = ROOT / "vmad/sources/bpf"
-    hide = f"mount -t tmpfs none /mnt; cp {directory}/*.py /mnt; mount --bind /mnt {directory}"
+    hide = (
+        f"mount -t tmpfs none {tmp_path}; cp {directory}/*.py {tmp_path}; "
+        f"mount --bind {tmp_path} {directory}"
+    )
     assert in_a_mount_namespace(hide) == (
         f"BPF: {directory}/task_vma.bpf.o is missing; run `make setup` to build it\n"
     )
