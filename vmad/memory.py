@@ -15,14 +15,15 @@ _MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 _LARGE = 1 << 17
 
 
-def keep_one_heap() -> None:
-    """Have all threads share a heap, and keep large arrays out of it; before there are threads.
+def keep_few_heaps() -> None:
+    """Have the threads beside the first share a heap, large arrays not in it; before there are any.
 
     By itself glibc gives each thread a heap of its own, each as large as its thread ever needed
-    and in fragments after; and once a large block was freed it takes the next ones from there.
+    and in fragments after; and once a large block was freed it takes the next ones from there. That
+    of the first thread cannot grow where address space is limited; the other's is set aside.
     """
     if _option is not None:
-        _option(_ARENA_MAX, 1)
+        _option(_ARENA_MAX, 2)
         _option(_MMAP_THRESHOLD, _LARGE)
 
 

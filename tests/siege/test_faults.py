@@ -158,6 +158,8 @@ def test_a_storm_of_reloads_leaves_the_last_configuration_and_nothing_else(tmp_p
 
 def test_without_memory_it_answers_and_scans_again_when_there_is_some(tmp_path: Path) -> None:
     config = QUICK.replace("full_every: 2", "full_every: 1")
+    sleeper = tmp_path / "vmad-sleeper"  # of which this machine has no other
+    sleeper.symlink_to("/bin/sleep")
     with Daemon(tmp_path, config).ready() as daemon, Target("vmad-victim") as target:
         wait_for_scans(daemon)
         pid = daemon.process.pid
@@ -168,7 +170,7 @@ def test_without_memory_it_answers_and_scans_again_when_there_is_some(tmp_path: 
         # what there is to be told of outgrows what it has
         target.build("guard_pages", pairs=30_000)
         statuses: Counter[tuple[str, int]] = Counter()
-        children = [subprocess.Popen(["sleep", "600"]) for _ in range(200)]
+        children = [subprocess.Popen([sleeper, "600"]) for _ in range(200)]
         try:
             for path in ("/-/healthy", "/metrics", "/api/v1/scan", "/") * 20:
                 statuses[path, daemon.status(path)] += 1
@@ -176,7 +178,7 @@ def test_without_memory_it_answers_and_scans_again_when_there_is_some(tmp_path: 
             began = time.monotonic()
             wait_for_scans(daemon)
             daemon.wait_for_value(
-                "vmad_group_processes", lambda number: number == 200, group="comm/sleep"
+                "vmad_group_processes", lambda number: number == 200, group="comm/vmad-sleeper"
             )
             print(f"scans again {time.monotonic() - began:.1f} s after there was memory")
             for path in ("/metrics", "/api/v1/scan", "/"):

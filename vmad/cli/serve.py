@@ -50,9 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop."""
     from vmad.config.values import Listen  # noqa: PLC0415
     from vmad.daemon.service import Options, Service  # noqa: PLC0415  imports everything
-    from vmad.memory import keep_one_heap  # noqa: PLC0415
+    from vmad.memory import keep_few_heaps  # noqa: PLC0415
 
-    keep_one_heap()
+    keep_few_heaps()
     listen = None
     if arguments.listen:
         form = Listen()

@@ -184,33 +184,38 @@ class Host(Machine):
         while not self._stopping.is_set():
             plan = self.plan()
             began, spent = time.monotonic(), cpu_seconds()
-            if self.samples:
+            wrong = None
+            for step in (self._count, self._look_at_counts):
                 try:
-                    self.scanner.samples.take()
+                    step()
                 except FAILURES as error:
-                    self._evidence_log.is_("samples", told(error))
-                else:
-                    self._evidence_log.is_("samples", None)
-            if self.scanner.samples.is_urgent(NEAR):
-                self._somebody_is_urgent()
-            most, limit = self.scanner.samples.most, read_max_map_count(self._proc)
-            if self._failures is not None and self._failures.failures is not None:
-                self._failures.failures.take(most, limit)
-                self.timeline.put_failures(time.time(), self._failures.failures.news())
-                for calls in self._failures.failures.highest():
-                    self.scanner.samples.mark(
-                        calls.process, calls.comm, calls.map_count, calls.cgroup
-                    )
-            peaks = [] if self._bursts is None else self._bursts.mark(self.scanner.samples, limit)
-            if self.samples:
-                self.limit_log.look(self.scanner.samples.near(crossings.NEAR), limit, peaks)
-            self.remember()
+                    wrong = wrong or told(error)
+            self._evidence_log.is_("samples", wrong)
             took = cpu_seconds() - spent
             self._sampling += took
             pause = next_sample_in(plan, took)
             self._stopping.wait(
                 plan.interval if pause is None else max(began + pause - time.monotonic(), 0.0)
             )
+
+    def _count(self) -> None:
+        if self.samples:
+            self.scanner.samples.take()
+
+    def _look_at_counts(self) -> None:
+        """Those of the newest sample, and what calls and bursts have told since the last look."""
+        if self.scanner.samples.is_urgent(NEAR):
+            self._somebody_is_urgent()
+        most, limit = self.scanner.samples.most, read_max_map_count(self._proc)
+        if self._failures is not None and self._failures.failures is not None:
+            self._failures.failures.take(most, limit)
+            self.timeline.put_failures(time.time(), self._failures.failures.news())
+            for calls in self._failures.failures.highest():
+                self.scanner.samples.mark(calls.process, calls.comm, calls.map_count, calls.cgroup)
+        peaks = [] if self._bursts is None else self._bursts.mark(self.scanner.samples, limit)
+        if self.samples:
+            self.limit_log.look(self.scanner.samples.near(crossings.NEAR), limit, peaks)
+        self.remember()
 
     def _somebody_is_urgent(self) -> None:
         """Whoever is near the limit, or new and large, is walked as soon as the budget allows."""
@@ -252,13 +257,15 @@ class Host(Machine):
             except (Hung, EvidenceUnavailable) as error:  # it hangs, or the kernel refuses by now
                 self._fall_back(error)
                 snapshot = self.scan(plan, rescan=True)
+            self._evidence_log.are(self.evidences())
+            if not self._stopping.is_set():
+                self._show_it(snapshot)
         except FAILURES as error:
             self._evidence_log.is_("scans", told(error))
-            return
-        self._evidence_log.is_("scans", None)
-        self._evidence_log.are(self.evidences())
-        if self._stopping.is_set():
-            return
+        else:
+            self._evidence_log.is_("scans", None)
+
+    def _show_it(self, snapshot: HostSnapshot) -> None:
         began = cpu_seconds()
         first = self.content.ready() is not None
         if first:  # is told once it is shown

@@ -61,6 +61,7 @@ class Machine:
         self.timeline.put_host(self._started_at, starts=1)
         self._ledger = Ledger()
         self._since_full: int | None = None
+        self._half_done = False  #: whether the newest scan did not come to its end
         self._began = time.monotonic()
         self._paid = 0.0
 
@@ -158,10 +159,14 @@ class Machine:
         is urgent, see Scanner.scan. Raises what the source raises.
         """
         assert self.scanner is not None
+        # who was due in a scan that failed counts as walked
+        rescan, self._half_done = rescan or self._half_done, True
         if near is not None and not rescan and self._since_full is not None:
-            return self.scanner.scan(False, execed, near)
-        snapshot = self.scanner.scan(is_full(plan, self._since_full) or rescan, execed)
-        self._since_full = 0 if snapshot.full else (self._since_full or 0) + 1
+            snapshot = self.scanner.scan(False, execed, near)
+        else:
+            snapshot = self.scanner.scan(is_full(plan, self._since_full) or rescan, execed)
+            self._since_full = 0 if snapshot.full else (self._since_full or 0) + 1
+        self._half_done = False
         return snapshot
 
     def show(self, snapshot: HostSnapshot) -> None:

@@ -109,6 +109,7 @@ class History:
         self._quiet: Census | None = None  #: one of which there is nothing to tell until then
         self._least = 0
         self._rate_due: float | None = None  #: monotonic seconds of the sample to look at
+        self._torn = False  #: whether a sample was taken in by half: growth begins anew
 
     @property
     def high_water(self) -> Integers:
@@ -144,13 +145,17 @@ class History:
 
     def sample(self, census: Census, now: float) -> Change:
         """Take in a census made at ``now`` (monotonic seconds)."""
-        if census is self.census and now < self._next_anchor:
+        if census is self.census and now < self._next_anchor and not self._torn:
             # nothing has moved: mostly so, and this runs every second
             self._rate_due = now if self.counted else None
             return _NOBODY
         change = self._align(census)
         counts = census["map_count"]
         columns = self._columns
+        if self._torn:
+            columns["anchor_count"] = -1
+            self._next_anchor = 0.0
+        self._torn = True
         if self._inherited is not None:
             inherit(columns, census, self._inherited, now)
             self._inherited = None
@@ -169,6 +174,7 @@ class History:
                 columns["anchor_count"][first_seen, 0] = counts[first_seen]
                 columns["anchor_time"][first_seen, 0] = now
             self._rate_due = now
+        self._torn = False
         return change
 
     def high(self, least: int, now: float) -> Integers:
@@ -217,21 +223,25 @@ class History:
     def _align(self, census: Census) -> Change:
         """Bring the columns into the order of a new census; an exec starts a row anew."""
         before = self.census
-        self.census = census
         # mostly nobody came or went, and this runs every second: one comparison of it all
-        who, self._who = self._who, _identities(census).tobytes()
+        who = _identities(census).tobytes()
         if before is not None and who == self._who:
+            self.census = census
             return _NOBODY
         if before is None or not len(before):
-            self._columns = np.full(len(census), _BLANK)
-            return Change(np.arange(len(census)), 0)
-        at = np.searchsorted(before["pid"], census["pid"])
-        at[at == len(before)] = 0
-        arrived = np.flatnonzero((_identities(before)[at] != _identities(census)).any(axis=1))
-        # one gather of whole rows, then the few new ones: this runs every second
-        self._columns = self._columns[at]
-        self._columns[arrived] = _BLANK
-        return Change(arrived, len(before) - len(census) + len(arrived))
+            columns = np.full(len(census), _BLANK)
+            change = Change(np.arange(len(census)), 0)
+        else:
+            at = np.searchsorted(before["pid"], census["pid"])
+            at[at == len(before)] = 0
+            arrived = np.flatnonzero((_identities(before)[at] != _identities(census)).any(axis=1))
+            # one gather of whole rows, then the few new ones: this runs every second
+            columns = self._columns[at]
+            columns[arrived] = _BLANK
+            change = Change(arrived, len(before) - len(census) + len(arrived))
+        # together, when nothing can fail any more: memory may have been short until here
+        self.census, self._who, self._columns = census, who, columns
+        return change
 
     def changed(self) -> Booleans:
         """Which processes may look otherwise than at their last walk; never walked ones do.

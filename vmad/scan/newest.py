@@ -134,8 +134,12 @@ class NewestSnapshot:
         (Unix seconds) on count as of now, or those of the last RECENT seconds.
         """
         limit = self._samples.source.max_map_count
-        ids, now = self._samples.current(limit)
-        members = self._walked.members(ids, now, limit)
+        try:
+            ids, now = self._samples.current(limit)
+            members = self._walked.members(ids, now, limit)
+        except BaseException:
+            self._walked.all_moved()
+            raise
         self._walked.keep_only(ids, len(members), full)
         marked = self._marks.weights(limit)
         whole = self._whole

@@ -38,6 +38,9 @@ JUDGED_REMEMBERED = 256
 #: names, numbers by kind and histograms of which equal ones are one object
 ALIKE_REMEMBERED = 1024
 
+#: the limit of no machine: with another one, all members are shown anew
+_NONE = -1
+
 #: up to so many rows are quicker looked up in arrays than these are made lists
 FEW = 32
 
@@ -194,6 +197,10 @@ class WalkedProcesses:
             for gone in [process for process in known if process not in alive]:
                 del known[gone]
         self._identities.keep_only(alive)
+
+    def all_moved(self) -> None:
+        """What moved was not shown, since memory was short: look at all of them next time."""
+        self._limit = _NONE
 
     def members(self, ids: list[Key], now: Current, limit: int | None) -> tuple[Member, ...]:
         """Every process that was walked or counted, as it is ``now``; unchanged ones are the same

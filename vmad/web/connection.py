@@ -22,6 +22,8 @@ SILENT = 0.05
 #: seconds between two looks at what the client has yet to take, at first and at most: whoever takes
 #: nothing is looked at ever more rarely, since no event tells of it and many may do so at once
 _LOOK, _LONGEST_LOOK = 0.02, 0.32
+#: bytes taken from a socket at once; a request is smaller
+_PIECE = 16_384
 #: bytes that the kernel may keep of an answer that is done, and seconds that it is waited for
 #: before: errors must not hold connections up
 _SMALL, _PATIENCE = 4096, 0.5
@@ -125,6 +127,14 @@ class Stream(asyncio.StreamReaderProtocol):
     def __init__(self, reader: asyncio.StreamReader, connection: Connection) -> None:
         super().__init__(reader)
         self._connection = connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read in pieces that fit in what is free when memory is short; asyncio's are of 256 KiB,
+        each a mapping of its own.
+        """
+        if hasattr(transport, "max_size"):
+            transport.max_size = _PIECE
+        super().connection_made(transport)
 
     def eof_received(self) -> bool | None:
         """The client will send nothing more."""
