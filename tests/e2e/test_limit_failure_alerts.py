@@ -21,6 +21,7 @@ from tests.e2e.prometheus_server import Prometheus
 from tests.e2e.test_limit_failures import LIMIT, PROGRAM, TOTAL
 from tests.e2e.test_rules import RULES
 from tests.live.targets import Target
+from tests.live.thread_guards import GUARD_REGIONS
 from vmad.operations.rule_files import FILES
 
 pytestmark = pytest.mark.bpf
@@ -32,7 +33,11 @@ JOB, WORKER, CRASHER, ELSEWHERE = "vmad-fjob", "vmad-fworker", "vmad-fcrasher", 
 #: who -> the call of failing_calls.c, VMAs above the limit, the call that fails, its error
 FAILING = {
     JOB: ("mmap", 1, "mmap", "ENOMEM"),
-    WORKER: ("pthread_create", 0, "mprotect", "ENOMEM"),
+    WORKER: (
+        ("pthread_create", 1, "mmap", "ENOMEM")
+        if GUARD_REGIONS
+        else ("pthread_create", 0, "mprotect", "ENOMEM")
+    ),
     CRASHER: ("a thousand of mmap", 1, "mmap", "ENOMEM"),
 }
 

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.live.thread_guards import GUARD_REGIONS
 from vmad.rules.at_limit import Fails, calls_at_limit
 
 SOURCE = Path(__file__).with_name("at_limit.c")
@@ -27,8 +27,7 @@ def rows_of(version: tuple[int, ...]) -> dict[str, Fails | None]:
     """The rows of a release by their names in the program, which has one for any libc's threads."""
     rows = calls_at_limit(version)
     guard_region = rows.pop("thread_guard_region", None)
-    glibc = tuple(map(int, platform.libc_ver()[1].split(".")))
-    if guard_region is not None and glibc >= (2, 42):
+    if guard_region is not None and GUARD_REGIONS:
         rows["thread"] = guard_region
     return rows
 

@@ -16,6 +16,7 @@ import pytest
 from bench.atlas.measure import Measured, measure
 from bench.atlas.packages import compile_loads
 from bench.atlas.rows import ROWS
+from tests.live.thread_guards import GUARD_REGIONS
 from vmad.advice.catalogue import ADVICE
 from vmad.advice.record import Measured as Proof
 
@@ -45,7 +46,7 @@ FIRST = {
     "reserve-random": ("written_apart", "rebuild"),
     "reserve-forked": ("forked", "protect-whole-first"),
     "advice-alternating": ("advised", "advise-whole-areas"),
-    "threads-glibc-100": ("thread_guards", "glibc-2.42"),
+    **({} if GUARD_REGIONS else {"threads-glibc-100": ("thread_guards", "glibc-2.42")}),
     "slices-protected": ("opened_reserve", "purge-with-madvise"),
     "code-alternating": ("code", "coarser-mprotect"),
     "policies-alternating": ("policies", "policy-of-task"),
@@ -92,6 +93,13 @@ def test_following_the_advice_takes_away_what_its_record_says(name: str) -> None
     before, after = (measured(row) for row in proof.atlas)
 
     assert abs(1 - after.vmas / before.vmas - proof.share) < WITHIN
+
+
+def test_a_thread_is_one_area_where_the_advice_is_followed_and_two_elsewhere() -> None:
+    row = measured("threads-glibc-100")
+
+    assert (row.patterns.get("thread_guards", 0) >= 200) is not GUARD_REGIONS
+    assert (row.vmas >= 200) is not GUARD_REGIONS
 
 
 def test_two_arenas_do_not_help_one_thread_with_many_heaps() -> None:
