@@ -70,6 +70,9 @@ ROWS: dict[str, tuple[int, dict[int, int]]] = {
     # what was worse than stock once: nothing is left apart that stock would join
     "part_beside_shared_and_back": (2, {}),
     "part_beside_shared_within_the_bound": (2, {}),
+    # the bound is one of time, however memory is spread
+    "sparse_joins_shared": (2, DIFFER),
+    "sparse_joins_shared_beyond_the_bound": (2, {}),
     "rest_of_unwritten_after_switched_off": (3, dict.fromkeys((4, 6, 7), 2)),
     "unwritten_beside_moved_shared": (2, dict.fromkeys((4, 6, 7), 1)),
     "child_joins_own_and_inherited": (2, {}),

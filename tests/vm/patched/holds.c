@@ -163,7 +163,7 @@ static void beside_sparse(void)
 {
 	sparse = mmap(NULL, TABLES * HUGE, RW, ANON | MAP_NORESERVE, -1, 0);
 	must(sparse != MAP_FAILED, "mmap");
-	map(sparse, SMALL);
+	map_flags(sparse, SMALL, RW, MAP_NORESERVE);
 	advise(sparse, SMALL, MADV_RANDOM);
 	touch(sparse, SMALL);
 	child = living_child(&hold_child);

@@ -461,6 +461,37 @@ static int part_beside_shared_within_the_bound(void)
 	return count;
 }
 
+#define TABLES 20
+
+/* The second area has one page in each of many page tables, the rest was never written to. */
+static int touch_sparsely_and_join(void)
+{
+	for (size_t i = 0; i < TABLES; i++)
+		touch(at() + N + i * HUGE, PAGE);
+	advise(at(), N, MADV_NORMAL);
+	return two();
+}
+
+static int sparse_joins_shared(void)
+{
+	map(at(), N + TABLES * HUGE);
+	advise(at(), N, MADV_RANDOM);
+	touch(at(), N);
+	return with_child(touch_sparsely_and_join);
+}
+
+/* Its pages are within the bound, but the entries without one are looked at as well. */
+static int sparse_joins_shared_beyond_the_bound(void)
+{
+	long bound = read_number(BOUND);
+	int count;
+
+	set_number(BOUND, 5 * TABLES);
+	count = sparse_joins_shared();
+	set_number(BOUND, bound);
+	return count;
+}
+
 static int use_first_page(void)
 {
 	long mask = read_number(SWITCH);
@@ -651,6 +682,8 @@ static const struct row {
 	ROW(shared_joins_own_first),
 	ROW(part_beside_shared_and_back),
 	ROW(part_beside_shared_within_the_bound),
+	ROW(sparse_joins_shared),
+	ROW(sparse_joins_shared_beyond_the_bound),
 	ROW(rest_of_unwritten_after_switched_off),
 	ROW(unwritten_beside_moved_shared),
 	ROW(child_joins_own_and_inherited),
