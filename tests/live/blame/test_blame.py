@@ -273,10 +273,12 @@ def test_a_thread_begins_where_no_name_says_so(tmp_path: Path, flags: tuple[str,
         child.stdin.close()
         assert child.wait() == 0
     blamed = blamed_of(answer.read_text("utf-8"), "nameless")
-    (maker,) = (maker for maker in blamed.makers if maker.vmas > 50)
+    # a compiler may have made two calls of the one
+    outermost = [(maker, maker.stack.frames[-1]) for maker in blamed.makers if maker.stack.frames]
+    ours = [(maker, last) for maker, last in outermost if last.module == str(binary)]
 
-    assert (maker.stack.frames[-1].function, maker.stack.frames[-1].module) == (None, str(binary))
-    assert maker.stack.complete
+    assert sum(maker.vmas for maker, _ in ours) > 50
+    assert all(last.function is None and maker.stack.complete for maker, last in ours)
     assert blamed.complete_stacks == blamed.stacks
 
 
