@@ -20,10 +20,10 @@ from vmad.blame.libdw import (
     Callbacks,
     ThreadCallbacks,
     load_libdw,
-    nothing_calls,
 )
 from vmad.blame.made_code import BEGINNING, fixed_frame, tables
 from vmad.blame.mapped_files import Mapping, mappings_of, open_mapped
+from vmad.blame.outermost import nothing_calls
 from vmad.blame.perf_map import PerfMap
 from vmad.blame.stack import Ending, Frame, Stack, begins_a_thread
 from vmad.errors import ProcessGone
