@@ -156,6 +156,8 @@ class Recording:
         ended = time.monotonic()
         self._drained.take_the_rest()
         if self._first.last is None:
+            if self._first.unread is not None:
+                raise self._first.unread
             raise ProcessGone(
                 f"process {self._process.pid} ended before its VMAs could be read",
                 "record it from its start: vmad blame -- COMMAND",

@@ -86,6 +86,7 @@ class Watched:
         self.process = process
         self.tgid = tgid
         self.gone = False
+        self.unread: CannotRead | None = None  #: why it could not be read at the latest look
         self.last: Look | None = None  #: the latest
         self._most: Look | None = None
         self.makers: Recorded | None = None  #: as they were last read
@@ -100,7 +101,8 @@ class Watched:
         except ProcessGone:
             self.gone = True
             return None
-        except CannotRead:
+        except CannotRead as error:
+            self.unread = error
             return None
         if not len(table.rows):
             return None

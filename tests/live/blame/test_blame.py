@@ -260,6 +260,19 @@ def test_a_32_bit_program_is_refused_as_itself_and_as_what_another_becomes(tmp_p
         target.kill()
 
 
+def test_a_command_that_starts_program_after_program_is_told_as_the_last(tmp_path: Path) -> None:
+    script = tmp_path / "again"
+    script.write_text('#!/bin/sh\n[ "$1" -gt 0 ] || exit 0\nexec "$0" $(($1 - 1))\n')
+    script.chmod(0o755)
+    words = [*VMAD, "--format", "json", "--", str(script), "1000"]
+    answer = subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert answer.returncode == 0, answer.stderr
+    blamed = blamed_of(answer.stdout, "again")
+    assert blamed.comm == "again"
+    assert blamed.told > 0
+
+
 @pytest.mark.parametrize("flags", [("-DTABLES",), ()], ids=["by its tables", "by its entry"])
 def test_a_thread_begins_where_no_name_says_so(tmp_path: Path, flags: tuple[str, ...]) -> None:
     binary, answer = tmp_path / "nameless", tmp_path / "blamed.json"

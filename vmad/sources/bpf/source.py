@@ -18,6 +18,7 @@ from vmad.model.table import VmaTable, histogram_of, opaque_ids
 from vmad.model.verdict import Recoverable, Verdict
 from vmad.rules.kernel_rules import KernelRules
 from vmad.rules.marked import marked_from
+from vmad.sources.another_program import through_exec
 from vmad.sources.bounded import Stuck
 from vmad.sources.bpf.census import KERNEL_CENSUS_ROW, KernelCensus
 from vmad.sources.bpf.layout import MAX_HEADERS, WANTED, Status, settings_of
@@ -250,6 +251,13 @@ class BpfSource(ThisMachine):
 
         Raises ProcessGone, StillChanging, CannotRead.
         """
+        return through_exec(process, lambda: self._table(process), lambda: self._lives(process))
+
+    def _lives(self, process: ProcessId) -> bool:
+        numbers, _ = _find(self.census(), [process])
+        return len(numbers) > 0
+
+    def _table(self, process: ProcessId) -> VmaTable:
         census, numbers, _ = self._look_up([process])
         if len(numbers) == 0:
             raise self._unseen.why_absent(process)

@@ -24,6 +24,7 @@ from vmad.model.stops import Stops
 from vmad.model.table import VmaTable
 from vmad.rules.counting import Counting
 from vmad.rules.vma_cost import VmaCost, cost_of
+from vmad.sources.another_program import through_exec
 from vmad.sources.guest.attach import Guest, attach
 from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.census import GUEST_CENSUS_ROW, take_census
@@ -149,7 +150,14 @@ class GuestSource(SourceBase):
 
     def table(self, process: ProcessId) -> VmaTable:
         """The columns of one process, with names."""
-        return self._table(process, names=True)
+        return through_exec(
+            process, lambda: self._table(process, names=True), lambda: self._lives(process)
+        )
+
+    def _lives(self, process: ProcessId) -> bool:
+        rows = self.census()
+        mine = (rows["pid"] == process.pid) & (rows["start_time"] == process.start_time)
+        return bool(mine.any())
 
     def _table(self, process: ProcessId, *, names: bool) -> VmaTable:
         with self._lock:

@@ -18,16 +18,18 @@ from vmad.model.kernel import running_kernel
 from vmad.model.process import Evidence, ProcessId, ProcessSummary, Unread, Unreadable
 from vmad.model.table import VmaTable
 from vmad.model.verdict import MERGE_RULES
+from vmad.sources.another_program import through_exec
 from vmad.sources.bounded import BoundedReads, Stuck, Tick, no_answer
 from vmad.sources.procfs import devices, hints, process_files
 from vmad.sources.procfs.allocator import keep_freed_memory
 from vmad.sources.procfs.anon_names import anon_names_exist
 from vmad.sources.procfs.census import ProcessList
-from vmad.sources.procfs.living import place_of
+from vmad.sources.procfs.living import place_by, place_of
 from vmad.sources.procfs.memory_tags import heap_differs_unseen
 from vmad.sources.procfs.pairs import facts_of_keys
 from vmad.sources.procfs.reader import Filled, MapsReader, gate_line, new_buffer
 from vmad.sources.procfs.rights import explained, missing_right
+from vmad.sources.procfs.stat import read_stat
 from vmad.sources.procfs.table import table_of
 from vmad.sources.procfs.tally import Tallies, Tally
 from vmad.sources.procfs.text import U64, Bytes
@@ -230,6 +232,17 @@ class ProcfsSource(ThisMachine):
 
     def table(self, process: ProcessId) -> VmaTable:
         """All the detail of one process; see :meth:`vmad.sources.source.Source.table`."""
+        return through_exec(process, lambda: self._table(process), lambda: self._lives(process))
+
+    def _lives(self, process: ProcessId) -> bool:
+        try:
+            stat = read_stat(process.pid, self.proc)
+        except OSError:
+            return False
+        place = place_by(stat, process.pid, self.proc)
+        return stat.start_time == process.start_time and place is not None and place.vsize > 0
+
+    def _table(self, process: ProcessId) -> VmaTable:
         try:
             read = self._reads.run(
                 lambda tick: process_files.read_evidences(
