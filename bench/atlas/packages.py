@@ -88,9 +88,11 @@ def entered(argv: Sequence[str], root: Path = UNPACKED) -> list[str]:
 def compile_loads() -> None:
     """The loads in C, with the compiler that set-up needs as well."""
     BUILD.mkdir(parents=True, exist_ok=True)
+    headers = max(header.stat().st_mtime for header in (HERE / "loads").glob("*.h"))
     for source in sorted((HERE / "loads").glob("*.c")):
         program = BUILD / source.stem
-        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        newest = max(source.stat().st_mtime, headers)
+        if not program.exists() or program.stat().st_mtime < newest:
             _run("cc", "-O1", "-pthread", "-o", str(program), str(source))
 
 

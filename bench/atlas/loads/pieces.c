@@ -15,34 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const size_t page = 4096;
-static const char *mode;
-static long number;
-
-static void failed(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static int is(const char *name)
-{
-	return strcmp(mode, name) == 0;
-}
-
-static char *area(size_t size, int protection, int flags)
-{
-	char *at = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-
-	if (at == MAP_FAILED)
-		failed("mmap");
-	return at;
-}
-
-static char *writable(size_t size)
-{
-	return area(size, PROT_READ | PROT_WRITE, 0);
-}
+#include "by_hand.h"
 
 /* every second of N pieces of so many bytes, all written or none */
 static void every_second(size_t size, int written, void (*change)(char *, size_t))

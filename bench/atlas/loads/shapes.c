@@ -19,34 +19,7 @@
 #define MADV_GUARD_INSTALL 102 /* 6.13 */
 #endif
 
-static const size_t page = 4096;
-static const char *mode;
-static long number;
-
-static void failed(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static int is(const char *name)
-{
-	return strcmp(mode, name) == 0;
-}
-
-static char *area(size_t size, int protection)
-{
-	char *at = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (at == MAP_FAILED)
-		failed("mmap");
-	return at;
-}
-
-static char *writable(size_t size)
-{
-	return area(size, PROT_READ | PROT_WRITE);
-}
+#include "by_hand.h"
 
 /* stacks as coroutines have them, one mmap each: mprotect, guard (region) */
 static void coroutines(void)
@@ -185,7 +158,7 @@ static void vectors(void)
 static void reserve(void)
 {
 	const size_t piece = 64 << 10;
-	char *all = area((size_t)number * piece, PROT_NONE);
+	char *all = area((size_t)number * piece, PROT_NONE, 0);
 	long *order = calloc((size_t)number, sizeof(*order));
 
 	if (!order)
@@ -228,7 +201,7 @@ static void wasm(void)
 static void memfd(void)
 {
 	int file = memfd_create("buffer", MFD_CLOEXEC);
-	char *all = area((size_t)number * page, PROT_NONE);
+	char *all = area((size_t)number * page, PROT_NONE, 0);
 
 	if (file < 0 || ftruncate(file, number * (long)page))
 		failed("memfd");
