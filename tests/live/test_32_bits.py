@@ -97,6 +97,7 @@ def vmad(*words: object) -> subprocess.CompletedProcess[str]:
 def test_read_as_any_other(pid: int, evidence: str) -> None:
     lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
     ran = vmad("explain", pid, "--evidence", evidence, "--pairs", "--format", "json")
+    assert ran.stdout, ran.stderr
     document: dict[str, Any] = json.loads(ran.stdout)
 
     # what the kernel adds for every process of the machine is no VMA of one

@@ -36,6 +36,7 @@ def vmad(*words: object) -> subprocess.CompletedProcess[str]:
 
 def probed(pid: int, boundary: int, *words: object) -> dict[str, Any]:
     ran = vmad("probe", pid, "--boundary", hex(boundary), "--format", "json", *words)
+    assert ran.stdout, ran.stderr
     document: dict[str, Any] = json.loads(ran.stdout)
     (answer,) = document["answers"]
     answered: dict[str, Any] = answer

@@ -69,6 +69,19 @@ def _rendered(text: str, values: dict[str, Any]) -> str:
     return re.sub(r"\{\{(?!-)(.+?)\}\}(?!\s*\")", expression, text)
 
 
+def test_pods_go_where_the_image_runs_and_nowhere_else() -> None:
+    """Nodes are asked for by the two architectures that the image is made for at once."""
+    required = daemon_set(BASE)["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+    (term,) = required["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    (asked,) = term["matchExpressions"]
+    image = (DEPLOY.parent / "container" / "Containerfile").read_text()
+    platforms = re.search(r"--platform (\S+)", image)
+
+    assert platforms is not None
+    assert (asked["key"], asked["operator"]) == ("kubernetes.io/arch", "In")
+    assert [f"linux/{name}" for name in asked["values"]] == platforms[1].split(",")
+
+
 def test_the_committed_files_are_what_the_code_writes() -> None:
     written = {f"base/{name}": text for name, text in base_files().items()}
     written |= {f"helm/vmad/{name}": text for name, text in chart_files().items()}
