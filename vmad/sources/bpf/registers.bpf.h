@@ -62,6 +62,18 @@ static __always_inline u64 instruction_pointer(struct pt_regs *regs)
 	return BPF_CORE_READ((struct pt_regs___all *)regs, ip);
 }
 
+/* What a call leaves to return to in a register: nothing, it is on the stack. */
+static __always_inline u64 link_register(struct pt_regs *regs)
+{
+	return 0;
+}
+
+/* A word as the address of code that a program may have; 0 where it is none. */
+static __always_inline u64 code_address(u64 word)
+{
+	return word >> 47 ? 0 : word;
+}
+
 static __always_inline void keep_registers(u64 *to, struct pt_regs *regs)
 {
 	struct pt_regs___all *all = (void *)regs;
@@ -93,6 +105,24 @@ static __always_inline u64 stack_pointer(struct pt_regs *regs)
 static __always_inline u64 instruction_pointer(struct pt_regs *regs)
 {
 	return BPF_CORE_READ((struct pt_regs___all *)regs, pc);
+}
+
+/* Where the C library's wrapper of a system call returns to: it lays nothing on the stack. */
+static __always_inline u64 link_register(struct pt_regs *regs)
+{
+	u64 link = 0;
+
+	BPF_CORE_READ_INTO(&link, (struct pt_regs___all *)regs, regs[30]);
+	return link;
+}
+
+/*
+ * A word as the address of code that a program may have; 0 where it is none. All 48 bits are the
+ * program's; bits 48 to 54 may be a signature (pointer authentication; beyond them is no address).
+ */
+static __always_inline u64 code_address(u64 word)
+{
+	return word >> 55 ? 0 : word & ((1ULL << 48) - 1);
 }
 
 static __always_inline void keep_registers(u64 *to, struct pt_regs *regs)

@@ -2,8 +2,8 @@
 /*
  * The stacks that calls are made with.
  *
- * A stack is known by a key: the call, where it was made from, and those words of the topmost 4 KiB
- * that point into code. Only a stack with a key that is new is copied, up to 64 KiB, for the reader
+ * A stack is known by a key: the call, where it was made from, what that returns to where a register
+ * has it, and those words of the topmost 4 KiB that point into code. Only a stack with a key that is new is copied, up to 64 KiB, for the reader
  * to unwind.
  */
 #ifndef VMAD_STACKS_BPF_H
@@ -52,11 +52,11 @@ struct {
 } peeks SEC(".maps");
 
 /* What is thought of a page of code is thought of all that are a multiple of 4 GiB away. */
-static __always_inline int is_code(u64 word)
+static __always_inline int is_code(u64 address)
 {
-	u64 page = word >> 12;
+	u64 page = address >> 12;
 
-	if (word >> 47 || word < 0x1000)
+	if (!page)
 		return 0;
 	return code.words[(page >> 6) & (CODE_WORDS - 1)] >> (page & 63) & 1;
 }
@@ -126,13 +126,14 @@ __noinline u64 stack_of(u32 number)
 	}
 	key = (key ^ number) * 0x100000001b3ULL;
 	key = (key ^ instruction_pointer(regs)) * 0x100000001b3ULL;
+	key = (key ^ code_address(link_register(regs))) * 0x100000001b3ULL;
 	for (u32 i = 0; i < PEEK / 8; i++) {
-		u64 word = peek->words[i];
+		u64 address = code_address(peek->words[i]);
 
 		if (i >= words)
 			break;
-		if (is_code(word)) {
-			key = (key ^ word) * 0x100000001b3ULL;
+		if (is_code(address)) {
+			key = (key ^ address) * 0x100000001b3ULL;
 			key ^= key >> 29;
 		}
 	}
