@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import platform
 import subprocess
@@ -67,6 +68,25 @@ def test_the_c_library_and_the_interpreter_are_told_with_their_versions() -> Non
     assert Program.CPYTHON in programs
     assert traits.threads == 1
     assert not traits.unreachable
+
+
+@pytest.mark.parametrize("place", ["lib/server", "jre/lib/amd64/server", "jre/lib/aarch64/server"])
+def test_a_jvm_is_told_with_the_version_of_its_home(tmp_path: Path, place: str) -> None:
+    """Up to Java 8 the architecture is a part of the path."""
+    library = tmp_path / place / "libjvm.so"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(bytes(mmap.PAGESIZE))
+    home = tmp_path / place.partition("lib/")[0]
+    (home / "release").write_text('JAVA_VERSION="1.8.0_402"\n')
+    code = (
+        "import mmap, sys; file = open(sys.argv[1], 'rb'); "
+        "held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ); "
+        "print('READY', flush=True); sys.stdin.read()"
+    )
+    with running(sys.executable, "-c", code, str(library)) as pid:
+        _, programs = traits_of(pid)
+
+    assert programs[Program.HOTSPOT] == (1, 8)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ _GO = re.compile(rb"go(\d+)\.(\d+)(?:\.(\d+))?")
 _JAVA = re.compile(rb'^JAVA_VERSION="(\d+)(?:\.(\d+))?', re.MULTILINE)
 _LIBC = re.compile(r"/(libc\.so\.6|libc-2\.\d+\.so)$")
 _MUSL_LIBC = re.compile(r"/(ld-musl-[^/]*|libc\.musl-[^/]*)$")
-_JVM = re.compile(r"^(/.+)/lib/(?:amd64/)?server/libjvm\.so$")
+_JVM = re.compile(r"^(/.+)/lib/(?:(?:amd64|aarch64)/)?server/libjvm\.so$")
 
 
 class Wanted(Protocol):

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from vmad.architecture.known import ARCHITECTURES
 from vmad.lab.cache import Cache
 from vmad.lab.compare.comparison import Comparison, compare
 from vmad.lab.compare.record import Look, PairCount, Record, Run, Sample
 from vmad.lab.compare.report import html
 from vmad.lab.compare.summary import figure, stay_shared, summary_of
 from vmad.lab.errors import LabError
+from vmad.lab.machines import this_machine
 from vmad.lab.workloads.shipped import WORKLOADS, prepared
 
 
@@ -132,6 +134,17 @@ def test_no_guest_is_started_for_a_workload_that_cannot_be(monkeypatch: Any, tmp
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(LabError, match="takes no words"):
         compare(["6.1"], ["compactor", "fast"], seconds=1)
+
+
+def test_what_ships_is_not_asked_of_another_machine(monkeypatch: Any, tmp_path: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    other = next(known for known in ARCHITECTURES if known is not this_machine())
+    kernel = f"6.12-{other.debian}"
+    with pytest.raises(
+        LabError, match=f"^compactor runs on .*, {kernel} is a kernel of {other.title}"
+    ):
+        compare(["6.12", kernel], ["compactor"], seconds=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_share_that_stays_refused_counts_only_what_stock_refuses_for_these_two_reasons() -> None:

@@ -82,7 +82,7 @@ def compare(
 
     Raises ``LabError`` when a guest fails, or the workload ends with another status than 0.
     """
-    workload = prepared(default_cache(), words)
+    workload = prepared(default_cache(), words, kernels)
     machine = Machine(memory=memory or workload.memory, cpus=cpus)
     runs = []
     for number in range(repeat):

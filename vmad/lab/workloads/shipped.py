@@ -9,6 +9,7 @@ space is looked at before it is torn down.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -17,11 +18,11 @@ from pathlib import Path
 
 from vmad.lab.cache import Cache, directory_made_whole
 from vmad.lab.errors import LabError
+from vmad.lab.machines import architecture_named, this_machine
 from vmad.lab.workloads.packages import HostPackages
 
 HERE = Path(__file__).parent
-JEMALLOC = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
-JAVA = "/usr/lib/jvm/java-17-openjdk-amd64/bin"
+JEMALLOC = f"/usr/lib/{os.uname().machine}-linux-gnu/libjemalloc.so.2"
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,17 @@ def _built(argv: Sequence[str]) -> None:
 
 def _jvm(collector: str) -> Callable[[Cache], list[str]]:
     def command(cache: Cache) -> list[str]:
+        java = f"/usr/lib/jvm/java-17-openjdk-{this_machine().debian}/bin"
         source = HERE / "Churn.java"
         digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
         home = cache.root / "workloads" / f"churn-{digest}"
         if not home.exists():
             tree = HostPackages(cache).tree(_JDK)
-            compiler = f"{tree or ''}{JAVA}/javac"
+            compiler = f"{tree or ''}{java}/javac"
             with directory_made_whole(home) as work:
                 _built([compiler, "-d", str(work), str(source)])
         # The heap small enough for a guest, the collector at work all the time.
-        return [f"{JAVA}/java", collector, "-Xmx256m", "-cp", str(home), "Churn"]
+        return [f"{java}/java", collector, "-Xmx256m", "-cp", str(home), "Churn"]
 
     return command
 
@@ -130,11 +132,22 @@ WORKLOADS: dict[str, Workload] = {
 }  #: name -> workload, as ``vmad lab workloads`` lists them
 
 
-def prepared(cache: Cache, words: Sequence[str]) -> Prepared:
-    """A shipped workload by its name, or any command as it stands. Raises ``LabError``."""
+def prepared(cache: Cache, words: Sequence[str], kernels: Sequence[str] = ()) -> Prepared:
+    """A shipped workload by its name, or any command as it stands. Raises ``LabError``.
+
+    ``kernels``: where it is to run. What ships is made of this machine's programs.
+    """
     known = WORKLOADS.get(words[0])
     if known is None:
         return Prepared(words[0], tuple(words))
+    here = this_machine()
+    for kernel in kernels:
+        there = architecture_named(kernel)
+        if there is not here:
+            raise LabError(
+                f"{words[0]} runs on {here.title}, {kernel} is a kernel of {there.title}",
+                "name kernels of this machine, or a command that is in that guest",
+            )
     if len(words) > 1:
         raise LabError(f"{words[0]} takes no words of its own", "--seconds says how long it runs")
     tree = HostPackages(cache).tree(known.packages) if known.packages else None
