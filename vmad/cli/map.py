@@ -21,6 +21,7 @@ from vmad.cli.options import (
 from vmad.cli.terminal import Progress
 from vmad.errors import ProcessGone, UsageError, VmadError
 from vmad.export.explain_text import Context, explain_text
+from vmad.export.own_file import write_own
 from vmad.export.picture.change import scene_of_change
 from vmad.export.picture.document import map_document
 from vmad.export.picture.picture import Scene, composed, scene_of
@@ -169,11 +170,9 @@ def _name(explanation: Explanation) -> str:
 
 
 def _write(path: str, text: str, force: bool) -> None:
-    # addresses and names of files are nobody else's business
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
     try:
-        with open(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        # addresses and names of files are nobody else's business
+        write_own(path, [text], replace=force, mode=0o600)
     except FileExistsError as error:
         raise UsageError(f"{printable(path)} exists", "--force overwrites it") from error
     except OSError as error:

@@ -13,6 +13,7 @@ from vmad.errors import BadCapture, UsageError, VmadError
 from vmad.export.blame_flame import flame_html
 from vmad.export.blame_json import blame_json, blamed_of
 from vmad.export.blame_stacks import folded, speedscope
+from vmad.export.own_file import refuse_what_is_no_file, write_own
 from vmad.export.pprof import pprof
 
 #: what a recording's JSON may be long
@@ -50,7 +51,11 @@ def may_be_written(name: str) -> None:
     directory = Path(name).parent
     if not directory.is_dir():
         raise VmadError(f"{name}: there is no directory {directory}")
-    if not os.access(name if Path(name).exists() else directory, os.W_OK):
+    try:
+        refuse_what_is_no_file(name)
+    except OSError as error:
+        raise VmadError(f"{name}: {error.strerror}") from error
+    if not os.access(directory, os.W_OK):
         raise VmadError(f"{name}: may not be written")
 
 
@@ -58,11 +63,9 @@ def write_file(name: str, blamed: Blamed) -> None:
     """Write the format that the name asks for. Raises UsageError, VmadError."""
     content = _WRITERS[format_of(name)](blamed)
     try:
-        if isinstance(content, bytes):
-            Path(name).write_bytes(content)
-        else:
-            with open(name, "w", encoding="utf-8") as file:
-                file.writelines(content)
+        write_own(
+            name, [content] if isinstance(content, bytes) else content, replace=True, mode=0o666
+        )
     except OSError as error:
         raise VmadError(f"{name}: {error.strerror}") from error
 

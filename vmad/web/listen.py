@@ -144,8 +144,12 @@ def _bind_unix(address: str) -> socket.socket:
     try:
         _remove_stale(path)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        listener.bind(path)
-        os.chmod(path, 0o666)
+        # its mode by umask(2): chmod(2) would go where somebody had put a link meanwhile
+        mask = os.umask(0o111)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(mask)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
     except OSError as error:

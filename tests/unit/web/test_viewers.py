@@ -175,3 +175,39 @@ def test_socket_of_a_program_that_was_killed_is_replaced_and_one_in_use_is_not(
     assert path.read_text() == "no socket"
     with pytest.raises(VmadError, match=r"No such file or directory; its directory must exist"):
         bind_all([f"unix:{tmp_path}/none/vmad.sock"])
+
+
+def test_a_link_that_comes_while_a_socket_is_made_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a directory where others may write, against advice: its mode is of the socket alone."""
+    path, secret = tmp_path / "vmad.sock", tmp_path / "secret"
+    secret.touch(0o600)
+
+    class Overtaken(socket.socket):
+        def bind(self, where: object) -> None:
+            super().bind(where)  # type: ignore[arg-type]
+            path.rename(tmp_path / "moved")
+            path.symlink_to(secret)
+
+    monkeypatch.setattr("vmad.web.listen.socket.socket", Overtaken)
+    before = os.umask(0o077)
+    try:
+        (bound,) = bind_all([f"unix:{path}"])
+        with bound:
+            assert (tmp_path / "moved").stat().st_mode & 0o777 == 0o666
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    assert secret.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_in_the_place_of_a_socket_is_neither_followed_nor_removed(tmp_path: Path) -> None:
+    path, other = tmp_path / "vmad.sock", tmp_path / "other.sock"
+    for target in (other, tmp_path / "file"):
+        path.symlink_to(target)
+        with pytest.raises(VmadError, match="cannot listen on"):
+            bind_all([f"unix:{path}"])
+        assert path.is_symlink()
+        assert not target.exists()
+        path.unlink()
