@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.memory_group import hierarchy
 from vmad.model.kernel import running_kernel
 from vmad.rules.rebuild import SINCE as MOVES_SINCE
 
@@ -48,6 +49,11 @@ def _left_out() -> Iterator[str]:
     yield "moves_not" if running_kernel().version[:2] >= MOVES_SINCE else "moves"
     if os.geteuid() != 0:
         yield "root"
+    limits = hierarchy()
+    if limits is None:
+        yield "memory_group"
+    if limits is None or not limits.second:
+        yield "memory_high"
     if _switched_on("/proc/sys/vm/unprivileged_userfaultfd"):
         yield "userfaultfd_by_right"
     if not _runs_32_bits():

@@ -68,12 +68,22 @@ def test_pairs_are_for_those_who_may_read_the_maps(
         by_root = ask(path, asked[victim.pid])
         page_of_root = ask(path, f"/explain/{victim.pid}").body
         by_network = daemon.status(asked[victim.pid])
+        maps = {pid: f"/api/v1/map/{pid}" for pid in (own, roots)}
+        seen = {
+            who: {pid: ask(path, what, *prefix).body for pid, what in maps.items()}
+            for who, prefix in (("user", AS_USER), ("root", ()))
+        }
+        by_anybody = {pid: daemon.get(what) for pid, what in maps.items()}
         everything = b"".join(
             daemon.get(what)
             for what in (
                 "/",
+                "/history",
                 "/metrics",
                 "/api/v1/scan",
+                "/api/v1/daemon",
+                "/api/v1/bursts",
+                "/api/v1/history",
                 f"/api/v1/explain/{victim.pid}",
                 f"/explain/{victim.pid}",
                 f"/api/v1/map/{victim.pid}",
@@ -82,6 +92,9 @@ def test_pairs_are_for_those_who_may_read_the_maps(
 
     assert by_user == {own: 200, roots: 403, victim.pid: 403}
     assert by_network == 403
+    # the picture: with places and names for who may read the maps, without them for the others
+    assert seen["user"][own] == seen["root"][own] != by_anybody[own]
+    assert seen["user"][roots] == by_anybody[roots] != seen["root"][roots]
     assert _ADDRESS.search(by_root.body)
     assert len(json.loads(by_root.body)["pairs"]) >= 5
     assert b"Mapped most often" in page_of_root

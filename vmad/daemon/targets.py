@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from vmad.config.schema import Config, TargetConfig
 from vmad.daemon.content import DaemonContent
 from vmad.daemon.machine import Machine
-from vmad.errors import TargetUnavailable, VmadError
+from vmad.errors import FAILURES, TargetUnavailable, VmadError, told
 from vmad.model.stops import Stops
 from vmad.scan.planner import Plan
 from vmad.scan.scanner import Scanner
@@ -78,10 +78,16 @@ class Guest(Machine):
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
-            plan = self.plan()
-            began = self.began(plan)
-            self._round(plan)
-            self.paid(plan)
+            began = time.monotonic()
+            try:
+                plan = self.plan()
+                self.began(plan)
+                self._round(plan)
+                self.paid(plan)
+            except Exception:
+                # memory that ends while a failure is told: nothing ends the watch
+                with contextlib.suppress(Exception):
+                    log.exception("target %s: this should not happen; please report it", self.name)
             self._stopping.wait(max(began + self.effective_interval - time.monotonic(), 0.0))
         self._let_go()
 
@@ -91,8 +97,8 @@ class Guest(Machine):
             if self.scanner is None:
                 self._attach()
             snapshot = self.scan(plan)
-        except (VmadError, OSError) as error:
-            self._failed(str(error))
+        except FAILURES as error:
+            self._failed(told(error))
             return
         except Exception as error:
             # nothing that a guest or its QEMU says may end the watch of it

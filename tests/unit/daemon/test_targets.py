@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.guest.conftest import RECORDINGS, Recorded, start
 from vmad.config.schema import Config, ScanConfig, TargetConfig
-from vmad.daemon.targets import Guests
+from vmad.daemon.targets import Guest, Guests
 from vmad.errors import CannotRead, TargetUnavailable
 from vmad.sources.guest.source import GuestSource
 from vmad.web.viewer import Viewer
@@ -128,4 +128,24 @@ def test_a_mistake_of_ours_does_not_end_a_watch(
     guests.go_by(config(TargetConfig("there", guest.path)))
     content = guests.contents()["there"]
     until(lambda: "vmad made a mistake on it: KeyError" in (content.ready() or ""))
+    until(lambda: content.ready() is None)
+
+
+def test_memory_that_ends_while_a_failure_is_told_does_not_end_a_watch(
+    guest: Recorded, guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [MemoryError(), MemoryError()]
+    forget = Guest.forget
+
+    def short(self: Guest, why: str) -> None:
+        if left:
+            raise left.pop()
+        forget(self, why)
+
+    monkeypatch.setattr(Guest, "forget", short)
+    guest.qemu.answers["query-status"] = {"status": "shutdown"}
+    guests.go_by(config(TargetConfig("there", guest.path)))
+    content = guests.contents()["there"]
+    until(lambda: not left and "was shut down" in (content.ready() or ""))
+    guest.qemu.answers["query-status"] = {"status": "running"}
     until(lambda: content.ready() is None)

@@ -166,6 +166,8 @@ def test_client_certificate_is_required_when_configured(config: Path, tmp_path: 
         known = trusting(certificate)
         known.load_cert_chain(client, client_key)
         assert get(address, "/metrics", tls=known).status == 200
+        # who has one sees addresses, too
+        assert get(address, "/api/v1/explain/7?pairs=1", tls=known).status == 200
 
 
 def test_tls_below_1_2_is_not_spoken_unless_asked_for(config: Path, tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from vmad.errors import TargetUnavailable
+from vmad.sources.guest.btf import Bytes
 from vmad.sources.guest.kernel import init_tasks
 from vmad.sources.guest.layout import Layout
 from vmad.sources.guest.paging import LARGEST_IMAGE, Image
@@ -56,20 +58,22 @@ def images(path: str, memory: PhysicalMemory) -> Iterator[ImageInRam]:
     By QMP alone a look at every place takes a second per 30 MiB of RAM, at the usual ones 32 times
     less, and reading all RAM is between these. Raises TargetUnavailable for a big-endian kernel.
     """
-    places = [
-        place
-        for block in memory.ram
-        for place in range(-(-block.start // _STEP) * _STEP, block.end - _HEADER.size, _STEP)
-    ]
-    yield from _with_header(path, memory, [place for place in places if not place % _USUAL])
+    places = _places(memory, _USUAL)
+    yield from _with_header(path, memory, places)
     yield from _noted(path, memory)
-    yield from _with_header(path, memory, [place for place in places if place % _USUAL])
+    unusual = (place for place in _places(memory, _STEP) if place % _USUAL)
+    yield from _with_header(path, memory, unusual)
 
 
-def _with_header(path: str, memory: PhysicalMemory, places: list[int]) -> Iterator[ImageInRam]:
+def _places(memory: PhysicalMemory, step: int) -> Iterator[int]:
+    """Where a header may lie, of whatever RAM is claimed: one after the other."""
+    for block in memory.ram:
+        yield from range(-(-block.start // step) * step, block.end - _HEADER.size, step)
+
+
+def _with_header(path: str, memory: PhysicalMemory, places: Iterator[int]) -> Iterator[ImageInRam]:
     """Images whose header is at one of some places."""
-    for first in range(0, len(places), _BATCH):
-        batch = places[first : first + _BATCH]
+    while batch := list(islice(places, _BATCH)):
         raw = memory.read_all([Range(place, place + _HEADER.size) for place in batch])
         for number, place in enumerate(batch):
             _, _, _, size, flags, _, _, _, magic, _ = _HEADER.unpack_from(
@@ -103,7 +107,7 @@ def _noted(path: str, memory: PhysicalMemory) -> Iterator[ImageInRam]:
                 yield ImageInRam(physical, size, told.page_shift, tables)
 
 
-def virtual_start(raw: bytes, layout: Layout, init_task: int | None = None) -> int | None:
+def virtual_start(raw: Bytes, layout: Layout, init_task: int | None = None) -> int | None:
     """Where the image is in the kernel's virtual memory: as its first task points to itself.
 
     ``init_task``: its offset in the image where that is known. None where there is no such task.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from vmad.architecture.x86_64 import X86_64
 from vmad.errors import TargetUnavailable
 from vmad.model.kernel import KernelInfo
 from vmad.sources.guest import arm64
-from vmad.sources.guest.btf import BadBtf, Btf
+from vmad.sources.guest.btf import BadBtf, Btf, Bytes
 from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.census import first_namespace
 from vmad.sources.guest.kernel import (
@@ -30,9 +31,10 @@ from vmad.sources.guest.kernel import (
 from vmad.sources.guest.layout import WrongTypes, layout_of
 from vmad.sources.guest.memory import AddressSpace, Torn
 from vmad.sources.guest.paging import Image, page_tables
-from vmad.sources.guest.physical import NotRam, PhysicalMemory
-from vmad.sources.guest.qmp import Monitor, Refused
+from vmad.sources.guest.physical import NotRam, PhysicalMemory, Range
+from vmad.sources.guest.qmp import LONGEST_WORK, Monitor, Refused
 from vmad.sources.guest.types import Types
+from vmad.sources.room import need
 
 _GIGABYTE = 1 << 30
 _SWAPPER = b"swapper/0\0"
@@ -114,13 +116,14 @@ class _Paging(NamedTuple):
 
 
 def attach(path: str, cache: AnchorCache, types: Types) -> Guest:
-    """Attach to the guest behind a socket. Raises TargetUnavailable."""
+    """Attach to the guest behind a socket. Raises TargetUnavailable, NoRoom."""
     monitor = Monitor(path)
     memory = None
     try:
-        run_state(monitor)
-        memory = PhysicalMemory(monitor)
-        return _attached(monitor, memory, cache, types)
+        with monitor.by(time.monotonic() + LONGEST_WORK):
+            run_state(monitor)
+            memory = PhysicalMemory(monitor)
+            return _attached(monitor, memory, cache, types)
     except BaseException as error:
         if memory is not None:
             memory.close()
@@ -164,7 +167,7 @@ def _architecture(monitor: Monitor) -> Architecture:
     try:
         machine = monitor.told("query-target", "arch", str)
     except Refused as error:
-        raise TargetUnavailable(f"qemu:{monitor.path}: QEMU refuses: {error}") from error
+        raise monitor.refuses(error) from error
     architecture = architecture_of(machine)
     if architecture is None:
         titles = " and ".join(known.title for known in ARCHITECTURES)
@@ -183,7 +186,7 @@ def _attached_to_arm64(
     for placed in arm64.images(monitor.path, memory):
         found_image = True
         memory.try_direct(placed.physical)
-        raw = memory.read(placed.physical, placed.size)
+        raw = _image(monitor.path, memory, placed.physical, placed.size)
         banner = find_banner(raw)
         if banner is None:
             continue  # the loader's copy, half overwritten
@@ -235,7 +238,7 @@ def _is_at(memory: PhysicalMemory, image: Image, known: Anchors) -> bool:
 
 def _found_anchors(path: str, memory: PhysicalMemory, image: Image, types: Types) -> Anchors | None:
     """The anchors of an image; None when it is no Linux. Raises TargetUnavailable."""
-    raw = memory.read(image.physical, image.size)
+    raw = _image(path, memory, image.physical, image.size)
     banner = find_banner(raw)
     if banner is None:
         return None
@@ -255,7 +258,13 @@ def _found_anchors(path: str, memory: PhysicalMemory, image: Image, types: Types
     return anchors
 
 
-def _types_of(path: str, raw: bytes, banner: Banner, types: Types) -> tuple[Btf, str]:
+def _image(path: str, memory: PhysicalMemory, start: int, size: int) -> Bytes:
+    """All of an image. Raises NoRoom, NotRam."""
+    need(size, f"qemu:{path}: the image of the guest's kernel")
+    return memory.read_all([Range(start, start + size)])
+
+
+def _types_of(path: str, raw: Bytes, banner: Banner, types: Types) -> tuple[Btf, str]:
     """The types of an image, and where they come from. Raises TargetUnavailable."""
     if types.path is None:
         with suppress(NoTypes):
@@ -290,7 +299,7 @@ def run_state(monitor: Monitor) -> str:
     try:
         status: str = monitor.told("query-status", "status", str)
     except Refused as error:
-        raise TargetUnavailable(f"qemu:{monitor.path}: QEMU refuses: {error}") from error
+        raise monitor.refuses(error) from error
     if status in NOT_THERE:
         raise TargetUnavailable(f"qemu:{monitor.path}: QEMU {NOT_THERE[status]}")
     return status

@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from vmad.sources.room import need
+
 #: how BTF begins: magic, version 1, no flags, a header of 24 bytes, or of 32 with the place of the
 #: sizes of its kinds (222edc843c15, 2026; pahole 1.31), that the types follow at once
 BEGINNING = re.compile(rb"\x9f\xeb\x01\0[\x18\x20]\0\0\0\0\0\0\0")
@@ -39,10 +41,16 @@ _MOST_STRUCTURES = 1 << 17
 _MOST_MEMBERS = 1 << 13
 _MOST_STEPS = 64
 _DEEPEST = 16
+#: times the size of types that all that is made of them takes
+_COPIES = 3
 #: places of the strings at which a structure's name may stand
 _MOST_NAMES = 1024
 #: bytes of a field
 _LARGEST_FIELD = 1 << 32
+
+
+#: what types may lie in: an image is not copied to be looked at
+Bytes = bytes | bytearray
 
 
 class BadBtf(Exception):
@@ -60,7 +68,7 @@ class Field:
 class Btf:
     """Types of one kernel. ``raw`` is a whole BTF blob, or begins with one. Raises BadBtf."""
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: Bytes) -> None:
         if not BEGINNING.match(raw) or len(raw) < 24:
             raise BadBtf("no BTF header")
         header = raw[4]
@@ -76,20 +84,22 @@ class Btf:
         self._found: dict[str, int | None] = {}
 
     @staticmethod
-    def whole(raw: bytes, at: int = 0) -> Btf:
-        """The BTF that begins somewhere in a larger text. Raises BadBtf."""
+    def whole(raw: Bytes, at: int = 0) -> Btf:
+        """The BTF that begins somewhere in a larger text. Raises BadBtf, NoRoom."""
         if len(raw) < at + 24:
             raise BadBtf("cut off")
         _, offset, length = _SIZES.unpack_from(raw, at + BEGINNING_SIZE)
         end = raw[at + 4] + offset + length + 4 * _MOST_KINDS  # the sizes of kinds may come last
-        return Btf(raw[at : at + min(end, LARGEST + 1)])
+        size = min(end, LARGEST + 1, len(raw) - at)
+        need(_COPIES * size, "what is made of the types of a guest's kernel")
+        return Btf(raw[at : at + size])
 
     def heads(self) -> Iterator[tuple[int, int, int]]:
         """(offset, name offset, kind) of each type. Raises BadBtf."""
         return _heads(self._types, self._kinds)
 
     @property
-    def sections(self) -> tuple[bytes, bytes]:
+    def sections(self) -> tuple[Bytes, Bytes]:
         """(types, strings)."""
         return self._types, self._strings
 
@@ -108,7 +118,7 @@ class Btf:
         name, head, last = _SIZES.unpack_from(self._types, self._places[number])
         return name, _kind(head), _members(head), last
 
-    def _name(self, offset: int) -> bytes:
+    def _name(self, offset: int) -> Bytes:
         end = self._strings.find(b"\0", offset)
         if end < 0:
             raise BadBtf("a name is not there")
@@ -230,7 +240,7 @@ def _members(head: int) -> int:
     return head & 0xFFFFFF
 
 
-def _kind_sizes(raw: bytes, header: int) -> dict[int, tuple[int, int]]:
+def _kind_sizes(raw: Bytes, header: int) -> dict[int, tuple[int, int]]:
     """Bytes after the common twelve, once and per member, by kind.
 
     A longer header names them (struct btf_layout, by kind), so that kinds which are not known here
@@ -251,7 +261,7 @@ def _kind_sizes(raw: bytes, header: int) -> dict[int, tuple[int, int]]:
     return {kind: sizes for kind, sizes in told.items() if kind > ENUM64} | known
 
 
-def _heads(types: bytes, kinds: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+def _heads(types: Bytes, kinds: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
     at, end = 0, len(types)
     unpack = struct.Struct("<II").unpack_from
     try:
@@ -270,7 +280,7 @@ def _heads(types: bytes, kinds: Mapping[int, tuple[int, int]]) -> Iterator[tuple
         raise BadBtf("cut off") from error
 
 
-def _places_of(name: str, strings: bytes) -> list[int]:
+def _places_of(name: str, strings: Bytes) -> list[int]:
     """Where a name stands in the strings, whole; names are not unique as strings."""
     text = b"\0" + name.encode() + b"\0"
     places = []

@@ -67,7 +67,10 @@ class AnchorCache:
         with contextlib.suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             fresh = self._directory / f"{name}.{os.getpid()}.new"
-            fresh.write_text(text, encoding="utf-8")
+            # what lies there is of a run that was killed, or a link that somebody laid
+            fresh.unlink(missing_ok=True)
+            with open(fresh, "x", encoding="utf-8") as file:
+                file.write(text)
             fresh.replace(self._directory / f"{name}.json")
             for old in sorted(self._directory.glob("*.json"), key=_age)[MOST:]:
                 old.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from vmad.sources.guest.btf import BEGINNING, BadBtf, Btf
+from vmad.sources.guest.btf import BEGINNING, BadBtf, Btf, Bytes
 from vmad.sources.guest.layout import Layout, from_json, layout_of
 
 #: linux_banner (init/version.c); the release, then "(builder@host) (compiler) #version"
@@ -95,7 +95,7 @@ class Banner:
     release: str
 
 
-def find_banner(raw: bytes) -> Banner | None:
+def find_banner(raw: Bytes) -> Banner | None:
     """linux_banner in an image; None when this is no Linux."""
     at = raw.find(b"Linux version ")
     for _ in range(_MOST_NAMES):
@@ -109,7 +109,7 @@ def find_banner(raw: bytes) -> Banner | None:
     return None
 
 
-def find_build_ids(raw: bytes) -> tuple[str, ...]:
+def find_build_ids(raw: Bytes) -> tuple[str, ...]:
     """Build-ids that may be the kernel's own: mostly one.
 
     Those of embedded vdsos are left out, and what the first programs left in memory that the
@@ -125,8 +125,8 @@ def find_build_ids(raw: bytes) -> tuple[str, ...]:
     return tuple(build_id.hex() for build_id in twice or ids)
 
 
-def find_btf(raw: bytes) -> Btf:
-    """The kernel's own types. Raises NoTypes."""
+def find_btf(raw: Bytes) -> Btf:
+    """The kernel's own types. Raises NoTypes, NoRoom."""
     for match in islice(BEGINNING.finditer(raw), _MOST_TRIED):
         # the twelve bytes may occur by chance
         with suppress(BadBtf):
@@ -136,7 +136,7 @@ def find_btf(raw: bytes) -> Btf:
     raise NoTypes
 
 
-def find_anchors(raw: bytes, start: int, banner: Banner, btf: Btf | None = None) -> Anchors | None:
+def find_anchors(raw: Bytes, start: int, banner: Banner, btf: Btf | None = None) -> Anchors | None:
     """Everything in an image whose virtual address is ``start``; None when there is no init_task
     where these types want it. Raises NoTypes, WrongTypes, BadBtf.
     """
@@ -159,12 +159,12 @@ def find_anchors(raw: bytes, start: int, banner: Banner, btf: Btf | None = None)
     )
 
 
-def _word(raw: bytes, at: int) -> int:
+def _word(raw: Bytes, at: int) -> int:
     """8 bytes of the image; 0 beyond its end."""
     return int.from_bytes(raw[at : at + 8], "little")
 
 
-def init_tasks(raw: bytes, layout: Layout) -> Iterator[tuple[int, int]]:
+def init_tasks(raw: Bytes, layout: Layout) -> Iterator[tuple[int, int]]:
     """(offset, where the image would have to begin) of what may be init_task.
 
     It has pid 0, is named as init_idle() names it, and is its own leader.
@@ -184,7 +184,7 @@ def init_tasks(raw: bytes, layout: Layout) -> Iterator[tuple[int, int]]:
         at = raw.find(b"swapper/0\0", at + 1)
 
 
-def _sysctl(raw: bytes, start: int, layout: Layout, name: str) -> int | None:
+def _sysctl(raw: Bytes, start: int, layout: Layout, name: str) -> int | None:
     """Offset of the int that a struct ctl_table in the image gives for ``name``."""
     procname, data = layout["ctl_table.procname"].offset, layout["ctl_table.data"].offset
     text = name.encode() + b"\0"

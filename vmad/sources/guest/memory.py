@@ -2,7 +2,7 @@
 """Kernel structures read in bulk: fields of thousands of objects in a few reads.
 
 A look holds the pages that it has read, so that fields of one object come from one moment and
-nothing is read twice. For a newer state, take a new look.
+nothing is read twice, until they are too many. For a newer state, take a new look.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ Pages = npt.NDArray[np.intp]
 
 #: bytes of one range, and of all that one reading takes: what lies between is read along
 PIECE, BATCH = 8 << 20, 32 << 20
+#: pages that a look holds, 32 MiB: a guest can lay each object into a page of its own
+MOST_PAGES = 1 << 13
 #: bits of an offset within a page; words of a page
 _SHIFT, _WORDS = 12, PAGE // 8
 
@@ -93,6 +95,12 @@ class Look:
 
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
+        self._store: U64 = np.empty(0, np.uint64)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin with no pages."""
+        space = self._space
         try:
             # by page of RAM, its row in the store and one: of this table, 4 bytes for each page of
             # the guest, the kernel gives only those parts that are used
@@ -102,15 +110,25 @@ class Look:
                 f"the guest claims {space.pages * PAGE:,} bytes of memory",
                 "is what listens on the socket QEMU?",
             ) from error
-        self._store: U64 = np.empty(0, np.uint64)
         self._used = 0  # pages in the store
         self._virtual: dict[int, int] = {}  # virtual page -> row in the store
 
-    def _load(self, *pages: Pages) -> None:
-        """Read what of these pages is not there yet."""
+    def _load(self, *pages: Pages) -> bool:
+        """Read what of these pages is not there yet; False where they are too many at a time."""
+        missing = self._missing(pages)
+        if self._used + len(missing) > MOST_PAGES:
+            self._forget()
+            missing = self._missing(pages)
+            if len(missing) > MOST_PAGES:
+                return False
+        if len(missing):
+            self._fetch(missing)
+        return True
+
+    def _missing(self, pages: Sequence[Pages]) -> Pages:
+        """Ascending, each once."""
         missing = [some[self._rows[some] == 0] for some in pages]
-        if any(map(len, missing)):
-            self._fetch(np.unique(np.concatenate(missing)))
+        return np.unique(np.concatenate(missing)) if any(map(len, missing)) else missing[0]
 
     def _fetch(self, missing: Pages) -> None:
         """Read pages that are not there yet (ascending, each once)."""
@@ -158,7 +176,7 @@ class Look:
         """The bytes of the store's next pages."""
         needed = self._used + pages
         if needed * _WORDS > len(self._store):
-            grown = np.empty(max(2 * self._used, needed) * _WORDS, np.uint64)
+            grown = np.empty(max(min(2 * self._used, MOST_PAGES), needed) * _WORDS, np.uint64)
             grown[: self._used * _WORDS] = self._store[: self._used * _WORDS]
             self._store = grown
         room: npt.NDArray[np.uint8] = self._store[self._used * _WORDS : needed * _WORDS].view(
@@ -184,7 +202,10 @@ class Look:
         first_across, last_across = first[across], last[across]
         if (last_across >= self._space.pages).any():
             raise Torn("an object beyond all memory")
-        self._load(first, last_across)
+        if not self._load(first, last_across):
+            halves = np.array_split(addresses, 2)
+            both = [self.words(half, offsets) for half in halves]
+            return [np.concatenate(parts) for parts in zip(*both, strict=True)]
         word = (begin & PAGE - 1) >> 3
         at = (self._rows[first] - 1).astype(np.intp) * _WORDS + word
         # of those that go on in another page, words until then, and how far away that page lies

@@ -39,7 +39,7 @@ def registers(monitor: Monitor) -> Registers:
     try:
         text = monitor.human("info registers")
     except Refused as error:
-        raise TargetUnavailable(f"qemu:{monitor.path}: QEMU refuses: {error}") from error
+        raise monitor.refuses(error) from error
     values = {
         name: int(value, 16) for name, value in re.findall(r"\b(CR[34]|EFER) ?=([0-9a-f]+)", text)
     }

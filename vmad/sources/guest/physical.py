@@ -38,6 +38,10 @@ _TRIES = 16
 _MOST_BLOCKS = 256
 
 
+#: no program's addresses go on there (x86-64 with five levels of page tables, 64-bit Arm)
+_END_OF_PROGRAMS = 1 << 57
+
+
 class NotRam(Exception):
     """An address that no RAM lies behind: a torn pointer, or no pointer at all."""
 
@@ -69,10 +73,8 @@ class PhysicalMemory:
         try:
             self.ram = _ram(monitor.human("info mtree -f"))
         except Refused as error:
-            raise TargetUnavailable(
-                f"qemu:{monitor.path}: QEMU refuses: {error}",
-                "needs its human monitor's commands (info mtree, info registers)",
-            ) from error
+            remedy = "needs its human monitor's commands (info mtree, info registers)"
+            raise monitor.refuses(error, remedy) from error
 
     @property
     def way(self) -> str:
@@ -128,6 +130,8 @@ class PhysicalMemory:
             host.append(int(told[1], 16))
             if int(last[1], 16) - host[-1] != block.size - 1:
                 raise Refused("the memory lies in pieces")
+        if not all(0 < place < _END_OF_PROGRAMS for place in host):
+            raise Refused("no program has memory there")
         self._host = host
         self._direct = os.open(f"/proc/{qemu}/mem", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -160,6 +164,7 @@ class PhysicalMemory:
 
     def read_into(self, ranges: Sequence[Range], view: memoryview) -> None:
         """The same into ``view``: bytes, as many as that is. Raises NotRam."""
+        self._monitor.check_time()
         if self._direct is not None and not self._monitor.closed:
             with contextlib.suppress(OSError):  # QEMU has ended: the monitor will say so
                 self._read_direct(ranges, view)

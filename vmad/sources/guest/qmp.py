@@ -16,18 +16,25 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from vmad.errors import TargetUnavailable
+from vmad.model.identity import label_safe
 
 #: seconds until a QEMU that says nothing is given up; a busy emulator has taken 2
 TIMEOUT = 10.0
 #: seconds for the greeting: QEMU sends it at once, unless another client is being served
 GREETING_TIMEOUT = 3.0
-#: bytes; the longest answer that is asked for ("info mtree -f") has some 100 kB
-LONGEST_LINE = 8 << 20
+#: seconds for one piece of work, however many answers it takes: attaching, a scan, one process
+LONGEST_WORK = 300.0
+#: bytes; the longest answer that is asked for ("info mtree -f") has some 100 kB. What is made of
+#: one takes up to 25 times as much
+LONGEST_LINE = 2 << 20
+#: characters that are told of what QEMU says
+LONGEST_TOLD = 200
 #: events that are kept until they are asked for; the newest
 MOST_EVENTS = 256
 
@@ -47,6 +54,9 @@ class Monitor:
 
     Calls may come from several threads; each call has the connection for itself.
     """
+
+    #: monotonic seconds: until when the work under way has to be done
+    _until = math.inf
 
     def __init__(self, path: str) -> None:
         self._begin(path, socket.socket(socket.AF_UNIX))
@@ -80,7 +90,10 @@ class Monitor:
             cause = getattr(error, "strerror", None) or str(error)
             raise self._lost(f"cannot connect: {cause}", "name a QMP socket") from error
         self._await_greeting()
-        self.execute("qmp_capabilities")
+        try:
+            self.execute("qmp_capabilities")
+        except Refused as error:
+            raise self.refuses(error) from error
 
     def _await_greeting(self) -> None:
         """Read up to the greeting.
@@ -112,6 +125,28 @@ class Monitor:
 
     def _lost(self, cause: str, remedy: str | None = None) -> TargetUnavailable:
         return TargetUnavailable(f"qemu:{self.path}: {cause}", remedy)
+
+    def refuses(self, error: Refused, remedy: str | None = None) -> TargetUnavailable:
+        """To raise when a command is refused that every QEMU has."""
+        return self._lost(f"QEMU refuses: {error}", remedy)
+
+    @contextmanager
+    def by(self, deadline: float) -> Iterator[None]:
+        """All that is asked and read inside has to be done by then (monotonic seconds)."""
+        before, self._until = self._until, min(self._until, deadline)
+        try:
+            yield
+        finally:
+            self._until = before
+
+    def check_time(self) -> None:
+        """Raises TargetUnavailable where the work under way has taken too long."""
+        if time.monotonic() > self._until:
+            self.close()
+            raise self._lost(
+                f"reading it has taken more than {LONGEST_WORK:g} s",
+                "let vmad trace QEMU (docs/guests.md); is it overloaded?",
+            )
 
     def _not_qmp(self) -> TargetUnavailable:
         return self._lost("what answers does not speak QMP", "name a socket of qemu's option -qmp")
@@ -172,6 +207,7 @@ class Monitor:
         with self.lock:
             if self._closed:
                 raise self._lost("the connection is closed")
+            self.check_time()
             try:
                 self._socket.settimeout(TIMEOUT)
                 if fd is None:
@@ -180,6 +216,7 @@ class Monitor:
                     socket.send_fds(self._socket, [text], [fd])
                 return [self._answer(number) for number in ids]
             except TimeoutError as error:
+                self.check_time()
                 # what comes late would be taken for the answer to something else
                 self.close()
                 raise self._lost(
@@ -193,7 +230,7 @@ class Monitor:
 
         It has to come in time, whatever else comes meanwhile.
         """
-        self._deadline = time.monotonic() + TIMEOUT
+        self._deadline = min(time.monotonic() + TIMEOUT, self._until)
         while True:
             line = self._line()
             if time.monotonic() > self._deadline:
@@ -212,7 +249,8 @@ class Monitor:
                 raise self._not_qmp()
 
     def told(self, command: str, key: str, kind: type[T], send: int | None = None) -> T:
-        """One field of the answer to a command, of this type; ``send`` is a descriptor.
+        """One field of the answer to a command, of this type; ``send`` is a descriptor. Text is
+        short, and of one line.
 
         Raises Refused, TargetUnavailable.
         """
@@ -220,6 +258,9 @@ class Monitor:
         value = answer.get(key) if isinstance(answer, dict) else None
         if not isinstance(value, kind) or isinstance(value, bool):
             raise self._lost(f"QEMU answers {command} with something else than QEMU does")
+        if isinstance(value, str):
+            told: Any = label_safe(value[:LONGEST_TOLD])
+            return cast(T, told)
         return value
 
     def peer(self) -> int:
@@ -253,7 +294,7 @@ class Monitor:
 
 def _description(error: object) -> str:
     text = error.get("desc") if isinstance(error, dict) else None
-    return str(text)[:1000] if text else "no description"
+    return label_safe(str(text)[:LONGEST_TOLD]) if text else "no description"
 
 
 def _moment(stamp: object) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import count
@@ -31,13 +32,17 @@ from vmad.sources.guest.census import GUEST_CENSUS_ROW, take_census
 from vmad.sources.guest.freeze import Freezer
 from vmad.sources.guest.memory import Look, Torn
 from vmad.sources.guest.names import cgroup_path, exe_path
+from vmad.sources.guest.qmp import LONGEST_WORK
 from vmad.sources.guest.types import Types
 from vmad.sources.guest.walk import Walked, walk
+from vmad.sources.room import need
 from vmad.sources.source import Census, SourceBase, SourceHealth
 from vmad.sources.vma_cost import as_slabs
 
 #: readings of one address space, until it stands still
 ATTEMPTS = 5
+#: of memory, for each process that is told of (docs/reliability.md)
+_BYTES_OF_A_PROCESS = 4096
 
 
 class GuestSource(SourceBase):
@@ -105,8 +110,8 @@ class GuestSource(SourceBase):
             return self._guest.hostname()
 
     def census(self) -> Census:
-        """Every process of the guest with an address space."""
-        with self._lock:
+        """Every process of the guest with an address space. Raises NoRoom, too."""
+        with self._lock, self._guest.monitor.by(time.monotonic() + LONGEST_WORK):
             self.status = self._guest.check()
             guest = self._guest
             for attempt in range(ATTEMPTS):
@@ -119,6 +124,8 @@ class GuestSource(SourceBase):
                             f"{self.target}: its table of processes cannot be read: {error}",
                             "try again; is it booting or going down just now?",
                         ) from error
+            more = max(len(rows) - len(self._census), 0)
+            need(more * _BYTES_OF_A_PROCESS, f"what is kept of {len(rows):,} processes")
             self._census = rows
             self._number(rows["mm"].tolist())
             shown = rows.copy()
@@ -136,22 +143,26 @@ class GuestSource(SourceBase):
 
     def summarise(self, processes: Iterable[ProcessId]) -> Iterator[ProcessSummary | Unreadable]:
         """Walk each once; the source is free between two processes."""
+        deadline = time.monotonic() + LONGEST_WORK
         for process in processes:
             try:
-                summary = self._counting.summary(self._table(process, names=False))
+                summary = self._counting.summary(self._table(process, deadline, names=False))
             except ProcessGone as error:
                 yield Unreadable(process, "", Unread.GONE, str(error))
             except CannotRead as error:
                 self._skipped += 1
-                why = Unread.CHANGING if isinstance(error, StillChanging) else Unread.BUSY
+                why = Unread.CHANGING if isinstance(error, StillChanging) else Unread.ERROR
                 yield Unreadable(process, self._comm(process), why, str(error))
             else:
                 yield summary
 
     def table(self, process: ProcessId) -> VmaTable:
         """The columns of one process, with names."""
+        deadline = time.monotonic() + LONGEST_WORK
         return through_exec(
-            process, lambda: self._table(process, names=True), lambda: self._lives(process)
+            process,
+            lambda: self._table(process, deadline, names=True),
+            lambda: self._lives(process),
         )
 
     def _lives(self, process: ProcessId) -> bool:
@@ -159,8 +170,8 @@ class GuestSource(SourceBase):
         mine = (rows["pid"] == process.pid) & (rows["start_time"] == process.start_time)
         return bool(mine.any())
 
-    def _table(self, process: ProcessId, *, names: bool) -> VmaTable:
-        with self._lock:
+    def _table(self, process: ProcessId, deadline: float, *, names: bool) -> VmaTable:
+        with self._lock, self._guest.monitor.by(deadline):
             row = self._row(process)
             if self._freezer is None:
                 walked = self._attempts(process, row, names=names)

@@ -20,6 +20,9 @@ DEEPEST_MAPLE = 12
 DEEPEST_RED_BLACK = 64
 #: VMAs, beyond any limit that has been seen in the field; a capture holds no more
 MOST = 4 << 20
+#: nodes of a level beyond one for each VMA: a node holds two entries or more, and VMAs and the gaps
+#: between them are the entries
+_SPARE = 2
 
 #: enum maple_type (include/linux/maple_tree.h, 6.1 to 7.3)
 _LEAF_64, _RANGE_64, _ARANGE_64 = 1, 2, 3
@@ -38,15 +41,15 @@ class Level:
     last: U64
 
 
-def find_vmas(look: Look, layout: Layout, mm: int) -> Level:
-    """All VMAs of an mm_struct. Raises Torn."""
+def find_vmas(look: Look, layout: Layout, mm: int, count: int) -> Level:
+    """All VMAs of an mm_struct, ``count`` by its own word. Raises Torn."""
     root = layout.get("mm_struct.mm_mt.ma_root")
     if root is not None:
-        return _maple(look, layout, look.one(mm, root))
-    return _red_black(look, layout, look.one(mm, layout["mm_struct.mm_rb"]))
+        return _maple(look, layout, look.one(mm, root), count)
+    return _red_black(look, layout, look.one(mm, layout["mm_struct.mm_rb"]), count)
 
 
-def _maple(look: Look, layout: Layout, root: int) -> Level:
+def _maple(look: Look, layout: Layout, root: int, count: int) -> Level:
     """mas_* of lib/maple_tree.c, for a tree that nobody locks."""
     if root == 0:
         empty = np.empty(0, np.uint64)
@@ -54,6 +57,7 @@ def _maple(look: Look, layout: Layout, root: int) -> Level:
     if root & 3 != 2 or root < 4096:  # xa_is_node()
         raise Torn("the maple tree has no root node")
     level = Level(np.array([root], np.uint64), np.zeros(1, np.uint64), np.array([_END]))
+    most = min(count + _SPARE, MOST)
     for _ in range(DEEPEST_MAPLE):
         kinds = set((level.entries >> np.uint64(3) & np.uint64(0xF)).tolist())
         if kinds == {_LEAF_64}:
@@ -71,8 +75,10 @@ def _maple(look: Look, layout: Layout, root: int) -> Level:
             raise Torn("a level of the maple tree is of mixed kinds")
         level = Level(*_slots(look, layout, level, structure))
         # mt_mk_node() sets bit 2 (MAPLE_ENODE_NULL)
-        if (level.entries & np.uint64(7) != 4).any() or len(level.entries) > MOST:
+        if (level.entries & np.uint64(7) != 4).any():
             raise Torn("an inner node of the maple tree has an empty slot")
+        if len(level.entries) > most:
+            raise Torn("the maple tree has more nodes than its VMAs need")
     raise Torn("the maple tree does not end")
 
 
@@ -109,7 +115,7 @@ def _slots(look: Look, layout: Layout, level: Level, structure: str) -> tuple[U6
     return entry[used], begin[used], pivot[used]
 
 
-def _red_black(look: Look, layout: Layout, root: int) -> Level:
+def _red_black(look: Look, layout: Layout, root: int, count: int) -> Level:
     """The tree that mm_struct.mm_rb is the root of, until 6.0 (524e00b36e8c)."""
     children = [layout["rb_node.rb_left"], layout["rb_node.rb_right"]]
     inside = np.uint64(layout["vm_area_struct.vm_rb"].offset)
@@ -127,6 +133,6 @@ def _red_black(look: Look, layout: Layout, root: int) -> Level:
         level = level[level != 0]
         levels.append(level)
         total += len(level)
-        if total > MOST:
+        if total > min(count, MOST):
             break
     raise Torn("the tree of VMAs does not end")

@@ -18,7 +18,10 @@ from vmad.sources.guest.memory import U64, Look, Torn
 from vmad.sources.guest.names import names_of
 from vmad.sources.guest.pairs import Seen, facts_of_pairs, look_at
 from vmad.sources.guest.tree import find_vmas
+from vmad.sources.room import need
 
+#: of memory, at most, for each VMA while a process is read
+_BYTES_OF_A_VMA = 768
 RWSEM_WRITER_LOCKED = 1  # kernel/locking/rwsem.c
 _MAY_SHARE = np.uint64(1 << 7)  # VM_MAYSHARE: what maps prints as "s"
 
@@ -36,14 +39,15 @@ def walk(guest: Guest, row: np.void, *, names: bool) -> Walked:
     """Read the process of a census row (GUEST_CENSUS_ROW); without ``names`` its rows are for
     counting alone, and hold kernel addresses.
 
-    Raises Torn where anything does not fit or has changed, ProcessGone.
+    Raises Torn where anything does not fit or has changed, ProcessGone, NoRoom.
     """
     space, layout = guest.space, guest.anchors.layout
     mm = int(row["mm"])
     look = space.look()
     _check_identity(guest, look, row)
     before = _state(look, guest, mm)
-    leaves = find_vmas(look, layout, mm)
+    need(before.map_count * _BYTES_OF_A_VMA, f"reading its {before.map_count:,} VMAs")
+    leaves = find_vmas(look, layout, mm, before.map_count)
     if len(leaves.entries) != before.map_count:
         raise Torn(
             f"{len(leaves.entries)} VMAs are in its tree, its map_count is {before.map_count}"
