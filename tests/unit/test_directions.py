@@ -13,7 +13,7 @@ PACKAGE = Path(vmad.__file__).parent
 
 #: rooms from the ground up; those of one line know nothing of each other
 FLOORS = (
-    {"errors", "memory", "threads", "architecture"},
+    {"errors", "files", "memory", "threads", "architecture"},
     {"model"},
     {"rules", "timeline"},
     {"advice"},

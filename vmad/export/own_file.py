@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from vmad.files import give_name
+
 
 def write_own(path: str, parts: Iterable[str | bytes], *, replace: bool, mode: int) -> None:
     """Write a file of our own making, in one step; ``mode`` as for open(2).
@@ -29,11 +31,7 @@ def write_own(path: str, parts: Iterable[str | bytes], *, replace: bool, mode: i
         with open(os.open(aside, flags, mode), "wb") as file:
             for part in parts:
                 file.write(part if isinstance(part, bytes) else part.encode())
-        if replace:
-            aside.replace(place)
-        else:
-            # link() fails where the name has come into use meanwhile, rename() would not
-            os.link(aside, place)
+        give_name(aside, place, replace)
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from vmad.errors import UsageError, VmadError
+from vmad.files import give_name
 from vmad.model.process import Unreadable
 from vmad.model.table import VmaTable
 from vmad.sources import capture_format as form
@@ -136,11 +137,7 @@ class CaptureWriter:
             self._archive.close()
             self._file.flush()
             os.fsync(self._file.fileno())
-            if self._force:
-                os.replace(self._temporary, self._path)
-            else:
-                # link() fails where the name has come into use meanwhile, rename() would not
-                os.link(self._temporary, self._path)
+            give_name(self._temporary, self._path, self._force)
         except FileExistsError as error:
             raise UsageError(f"{self._path}: exists", "--force overwrites it") from error
         except OSError as error:
