@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.daemons import Daemon, wait_for
 from tests.live.targets import Target
-from tests.other_users import as_nobody, open_to_everybody
+from tests.other_users import as_nobody, open_to_everybody, vmad_for_all
 
 #: `make siege-kills KILLS=1000`
 KILLS = os.environ.get("VMAD_SIEGE_KILLS", "50")
@@ -219,6 +219,29 @@ def test_processes_that_proc_hides_are_seen_by_the_kernels_evidence(tmp_path: Pa
     assert seen is not None
     # others come and go; the daemon, whose user may see none but its own, would read one
     assert seen > max(there / 2, 2)
+
+
+@pytest.mark.root
+@pytest.mark.mounts
+def test_processes_that_proc_hides_from_procfs_evidence_are_told_to_be_missing(
+    tmp_path: Path,
+) -> None:
+    open_to_everybody(tmp_path)
+    hide = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    prefix = ["unshare", "--mount", "sh", "-ec", hide, "sh", *as_nobody()]
+    config = QUICK.replace("budget", "evidence: procfs, budget")
+    with Daemon(tmp_path, config, prefix=prefix).ready() as daemon:
+        daemon.logged(r"evidence procfs cannot be had: processes of other users are hidden \(.*hid")
+        wait_for_scans(daemon)
+        assert daemon.value("vmad_source_up", source="procfs") == 0
+        assert daemon.value("vmad_processes_read") == 1
+        assert b"processes of other users are hidden" in daemon.get("/")
+        scan = [*prefix, vmad_for_all(), "scan"]
+        said = subprocess.run(scan, capture_output=True, text=True, check=True)
+        assert "Some are missing: processes of other users are hidden" in said.stdout
+        assert daemon.stop() == 0
+    with Daemon(tmp_path, config).ready() as daemon:
+        assert daemon.value("vmad_source_up", source="procfs") == 1
 
 
 @pytest.mark.mounts

@@ -200,8 +200,14 @@ def fallback_note(arguments: Any, source: Source) -> str | None:
     """Why a source that was chosen by itself is not the best one; None when it is."""
     from vmad.model.process import Evidence  # noqa: PLC0415  as above
     from vmad.sources.choose import why_not_kernel  # noqa: PLC0415
+    from vmad.sources.procfs.hidden import hidden_processes  # noqa: PLC0415
 
-    if source.evidence is Evidence.KERNEL or arguments.capture or arguments.evidence != "auto":
+    if source.evidence is Evidence.KERNEL or arguments.capture:
+        return None
+    hidden = hidden_processes()
+    if hidden is not None:
+        return f"Some are missing: {hidden}."
+    if arguments.evidence != "auto":
         return None
     why = why_not_kernel()
     return None if why is None else f"Kernel evidence cannot be had here: {why}."

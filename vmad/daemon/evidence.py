@@ -14,6 +14,7 @@ from vmad.config.schema import Config
 from vmad.errors import EvidenceUnavailable
 from vmad.sources.choose import open_source
 from vmad.sources.deadline import bounded
+from vmad.sources.procfs.hidden import hidden_processes
 from vmad.sources.source import Source
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def open_evidence(config: Config, proc: str = "/proc") -> Opened:
             source.load_all()
             return Opened(bounded(source, scan.deadline), problems)
     source = procfs_source(config, proc)
-    problems["procfs"] = None
+    problems["procfs"] = hidden_processes(proc)
     return Opened(source, problems)
 
 

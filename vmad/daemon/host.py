@@ -38,6 +38,7 @@ from vmad.sources.cpu_time import cpu_seconds
 from vmad.sources.deadline import DeadlineSource, Hung
 from vmad.sources.events import ProcessEvents
 from vmad.sources.maximum import read_max_map_count
+from vmad.sources.procfs.hidden import hidden_processes
 from vmad.sources.source import Source
 from vmad.timeline.timeline import Timeline
 
@@ -93,6 +94,7 @@ class Host(Machine):
         self.scanner = scanner
         self.counts, self.phases = scanner.counts, scanner.phases
         self._opened = opened
+        self._proc = proc
         self._events = events
         self._watchdog = watchdog
         self._shown = shown
@@ -106,7 +108,6 @@ class Host(Machine):
         self._sampling = 0.0  #: CPU seconds
         #: CPU seconds that making things ready for clients took
         self.showing_seconds = 0.0
-        self._proc = proc
         self._fallback: Source | None = None
         self._refused = False  #: by the kernel, while it did not hang
         self._again_at = 0.0
@@ -153,6 +154,8 @@ class Host(Machine):
         """Those of address spaces, of failures, bursts and events."""
         news = self._events.peek()
         problems = dict(self._opened.problems)
+        if self.scanner.source.evidence is Evidence.PROCFS:
+            problems["procfs"] = hidden_processes(self._proc)
         if self._bursts is not None:
             problems["bursts"] = self._bursts.why_not
         if self._failures is not None:

@@ -9,8 +9,6 @@ no perf event is opened.
 
 from __future__ import annotations
 
-import os
-
 from vmad.errors import EvidenceUnavailable
 from vmad.model.kernel import KernelInfo
 from vmad.sources.procfs.rights import OWNER_ONLY
@@ -117,21 +115,6 @@ def lockdown() -> str | None:
     except OSError:
         return None
     return text.partition("[")[2].partition("]")[0] or None
-
-
-def hidepid(proc: str = "/proc") -> str | None:
-    """The option hidepid of the mount of ``proc`` (proc(5)); None when it is off."""
-    try:
-        with open(f"{proc}/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.split() for line in file]
-    except OSError:
-        return None
-    options = [mount[3] for mount in mounts if mount[1] == os.path.abspath(proc)]
-    for option in options[-1].split(",") if options else ():
-        name, _, value = option.partition("=")
-        if name == "hidepid" and value not in ("", "0", "off"):
-            return value
-    return None
 
 
 def _status(name: str, proc: str) -> str | None:

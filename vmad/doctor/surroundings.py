@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from vmad import __version__
-from vmad.doctor.rights import hidepid, in_initial_user_namespace, lockdown
+from vmad.doctor.rights import in_initial_user_namespace, lockdown
 from vmad.model.findings import Setting
 from vmad.model.kernel import KernelInfo
 from vmad.rules.eras import era_of
@@ -18,6 +18,7 @@ from vmad.rules.limit_origin import limit_origin
 from vmad.sources.boot_settings import read_boot_settings
 from vmad.sources.bpf.refusals import BTF_PATH
 from vmad.sources.maximum import read_max_map_count
+from vmad.sources.procfs.hidden import hidepid
 from vmad.sources.rights import effective_capabilities
 from vmad.sources.vma_cost import read_vma_cost
 
