@@ -110,3 +110,6 @@ def test_names_full_of_markup_are_told_as_text(tmp_path: Path) -> None:
     )
     assert judged.stdout + judged.stderr == b""
     assert os.fsencode("<b>") in metrics or b"img src" in metrics
+    # for who reads them in a terminal
+    assert b"\x1b" not in metrics
+    assert "\u202e".encode() not in metrics

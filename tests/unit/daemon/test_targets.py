@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.guest.conftest import RECORDINGS, Recorded, start
+from tests.unit.guest.test_torn import Place
 from vmad.config.schema import Config, ScanConfig, TargetConfig
 from vmad.daemon.targets import Guest, Guests
 from vmad.errors import CannotRead, TargetUnavailable
@@ -149,3 +151,36 @@ def test_memory_that_ends_while_a_failure_is_told_does_not_end_a_watch(
     until(lambda: not left and "was shut down" in (content.ready() or ""))
     guest.qemu.answers["query-status"] = {"status": "running"}
     until(lambda: content.ready() is None)
+
+
+def test_what_a_guest_calls_its_processes_is_told_as_text(guest: Recorded, guests: Guests) -> None:
+    harm = b'a\n\x1b[31m"\\<b>\xff'
+    source = guest.open()
+    for process in guest.processes:
+        place = Place(guest, source, process)
+        guest.qemu.memory.put(place.field(place.task, "task_struct.comm"), harm.ljust(16, b"\0"))
+    source.close()
+    guests.go_by(config(TargetConfig("there", guest.path)))
+    content = guests.contents()["there"]
+    until(lambda: content.ready() is None)
+    pid = guest.processes[0].pid
+    metrics = content.metrics(False, False).decode()
+    pages = content.page() + content.process_page(pid, ROOT)
+    documents = "".join(
+        [*(content.scan_json() or ()), *content.explain_json(pid, ROOT, pairs=True)]
+    )
+
+    families = list(text_string_to_metric_families(metrics))
+    groups = {
+        sample.labels["group"]
+        for family in families
+        for sample in family.samples
+        if "group" in sample.labels
+    }
+    assert any("\\x0a\\x1b[31m" in group for group in groups)
+    for text in (metrics, pages.decode(), documents):
+        assert "\x1b" not in text
+        assert "\udcff" not in text
+    assert b"\\<b>" not in pages
+    assert b"\\&lt;b&gt;" in pages
+    assert {one["pid"] for one in json.loads("".join(content.scan_json() or ()))["processes"]}

@@ -27,7 +27,7 @@ from vmad.export.metrics.itself import SELF
 from vmad.export.metrics.metric import Metric, Section, Subject
 from vmad.export.metrics.scan import SCAN
 from vmad.export.metrics.top import TOP
-from vmad.export.printable import utf8
+from vmad.export.printable import printable, utf8
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import SelfStats
 
@@ -83,7 +83,7 @@ class VmadCollector(Collector):
                     samples,
                     TOP,
                     (
-                        ((str(process.id.pid), process.comm, process.group), process)
+                        ((str(process.id.pid), printable(process.comm), process.group), process)
                         for process in snapshot.top
                     ),
                 )
