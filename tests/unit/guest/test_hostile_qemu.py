@@ -19,6 +19,7 @@ from tests.unit.guest.fake_qemu import FakeQemu, Memory
 from tests.unit.guest.test_bad_guests import refused
 from tests.unit.guest.test_torn import Place
 from vmad.errors import CannotRead, TargetUnavailable, VmadError
+from vmad.model.process import Unreadable
 from vmad.sources.guest import attach, memory, qmp, source
 from vmad.sources.guest.cache import AnchorCache
 from vmad.sources.guest.source import GuestSource
@@ -249,4 +250,16 @@ def test_a_tree_of_more_nodes_than_its_vmas_need_is_not_followed(guest: Recorded
     place.change(place.mm, "mm_struct.map_count", 1)
     with pytest.raises(CannotRead, match=r"more nodes than its VMAs need|map_count is 1"):
         opened.table(process)
+    opened.close()
+
+
+def test_names_without_end_are_not_read(guest: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, process = guest.open(), guest.processes[0]
+    assert opened.table(process).paths
+    opened.census()
+    monkeypatch.setattr(memory, "MOST_TEXTS", 3)
+    with pytest.raises(CannotRead, match="more names than any process has"):
+        opened.table(process)
+    (found,) = opened.summarise([process])  # counting takes no names
+    assert not isinstance(found, Unreadable)
     opened.close()

@@ -26,6 +26,8 @@ Pages = npt.NDArray[np.intp]
 PIECE, BATCH = 8 << 20, 32 << 20
 #: pages that a look holds, 32 MiB: a guest can lay each object into a page of its own
 MOST_PAGES = 1 << 13
+#: texts of one look: a guest can give each VMA a path of its own of hundreds of steps
+MOST_TEXTS = 1 << 19
 #: bits of an offset within a page; words of a page
 _SHIFT, _WORDS = 12, PAGE // 8
 
@@ -96,6 +98,7 @@ class Look:
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
         self._store: U64 = np.empty(0, np.uint64)
+        self._texts = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -245,6 +248,9 @@ class Look:
 
     def text(self, address: int, most: int) -> bytes:
         """The bytes at an address, any alignment, up to a NUL or ``most``."""
+        self._texts += 1
+        if self._texts > MOST_TEXTS:
+            raise Torn("there are more names than any process has")
         text = b""
         while len(text) < most:
             part, end, _ = self.bytes(address + len(text), min(32, most - len(text))).partition(
