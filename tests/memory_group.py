@@ -64,6 +64,12 @@ class MemoryGroup:
         """Bytes."""
         return int((self.place / self._hierarchy.file("memory.current")).read_text())
 
+    @property
+    def held_up(self) -> int:
+        """How often the kernel did for memory.high; of the second version."""
+        lines = (self.place / "memory.events").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("high "))
+
 
 @contextmanager
 def memory_group(limit: int) -> Iterator[MemoryGroup]:

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import signal
 import socket
 import subprocess
+import threading
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from tests.e2e.daemons import VMAD, Daemon, Manager, wait_for
@@ -221,6 +228,49 @@ def test_clients_do_not_delay_scans(tmp_path: Path, victim: Target) -> None:
         # that much would have to be waited for for longer than an interval
         assert spent > 5 * 0.05
         assert daemon.value("vmad_scan_interval_seconds", kind="effective") == 5
+
+
+def test_wrong_passwords_without_a_pause_do_not_delay_scans(tmp_path: Path) -> None:
+    users = tmp_path / "web.yml"
+    # a fifth of a second to check
+    known = bcrypt.hashpw(b"sesame", bcrypt.gensalt(12)).decode()
+    users.write_text(f"basic_auth_users: {{ann: {known}}}\n")
+    config = "scan: {interval: 1s, budget: 5%}\n"
+    with Daemon(tmp_path, config, "--web.config.file", str(users)) as daemon:
+
+        def asked(password: str) -> str | None:
+            word = base64.b64encode(f"ann:{password}".encode()).decode()
+            request = urllib.request.Request(f"http://{daemon.address}/metrics")
+            request.add_header("Authorization", f"Basic {word}")
+            try:
+                with urllib.request.urlopen(request, timeout=60) as reply:
+                    return str(reply.read().decode())
+            except urllib.error.HTTPError:
+                return None
+
+        def scans() -> float:
+            text = wait_for("the known password", lambda: asked("sesame"))
+            return sum(map(float, re.findall(r"(?m)^vmad_scans_total{.*} (\S+)$", text)))
+
+        wait_for("the first scans", lambda: scans() >= 2)
+        over = threading.Event()
+        with ThreadPoolExecutor(4) as guessers:
+
+            def guess() -> int:
+                tries = 0
+                while not over.is_set():
+                    assert asked(f"wrong {tries}") is None
+                    tries += 1
+                return tries
+
+            guesses = [guessers.submit(guess) for _ in range(4)]
+            before = scans()
+            wait_for("further scans", lambda: scans() >= before + 5)
+            text = wait_for("the known password", lambda: asked("sesame"))
+            over.set()
+            assert sum(each.result() for each in guesses) >= 4
+
+    assert 'vmad_scan_interval_seconds{kind="effective"} 1.0\n' in text
 
 
 # --- what keeps it from starting

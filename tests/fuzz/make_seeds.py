@@ -16,7 +16,7 @@ from tests.fuzz.parsers import CUT, MEMBERS, PID, SEEDS
 from tests.unit.blame.samples import BLAMED
 from tests.unit.capture.recorded import capture
 from tests.unit.explain.tables import Area, alternating, table_of
-from tests.unit.guest.btf_maker import BtfMaker, build_id_note, elf_file
+from tests.unit.guest.btf_maker import BtfMaker, build_id_note, elf_file, longer
 from vmad.export.blame_json import blame_json
 from vmad.scan.inheritance import INHERITED
 from vmad.sources.guest.cache import FORMAT
@@ -57,6 +57,8 @@ NUMBER(VA_BITS)=48
 NUMBER(kimage_voffset)=0xffffcb2035800000
 NUMBER(TCR_EL1_T1SZ)=0x10
 """
+#: sizes of kinds that a header of 32 bytes tells (struct btf_layout): of one beyond those known
+KINDS = bytes(4 * 20) + b"\4\x08\0\0"
 
 
 def types() -> bytes:
@@ -108,8 +110,8 @@ def seeds() -> dict[str, list[bytes]]:
         "configuration": [b"scan: {interval: 15s}\ngroups:\n- {name: a, match: {comm: b}}\n"],
         "web_configuration": [b"http_server_config: {headers: {X-Frame-Options: deny}}\n"],
         "http": [HTTP],
-        "btf": [types()],
-        "types_file": [types(), elf],
+        "btf": [types(), longer(types(), KINDS)],
+        "types_file": [types(), elf, longer(types(), KINDS)],
         "image": [banner + build_id_note(b"\xaa" * 20) + types()],
         "page_tables": [b"\x23\0\0\0\0\0\0\0" * 512, b"\xa3\0\0\0\0\0\0\0" * 512],
         "vmcoreinfo": [VMCOREINFO],

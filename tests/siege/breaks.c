@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // LD_PRELOAD: what may break under a program while it runs. SIGUSR2 takes the capabilities of the
-// thread that gets it, SIGUSR1 gives them back; while the first byte of the file $VMAD_TEST_BREAKS
+// thread that gets it, SIGUSR1 gives them back; SIGURG takes every descriptor of BPF, /dev/null is in
+// its place; while the first byte of the file $VMAD_TEST_BREAKS
 // is not 0, bpf(2) is refused.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,6 +31,32 @@ static void change_capabilities(int number)
 	errno = kept;
 }
 
+static void take_bpf(int number)
+{
+	int kept = errno, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char link[32], target[32];
+
+	(void)number;
+	for (int fd = 3; fd < 1024; fd++) {
+		char *end = link + sizeof(link) - 1;
+		int digits = fd;
+
+		*end = 0;
+		do
+			*--end = '0' + digits % 10;
+		while (digits /= 10);
+		end -= sizeof("/proc/self/fd/") - 1;
+		__builtin_memcpy(end, "/proc/self/fd/", sizeof("/proc/self/fd/") - 1);
+		ssize_t length = readlink(end, target, sizeof(target));
+
+		if (length > 14 && !__builtin_memcmp(target, "anon_inode:", 11) &&
+		    (!__builtin_memcmp(target + 11, "bpf", 3) || !__builtin_memcmp(target + 11, "[bpf", 4)))
+			dup3(null, fd, O_CLOEXEC);
+	}
+	close(null);
+	errno = kept;
+}
+
 extern void *dlsym(void *handle, const char *name);
 
 __attribute__((constructor)) static void prepare(void)
@@ -41,6 +68,8 @@ __attribute__((constructor)) static void prepare(void)
 	real_syscall = dlsym((void *)-1L /* RTLD_NEXT */, "syscall");
 	sigaction(SIGUSR1, &action, NULL);
 	sigaction(SIGUSR2, &action, NULL);
+	action.sa_handler = take_bpf;
+	sigaction(SIGURG, &action, NULL);
 	if (file < 0)
 		return;
 	void *page = mmap(NULL, 1, PROT_READ, MAP_SHARED, file, 0);

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,45 @@ def test_bpf_that_is_refused_leaves_procfs_until_it_no_longer_is(
         assert (up(), of_victim(daemon)) == (1, 1)
         assert daemon.stop() == 0
     assert "Traceback" not in daemon.log
+
+
+@pytest.mark.bpf
+def test_descriptors_of_bpf_that_are_gone_leave_procfs_and_are_told(
+    tmp_path: Path, shim: Path
+) -> None:
+    """Programs, maps and links alike; the right to load them anew was given up at the start."""
+    with (
+        Target(COMM) as target,
+        Daemon(tmp_path, QUICK, environment={"LD_PRELOAD": str(shim)}).ready() as daemon,
+    ):
+        wait_for("the victim", lambda: of_victim(daemon) == 1)
+        assert descriptors_of_bpf(daemon) > 3
+        within_two_intervals(
+            daemon,
+            lambda: daemon.process.send_signal(signal.SIGURG),
+            lambda series: of(series, "vmad_source_up", source="kernel") == 0,
+        )
+        assert descriptors_of_bpf(daemon) == 0
+        daemon.logged("evidence is lost: kernel: BPF: ")
+        target.build("guard_pages", pairs=500)
+        daemon.wait_for_value("vmad_group_memory_map_areas_max", lambda n: n > 1_000, group=VICTIM)
+        assert of_victim(daemon) == 1
+        for path in ("/metrics", "/", "/api/v1/scan", f"/api/v1/explain/{target.pid}"):
+            assert daemon.status(path) == 200
+        lines = daemon.log.count("\n")
+        wait_for_scans(daemon, 4)
+        assert daemon.log.count("\n") - lines <= 1
+        assert daemon.stop() == 0
+    assert "Traceback" not in daemon.log
+
+
+def descriptors_of_bpf(daemon: Daemon) -> int:
+    """How many it has."""
+    number = 0
+    for fd in Path(f"/proc/{daemon.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            number += "bpf" in os.readlink(fd)
+    return number
 
 
 @pytest.mark.mounts

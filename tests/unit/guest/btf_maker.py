@@ -79,3 +79,11 @@ def elf_file(path: Path, sections: dict[str, bytes]) -> Path:
 
 def build_id_note(build_id: bytes) -> bytes:
     return struct.pack("<III", 4, len(build_id), 3) + b"GNU\0" + build_id
+
+
+def longer(raw: bytes, kinds: bytes = b"") -> bytes:
+    """With the header of 32 bytes that pahole 1.31 writes, and the sizes of kinds at its end."""
+    type_offset, types, string_offset, strings = struct.unpack_from("<4I", raw, 8)
+    head = raw[:4] + struct.pack("<I", 32)
+    head += struct.pack("<4I", type_offset, types, string_offset, strings)
+    return head + struct.pack("<2I", string_offset + strings, len(kinds)) + raw[24:] + kinds

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.guest.btf_maker import BtfMaker
+from tests.unit.guest.btf_maker import BtfMaker, longer
 from vmad.sources.guest.btf import BadBtf, Btf, Field, structure_sizes
 from vmad.sources.guest.kernel import NoTypes, find_banner, find_btf, find_build_ids
 from vmad.sources.guest.layout import WrongTypes, layout_of
@@ -88,14 +88,6 @@ def test_a_kind_that_nobody_knows_is_refused() -> None:
     make._add("thing", 77, 0)
     with pytest.raises(BadBtf, match="kind 77"):
         Btf(make.blob()).size_of("thing")
-
-
-def longer(raw: bytes, kinds: bytes = b"") -> bytes:
-    """With the header of 32 bytes that pahole 1.31 writes, and the sizes of kinds at its end."""
-    type_offset, types, string_offset, strings = struct.unpack_from("<4I", raw, 8)
-    head = raw[:4] + struct.pack("<I", 32)
-    head += struct.pack("<4I", type_offset, types, string_offset, strings)
-    return head + struct.pack("<2I", string_offset + strings, len(kinds)) + raw[24:] + kinds
 
 
 def test_the_longer_header_is_read() -> None:
