@@ -9,7 +9,9 @@ call, and must never be more than with the switch off. Program N of seed S is al
 
 Off is meant to be what a stock kernel does. To hold both against a real one, ``--record FILE``
 there writes the counts of each program down, and ``--against FILE`` on the patched kernel takes
-them for the measure: switched off they must be the same, and switched on never more.
+them for the measure: switched off they must be the same, and switched on never more. What one of
+the two kernels was built without (Debian's cloud kernel knows no names of anonymous memory) is
+left out of the programs by ``--without NAME`` when they are recorded.
 
 A program that moves memory by mremap() may undo a move after what lies there was labelled anew and
 then shared, pinned or switched off; those ways are counted apart (docs/patched-kernel.md).
@@ -23,7 +25,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,13 +64,13 @@ class More(NamedTuple):
     here: int
 
 
-def program_of(seed: int, number: int) -> Program:
-    """Program ``number`` of a seed; every other one without mremap."""
+def program_of(seed: int, number: int, without: Collection[str] = ()) -> Program:
+    """Program ``number`` of a seed without calls of those kinds; every other one without mremap."""
     pick = random.Random(f"switch:{seed}:{number}").random
     program = random_program(lambda bound: int(pick() * bound), MIXES[number // 2 % len(MIXES)])
     if number % MOVES_EVERY:
         program = tuple(each for each in program if each.kind != Kind.MREMAP)
-    return program
+    return tuple(each for each in program if Kind(each.kind).name not in without)
 
 
 def counted(program: Program, way: Way) -> Program:
@@ -115,24 +117,35 @@ def compare(
     return more, sums
 
 
-def record(executor: Executor, seed: int, programs: int, file: Path) -> None:
+class Recorded(NamedTuple):
+    """What programs counted on some kernel, by their number."""
+
+    without: tuple[str, ...]  #: names of kinds of calls that were left out
+    counts: dict[int, Counts]
+
+
+def record(
+    executor: Executor, seed: int, programs: int, file: Path, without: Sequence[str] = ()
+) -> None:
     """Write down what each program counts on this kernel, by its number."""
     counts = {
-        number: list(counts_of(executor, program_of(seed, number), OFF))
+        number: list(counts_of(executor, program_of(seed, number, without), OFF))
         for number in range(programs)
     }
-    file.write_text(json.dumps({"seed": seed, "counts": counts}) + "\n")
+    text = json.dumps({"seed": seed, "without": without, "counts": counts})
+    file.write_text(text + "\n")
 
 
-def recorded(file: Path, seed: int) -> dict[int, Counts]:
+def recorded(file: Path, seed: int) -> Recorded:
     """What ``record`` wrote. Raises ``SystemExit`` if it is of another seed."""
     found = json.loads(file.read_text())
     if found["seed"] != seed:
         sys.exit(f"{file} is of seed {found['seed']}; give --seed {found['seed']}")
-    return {
-        int(number): [(errno, vmas) for errno, vmas in counts]
-        for number, counts in found["counts"].items()
+    counts = {
+        int(number): [(errno, vmas) for errno, vmas in steps]
+        for number, steps in found["counts"].items()
     }
+    return Recorded(tuple(found["without"]), counts)
 
 
 def main() -> int:
@@ -143,6 +156,10 @@ def main() -> int:
     parser.add_argument("--show", type=int, metavar="N", help="print program N and its counts")
     parser.add_argument("--record", type=Path, help="write the counts of this kernel to a file")
     parser.add_argument("--programs", type=int, default=100, help="how many with --record")
+    parser.add_argument(
+        "--without", nargs="+", default=[], choices=[kind.name for kind in Kind], metavar="KIND",
+        help="leave calls of these kinds out with --record",
+    )  # fmt: skip
     parser.add_argument("--against", type=Path, help="counts of a stock kernel")
     arguments = parser.parse_args()
     sums: Counter[str] = Counter()
@@ -156,14 +173,18 @@ def main() -> int:
                 print(way, [count for _, count in counts_of(executor, program, way)])
             return 0
         if arguments.record:
-            record(executor, arguments.seed, arguments.programs, arguments.record)
+            record(
+                executor, arguments.seed, arguments.programs, arguments.record, arguments.without
+            )
             return 0
-        known = recorded(arguments.against, arguments.seed) if arguments.against else {}
+        without, known = (
+            recorded(arguments.against, arguments.seed) if arguments.against else Recorded((), {})
+        )
         ends = time.monotonic() + arguments.seconds
         number = -1
         while time.monotonic() < ends and (not known or number + 1 < len(known)):
             number += 1
-            program = program_of(arguments.seed, number)
+            program = program_of(arguments.seed, number, without)
             off = list(counts_of(executor, program, OFF))
             stock = known.get(number, off)
             if off != stock:

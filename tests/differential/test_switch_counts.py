@@ -17,6 +17,7 @@ from tests.differential.fuzz_switch import (
     record,
     recorded,
 )
+from tests.differential.program import Kind
 
 SEED = 5
 
@@ -25,16 +26,16 @@ SEED = 5
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("counts") / "stock.json"
     with Executor() as executor:
-        record(executor, SEED, 3, file)
+        record(executor, SEED, 3, file, ["NAME"])
     return file
 
 
 def test_what_is_written_down_is_counted_again_on_the_same_kernel(file: Path) -> None:
     found = recorded(file, SEED)
-    assert sorted(found) == [0, 1, 2]
+    assert sorted(found.counts) == [0, 1, 2]
     with Executor() as executor:
-        for number, counts in found.items():
-            program = program_of(SEED, number)
+        for number, counts in found.counts.items():
+            program = program_of(SEED, number, found.without)
             assert counts == list(counts_of(executor, program, OFF))
             more, sums = compare(executor, program, counts, (OFF,))
             assert more == []
@@ -42,8 +43,8 @@ def test_what_is_written_down_is_counted_again_on_the_same_kernel(file: Path) ->
 
 
 def test_one_vma_more_than_was_written_down_is_told_with_its_step(file: Path) -> None:
-    program = program_of(SEED, 0)
-    counts = recorded(file, SEED)[0]
+    without, known = recorded(file, SEED)
+    program, counts = program_of(SEED, 0, without), known[0]
     errno, vmas = counts[4]
     counts[4] = (errno, vmas - 1)
     with Executor() as executor:
@@ -54,3 +55,11 @@ def test_one_vma_more_than_was_written_down_is_told_with_its_step(file: Path) ->
 def test_counts_of_another_seed_are_refused(file: Path) -> None:
     with pytest.raises(SystemExit, match=f"is of seed {SEED}; give --seed {SEED}"):
         recorded(file, SEED + 1)
+
+
+def test_kinds_that_are_left_out_are_left_out_and_nothing_else() -> None:
+    whole = [program_of(SEED, number) for number in range(60)]
+    named = [each for program in whole for each in program if each.kind == Kind.NAME]
+    rest = [program_of(SEED, number, ["NAME"]) for number in range(60)]
+    assert named
+    assert rest == [tuple(each for each in program if each not in named) for program in whole]

@@ -461,7 +461,7 @@ static int part_beside_shared_within_the_bound(void)
 	return count;
 }
 
-#define TABLES 20
+#define TABLES 12
 
 /* The second area has one page in each of many page tables, the rest was never written to. */
 static int touch_sparsely_and_join(void)
