@@ -118,17 +118,17 @@ static double rebuild(size_t from, size_t *upto, int joins, int late)
 
 static double copy(void)
 {
-	size_t size = pieces * length;
-	char *fresh = mmap(NULL, size + (2 << 20), RW, ANON, -1, 0), *at;
+	size_t size = pieces * length, whole = page / 8 * page; /* a huge page */
+	char *fresh = mmap(NULL, size + whole, RW, ANON, -1, 0), *at;
 	double began;
 
 	must(fresh != MAP_FAILED, "mmap");
-	at = (char *)(((unsigned long)fresh + (2 << 20) - 1) & ~((2UL << 20) - 1));
+	at = (char *)(((unsigned long)fresh + whole - 1) & ~(whole - 1));
 	must(!madvise(at, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE), "madvise");
 	began = nanoseconds();
 	memcpy(at, BASE, size);
 	began = nanoseconds() - began;
-	munmap(fresh, size + (2 << 20));
+	munmap(fresh, size + whole);
 	return began;
 }
 

@@ -6,6 +6,7 @@ Without vmad: what examples/rebuild/core.h does by itself.
 
 from __future__ import annotations
 
+import mmap
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import pytest
 SOURCE = Path(__file__).parents[3] / "bench" / "moves.c"
 
 pytestmark = pytest.mark.moves
+
+#: pages of two huge ones, each what a table of 8-byte entries leads to
+TWO = 2 * mmap.PAGESIZE // 8
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +30,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "how",
     [
-        "16 8 4", "16 8 1", "50 16 7", "8 1024 2 huge", "16 8 4 forked", "8 1024 2 huge forked",
-        "17 8 17 late", "8 1024 8 huge late",
+        "16 8 4", "16 8 1", "50 16 7", f"8 {TWO} 2 huge", "16 8 4 forked", f"8 {TWO} 2 huge forked",
+        "17 8 17 late", f"8 {TWO} 8 huge late",
     ],
 )  # fmt: skip
 def test_each_piece_joins_those_before(program: Path, how: str) -> None:
