@@ -110,14 +110,15 @@ def test_pages_that_a_child_shares_stay_with_their_vmas(mover: Callable[..., Mov
 
 
 #: for each line on stdin: rebuilds in a child that dies by SIGKILL at the next ptrace call, then at
-#: the next look at the memory of the target, while its code runs; 0 when the child came to the end
+#: the next look at the memory of the target, while its code runs; 0 when the child came to the end.
+#: All of it is one stop, however slow the machine: between two stops the row is half rebuilt
 DIE_AT = """
 import os, signal, sys
 import vmad.probe.calls as calls, vmad.probe.tracing as tracing, vmad.probe.inject as inject
 import vmad.probe.visit as visit
 from vmad.probe.rebuild import RebuildSession
 pid, start, end, which = map(int, sys.argv[1:])
-session = RebuildSession(pid, max_stop=0.5)
+session = RebuildSession(pid, max_stop=10)
 done, last = 0, 0
 def dying(real):
     def wrapped(*arguments):
