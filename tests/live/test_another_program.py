@@ -15,7 +15,7 @@ from vmad.model.process import ProcessId
 from vmad.sources.choose import open_source
 from vmad.sources.source import Source
 
-LOOKS = 300
+LOOKS = 150
 
 
 @pytest.fixture
@@ -41,7 +41,8 @@ def test_one_that_starts_another_program_meanwhile_is_not_told_as_gone(
         source.close()
 
     # a look may meet an exec each time it tries
-    assert sum(vmas is not None and vmas > 0 for vmas in told) > LOOKS / 2
+    assert any(told)
+    assert 0 not in told
 
 
 def _vmas(source: Source, process: ProcessId) -> int | None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.emulated import EMULATED
 from tests.live.rebuild.content_load import compiled, run, told
 
 pytestmark = [pytest.mark.bpf, pytest.mark.moves]
 
-SECONDS = 15
+SECONDS = 400 if EMULATED else 15
 
 
 def test_no_byte_changes_while_all_of_them_change(tmp_path: Path) -> None:
