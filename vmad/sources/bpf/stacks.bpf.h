@@ -3,8 +3,8 @@
  * The stacks that calls are made with.
  *
  * A stack is known by a key: the call, where it was made from, what that returns to where a register
- * has it, and those words of the topmost 4 KiB that point into code. Only a stack with a key that is new is copied, up to 64 KiB, for the reader
- * to unwind.
+ * has it, and those words of the topmost 4 KiB that point into code. Only a stack with a key that is
+ * new is copied, up to 64 KiB, for the reader to unwind.
  */
 #ifndef VMAD_STACKS_BPF_H
 #define VMAD_STACKS_BPF_H
