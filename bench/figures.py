@@ -52,7 +52,7 @@ class Figure:
         return self.reached is not None and self.asked.met_by(self.reached.median)
 
     def to_json(self) -> dict[str, Any]:
-        """As in results.json."""
+        """As in results/PROCESSOR.json."""
         return {**asdict(self), "ok": self.ok}
 
 

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 def conditions() -> dict[str, str | int]:
-    """Machine, kernel and libraries, for results.json."""
+    """Machine, kernel and libraries, for results/PROCESSOR.json."""
     return {
         "processor": _first_of("/proc/cpuinfo", "model name"),
         "cores": os.cpu_count() or 0,

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""docs/bench.md out of results.json, and what was measured otherwise out of measured-once.md."""
+"""docs/bench.md out of results/, and what was measured otherwise out of measured-once.md."""
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,14 @@ from bench.ratios import Spread
 
 SCHEMA = "vmad.bench/1"
 HERE = Path(__file__).parent
-RESULTS = HERE / "results.json"
+RESULTS = HERE / "results"
 ONCE = HERE / "measured-once.md"
 PAGE = HERE.parent / "docs" / "bench.md"
+_TWOFOLD = 2.0
 
 _INTRODUCTION = """\
 <!-- SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only -->
-<!-- made from bench/results.json and bench/measured-once.md by python -m bench.report -->
+<!-- made from bench/results/ and bench/measured-once.md by python -m bench.report -->
 # What vmad costs
 
 `make bench` measures each figure against its counterpart in the same run, the two in turn
@@ -26,11 +29,12 @@ _INTRODUCTION = """\
 machine is shared, what slows it down hits both sides. Ratios of times are taken of wall time and
 of CPU time (user and system, children included), and the worse of the two medians is the one
 that is shown and judged. "-" under *ok*: nothing was asked, the line is there for comparison.
+A column is the latest whole run on that kind of processor, the latest of all first.
 """
 
 _SCHEMA_TEXT = """\
-## results.json
-One object, schema `vmad.bench/1`:
+## results/PROCESSOR.json
+One object for each kind of processor, schema `vmad.bench/1`:
 
 - `schema`, `started` (ISO 8601, UTC), `took_seconds`, `commit` (of vmad)
 - `machine`: what it was measured on, and `load`: the load average of one minute before and after
@@ -81,27 +85,96 @@ def ok_text(ok: bool | None) -> str:
     return "-" if ok is None else "yes" if ok else "**no**"
 
 
-def table_lines(figures: list[Figure]) -> list[str]:
-    """The table, one line per figure."""
-    lines = ["| figure | asked | reached | ok |", "|---|---|---|---|"]
-    lines += [
-        f"| {figure.title} | {asked_text(figure.asked, figure.unit)} "
-        f"| {reached_text(figure.reached, figure.unit)} | {ok_text(figure.ok)} |"
-        for figure in figures
-    ]
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A whole run on one kind of processor, as results/PROCESSOR.json holds it."""
+
+    processor: str
+    machine: dict[str, Any]
+    started: str  #: ISO 8601, UTC
+    took_seconds: float
+    commit: str
+    figures: dict[str, Figure]  #: by name
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Run:
+        """Of what bench.run gives."""
+        figures = [figure_from_json(each) for each in found["figures"]]
+        return cls(
+            found["machine"].get("processor", "unknown"),
+            found["machine"],
+            found["started"],
+            found["took_seconds"],
+            found["commit"],
+            {figure.name: figure for figure in figures},
+        )
+
+
+def results_file(processor: str) -> Path:
+    """Where a whole run on this kind is kept: results/intel-xeon-processor.json."""
+    words = re.findall(r"[a-z0-9]+", processor.lower().replace("(r)", "").replace("(tm)", ""))
+    return RESULTS / f"{'-'.join(words) or 'unknown'}.json"
+
+
+def read_runs() -> list[Run]:
+    """Of every kind of processor, the latest first."""
+    runs = [Run.from_json(json.loads(file.read_text("utf-8"))) for file in RESULTS.glob("*.json")]
+    return sorted(runs, key=lambda run: run.started, reverse=True)
+
+
+def table_lines(runs: list[Run]) -> list[str]:
+    """The table, one line per figure, the processors side by side."""
+    heads = [f"{run.processor} | ok" for run in runs]
+    lines = [f"| figure | asked | {' | '.join(heads)} |", "|---" * (2 + 2 * len(runs)) + "|"]
+    for figure in _figures(runs):
+        words = [figure.title, asked_text(figure.asked, figure.unit)]
+        for run in runs:
+            words += _cells(run.figures.get(figure.name))
+        lines.append(f"| {' | '.join(words)} |")
     return lines
 
 
-def method_lines(figure: Figure) -> list[str]:
+def _figures(runs: list[Run]) -> list[Figure]:
+    """Each once, as the latest run has it."""
+    found: dict[str, Figure] = {}
+    for run in runs:
+        found |= {name: figure for name, figure in run.figures.items() if name not in found}
+    return list(found.values())
+
+
+def _cells(figure: Figure | None) -> list[str]:
+    if figure is None:
+        return ["not measured", "-"]
+    return [reached_text(figure.reached, figure.unit), ok_text(figure.ok)]
+
+
+def apart(runs: list[Run]) -> list[Figure]:
+    """What differs more than twofold between two of the processors."""
+    found = []
+    for figure in _figures(runs):
+        there = [run.figures[figure.name] for run in runs if figure.name in run.figures]
+        medians = [one.reached.median for one in there if one.reached is not None]
+        if len(medians) > 1 and max(medians) > _TWOFOLD * min(medians):
+            found.append(figure)
+    return found
+
+
+def method_lines(figure: Figure, runs: list[Run]) -> list[str]:
     """How a figure was measured, and the numbers behind it."""
     lines = [f"### {figure.title}", figure.method]
-    if figure.note:
-        lines += ["", figure.note]
-    if figure.extra:
-        shown = "; ".join(
-            f"{name.replace('_', ' ')} {_extra_text(value)}" for name, value in figure.extra.items()
-        )
-        lines += ["", f"Behind it: {shown}."]
+    for run in runs:
+        measured = run.figures.get(figure.name)
+        if measured is None:
+            continue
+        if measured.note:
+            lines += ["", f"{run.processor}: {measured.note}" if len(runs) > 1 else measured.note]
+        if measured.extra:
+            shown = "; ".join(
+                f"{name.replace('_', ' ')} {_extra_text(value)}"
+                for name, value in measured.extra.items()
+            )
+            on = f" on {run.processor}" if len(runs) > 1 else ""
+            lines += ["", f"Behind it{on}: {shown}."]
     return [*lines, ""]
 
 
@@ -111,36 +184,41 @@ def _extra_text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else number_text(value)
 
 
-def page(results: dict[str, Any]) -> str:
-    """The whole of docs/bench.md."""
-    figures = [figure_from_json(found) for found in results["figures"]]
-    machine = results["machine"]
-    lines = [_INTRODUCTION]
-    lines += table_lines(figures)
-    missed = [figure.title for figure in figures if figure.ok is False]
-    lines += ["", f"Missed: {'; '.join(missed)}." if missed else "Nothing was missed."]
-    lines += ["", "## Conditions", ""]
-    lines += [
-        f"- {name.replace('_', ' ')}: {_extra_text(value)}"
-        for name, value in machine.items()
-        if name != "load"
-    ]
-    lines += [
-        f"- load average (1 min) before and after {part}: {before:.1f}, {after:.1f}"
-        for part, (before, after) in machine.get("load", {}).items()
-    ]
-    lines += [f"- commit {results['commit']}, {results['started']}, "
-              f"{results['took_seconds']:.0f} s", ""]  # fmt: skip
+def page(runs: list[Run]) -> str:
+    """The whole of docs/bench.md; the latest run first."""
+    lines = [_INTRODUCTION, *table_lines(runs), ""]
+    for run in runs:
+        missed = [figure.title for figure in run.figures.values() if figure.ok is False]
+        said = f"Missed on {run.processor}: {'; '.join(missed)}."
+        lines += [said if missed else f"Nothing was missed on {run.processor}.", ""]
+    if differ := apart(runs):
+        lines += [f"More than twofold apart: {'; '.join(figure.title for figure in differ)}.", ""]
+    lines += ["## Conditions", ""]
+    for run in runs:
+        lines += [f"### {run.processor}", *_condition_lines(run), ""]
     lines += ["## How each was measured", ""]
-    for figure in figures:
-        lines += method_lines(figure)
+    for figure in _figures(runs):
+        lines += method_lines(figure, runs)
     lines += [_SCHEMA_TEXT, ONCE.read_text("utf-8").partition("-->\n")[2].rstrip("\n"), ""]
     return "\n".join(lines)
 
 
+def _condition_lines(run: Run) -> list[str]:
+    lines = [
+        f"- {name.replace('_', ' ')}: {_extra_text(value)}"
+        for name, value in run.machine.items()
+        if name not in ("load", "processor")
+    ]
+    lines += [
+        f"- load average (1 min) before and after {part}: {before:.1f}, {after:.1f}"
+        for part, (before, after) in run.machine.get("load", {}).items()
+    ]
+    return [*lines, f"- commit {run.commit}, {run.started}, {run.took_seconds:.0f} s"]
+
+
 def main() -> None:
     """Write the page anew."""
-    PAGE.write_text(page(json.loads(RESULTS.read_text("utf-8"))), "utf-8")
+    PAGE.write_text(page(read_runs()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-"""``python -m bench.run``: measures every figure, writes bench/results.json and docs/bench.md."""
+"""``python -m bench.run``: measures every figure, writes bench/results/ and docs/bench.md."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from bench import (
     watching,
 )
 from bench.children import OUT
-from bench.figures import Figure, figure_from_json
+from bench.figures import Figure
 from bench.machine import ALONE, commit, conditions, load_average
 from bench.plan import QUICK, Plan
-from bench.report import PAGE, RESULTS, SCHEMA, page, table_lines
+from bench.report import PAGE, RESULTS, SCHEMA, Run, page, read_runs, results_file, table_lines
 from vmad.errors import VmadError
 
 PARTS: dict[str, Callable[[Plan], list[Figure]]] = {
@@ -51,7 +51,7 @@ PARTS: dict[str, Callable[[Plan], list[Figure]]] = {
 
 
 def run(plan: Plan, parts: list[str]) -> dict[str, Any]:
-    """Measure these parts; returns what results.json holds. Raises VmadError."""
+    """Measure these parts; returns what results/PROCESSOR.json holds. Raises VmadError."""
     began, started = time.monotonic(), datetime.now(UTC)
     # other work on the machine disturbs less; what is compared runs at the same priority
     with contextlib.suppress(PermissionError):
@@ -94,18 +94,21 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         results = run(QUICK if chosen.quick else Plan(), [chosen.only] if chosen.only else [*PARTS])
         text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+        ran = Run.from_json(results)
         if whole:
-            RESULTS.write_text(text, "utf-8")
-            PAGE.write_text(page(results), "utf-8")
-            written = f"{RESULTS}, {PAGE}"
+            file = results_file(ran.processor)
+            RESULTS.mkdir(exist_ok=True)
+            file.write_text(text, "utf-8")
+            PAGE.write_text(page(read_runs()), "utf-8")
+            written = f"{file}, {PAGE}"
         else:
-            written = str(_aside(text, page(results)))
+            written = str(_aside(text, page([ran])))
     except KeyboardInterrupt:
         return 130
     except (VmadError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print("\n".join(table_lines([figure_from_json(one) for one in results["figures"]])))
+    print("\n".join(table_lines([ran])))
     print(f"bench: wrote {written}", file=sys.stderr)
     return 0
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import pytest
@@ -44,16 +44,17 @@ def _runs_32_bits() -> bool:
     return runs
 
 
-def _left_out() -> Iterator[str]:
+def _left_out(asked_for: Set[str]) -> Iterator[str]:
     """Markers of what this kernel cannot do, or of what is for others, and what we may not do."""
     yield "moves_not" if running_kernel().version[:2] >= MOVES_SINCE else "moves"
     if os.geteuid() != 0:
         yield "root"
-    limits = hierarchy()
-    if limits is None:
-        yield "memory_group"
-    if limits is None or not limits.second:
-        yield "memory_high"
+    if asked_for & {"memory_group", "memory_high"}:  # a group is made to find out
+        limits = hierarchy()
+        if limits is None:
+            yield "memory_group"
+        if limits is None or not limits.second:
+            yield "memory_high"
     if _switched_on("/proc/sys/vm/unprivileged_userfaultfd"):
         yield "userfaultfd_by_right"
     if not _runs_32_bits():
@@ -64,7 +65,7 @@ def _left_out() -> Iterator[str]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot be had here: never a skip."""
-    left_out = tuple(_left_out())
+    left_out = tuple(_left_out({mark.name for item in items for mark in item.iter_markers()}))
     out = [item for item in items if any(map(item.get_closest_marker, left_out))]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]

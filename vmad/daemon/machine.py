@@ -19,7 +19,7 @@ from vmad.scan.scanner import Scanner
 from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import DaemonStats, MachineStats, ScanCounts, SelfStats
 from vmad.sources.source import Source
-from vmad.timeline.timeline import Timeline
+from vmad.timeline.timeline import COUNT, LIMIT, PAUSE, Second, Timeline
 
 
 class Machine:
@@ -183,11 +183,12 @@ class Machine:
         if counted is None or counted.at == self._remembered:
             return
         self._remembered = counted.at
-        keep, at = self.timeline, counted.at
-        keep.put_groups(at, counted.groups, counted.of_groups)
-        keep.put_processes(at, counted.processes, counted.of_processes)
         pause = 100 * self.effective_interval / self.config.scan.interval
-        keep.put_host(at, count=counted.most, limit=counted.limit, pause_percent=pause)
+        host = {COUNT: counted.most, LIMIT: counted.limit, PAUSE: pause}
+        second = Second(
+            counted.groups, counted.of_groups, counted.processes, counted.of_processes, host
+        )
+        self.timeline.put(counted.at, second)
 
     def _remember_scan(self, snapshot: HostSnapshot) -> None:
         took = round(1000 * snapshot.took_seconds)

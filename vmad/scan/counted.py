@@ -7,7 +7,6 @@ Who came since then belongs to none yet; whoever is large is walked at once (vma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -23,8 +22,7 @@ from vmad.timeline.timeline import Remembered
 Counts = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """VMAs at ``at`` (Unix seconds), MISSING where unknown, in the order of the names beside them,
     which is the same object while they are the same.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from vmad.config.schema import Config
 from vmad.model.merge_attempts import MergeAttempts
@@ -24,13 +25,22 @@ from vmad.scan.phases import Phase
 from vmad.scan.samples import Samples
 from vmad.scan.snapshot import GroupStats, HostSnapshot
 from vmad.scan.walked import WalkedProcesses
-from vmad.sources.source import Source
+from vmad.sources.source import Census, Source
 from vmad.timeline.timeline import Remembered
 
 #: processes whose counts are told each second, those with most VMAs
 FOLLOWED = 32
 #: seconds that a recount waits for a scan that is being added up
 RECOUNT_WAITS = 0.05
+
+
+class _CountedOf(NamedTuple):
+    """Counts, and what they are of."""
+
+    belonging: Belonging
+    census: Census
+    limit: int | None
+    counted: Counted
 
 
 class NewestSnapshot:
@@ -56,6 +66,7 @@ class NewestSnapshot:
         self._last: HostSnapshot | None = None
         self._whole: Whole | None = None
         self._belonging: Belonging | None = None
+        self._counted: _CountedOf | None = None
 
     def go_by(self, config: Config, vma_bytes: int | None) -> None:
         """Add up by this configuration from now on. The caller holds ``judging``."""
@@ -65,7 +76,7 @@ class NewestSnapshot:
 
     def forget(self) -> None:
         """Another source starts from nothing. The caller holds ``judging``."""
-        self._whole = self._last = self._belonging = None
+        self._whole = self._last = self._belonging = self._counted = None
 
     def scanned(
         self,
@@ -113,19 +124,29 @@ class NewestSnapshot:
 
     def counted(self) -> Counted | None:
         """The counts of the newest sample by group; None before the first scan. From any thread,
-        one at a time.
+        one at a time. Mostly nothing has moved, and this runs every second.
         """
         belonging = self._belonging
         census, at, limit = self._samples.newest
         if belonging is None or census is None or at is None:
             return None
+        before = self._counted
+        if (
+            before is not None
+            and before.belonging is belonging
+            and before.census is census
+            and before.limit == limit
+        ):
+            return before.counted._replace(at=at)
         strangers: dict[Remembered, int] = {}
         for row in belonging.strangers(census, marked_from(limit))[:MOST_TOLD].tolist():
             pid, start, comm, count = census[["pid", "start_time", "comm", "map_count"]][row].item()
             name = comm.decode("utf-8", "surrogateescape")
             group = self._samples.group_of(ProcessId(pid, start), name)
             strangers[Remembered(pid, start, name, group)] = count
-        return belonging.counted(census, at, limit, strangers)
+        counted = belonging.counted(census, at, limit, strangers)
+        self._counted = _CountedOf(belonging, census, limit, counted)
+        return counted
 
     def _added_up(
         self, full: bool, recently: float

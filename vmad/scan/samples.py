@@ -63,6 +63,7 @@ class Samples:
         self._ids: tuple[Census | None, list[Key]] = None, []
         self._not_urgent: Census | None = None  #: in which nobody was
         self._most: tuple[Census | None, int | None] = None, None
+        self._near: tuple[Census | None, float, list[Near]] = None, 0.0, []
 
     def use(self, source: Source) -> None:
         """Go on with another source, which starts from nothing."""
@@ -126,7 +127,9 @@ class Samples:
             return self._most[1]
 
     def near(self, share: float) -> list[Near]:
-        """Who has ``share`` of the limit or more in the newest sample."""
+        """Who has ``share`` of the limit or more in the newest sample, as it was when it came; the
+        same list while nothing has moved.
+        """
         limit, most = self._limit, self.most
         if not limit or most is None or most < share * limit:
             return []
@@ -134,6 +137,9 @@ class Samples:
             census = self._history.census
             if census is None:
                 return []
+            before, least, near = self._near
+            if census is before and least == share * limit:
+                return near
             rows = np.flatnonzero(census["map_count"] >= share * limit)
             who = census[_TOLD][rows].tolist()
             rates = self._history.rate[rows].tolist()
@@ -143,6 +149,7 @@ class Samples:
             process, comm = ProcessId(pid, start), raw.decode("utf-8", "surrogateescape")
             group = self.group_of(process, comm)
             near.append(Near(process, comm, group, count, _known(rate), _known(seconds)))
+        self._near = census, share * limit, near
         return near
 
     def is_urgent(self, near: float) -> bool:

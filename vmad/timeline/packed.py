@@ -23,6 +23,7 @@ _LARGEST = 1 << 53
 def pack(timeline: Timeline, boot: str) -> bytes:
     """Everything; ``boot`` is the boot on which its processes have their ids."""
     with timeline.lock:
+        timeline.settle()
         tables: dict[str, Table[Any]] = {
             "groups": timeline.groups, "processes": timeline.processes, "host": timeline.host,
         }  # fmt: skip

@@ -119,15 +119,21 @@ class Rings:
             passed = np.arange(max(low, high - resolution.slots + 1), high + 1)
             table[:, passed % resolution.slots] = MISSING
 
-    def put(self, rows: Rows, values: Integers, at: float) -> None:
+    def put(self, rows: Rows, values: Integers, *times: float) -> None:
         """One number for each of these rows, none of which is there twice; MISSING puts nothing.
 
-        ``at`` is in Unix seconds.
+        ``times`` are in Unix seconds, rising: it was the same number at each.
         """
-        self.advance(at)
+        self.advance(times[-1])
+        often = self.fold is Fold.SUM
         for resolution, table in zip(self.resolutions, self.tables, strict=True):
-            column = table[:, int(at // resolution.step) % resolution.slots]
-            column[rows] = self._folded(column[rows], values)
+            slots = [int(at // resolution.step) for at in times]
+            oldest = slots[-1] - resolution.slots
+            # what is folded into a slot once or more often is the same, but for a sum
+            for group in ([slot] for slot in slots) if often else (list(dict.fromkeys(slots)),):
+                kept = [slot % resolution.slots for slot in group if slot > oldest]
+                cells = rows[:, None], np.array(kept, np.intp)
+                table[cells] = self._folded(table[cells], values[:, None])
 
     def _folded(self, before: Integers, values: Integers) -> Integers:
         if self.fold is Fold.MOST:

@@ -89,12 +89,12 @@ class Table(Generic[Key]):
             if rows > rings.rows:
                 rings.make_room(min(max(rows, 2 * rings.rows), self.most))
 
-    def put(self, column: str, keys: Sequence[Key], values: Integers, at: float) -> None:
-        """A number for each key, at ``at`` (Unix seconds); MISSING puts nothing."""
+    def put(self, column: str, keys: Sequence[Key], values: Integers, *times: float) -> None:
+        """A number for each key, at ``times`` (Unix seconds, rising); MISSING puts nothing."""
         rows = self.rows_of(keys)
         if len(rows) > self.most:
             rows, values = rows[: self.most], values[: self.most]
-        self.columns[column].put(rows, values, at)
+        self.columns[column].put(rows, values, *times)
 
     def read(self, column: str, key: Key, span: float, until: float) -> Series | None:
         """The last ``span`` seconds up to ``until``; None of what is not remembered."""

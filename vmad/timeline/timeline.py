@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 """The history of one machine: its groups, the processes nearest to the limit, and the host.
 
-A second costs a few vector operations, and what is kept of all of them is bounded (``nbytes``).
+A second costs a few vector operations, or none where it is like the one before, and what is kept
+of all of them is bounded (``nbytes``).
 """
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,6 +50,8 @@ OF_HOST = {
 }
 #: the only key of the host's table
 HOST = ("host",)
+#: so many seconds that are alike are put into the rings at once
+HELD = 60.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,6 +62,30 @@ class Remembered:
     start_time: int
     comm: str
     group: str
+
+
+class Second(NamedTuple):
+    """What is counted at a moment: VMAs of the worst process of each group and of those nearest to
+    the limit, -1 unknown, and numbers of the host by column. Where there are too many the first
+    ones are kept. Nothing of it is changed later.
+    """
+
+    groups: Sequence[str]
+    of_groups: Integers
+    processes: Sequence[Remembered]
+    of_processes: Integers
+    host: Mapping[str, float | None]
+
+    def is_like(self, other: Second) -> bool:
+        """Whether it consists of the same objects; of the host, of equal numbers."""
+        return self.host == other.host and all(map(operator.is_, self[:4], other[:4]))
+
+
+class _Held(NamedTuple):
+    """A second, and all the times at which it was so, which the rings do not have yet."""
+
+    second: Second
+    times: list[float]
 
 
 class Timeline:
@@ -73,22 +102,47 @@ class Timeline:
         self.processes: Table[Remembered] = Table(processes, OF_PROCESSES, resolutions)
         self.host: Table[str] = Table(1, OF_HOST, resolutions)
         self.lock = threading.RLock()
+        self._held: _Held | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all slots."""
         return self.groups.nbytes + self.processes.nbytes + self.host.nbytes
 
-    def put_groups(self, at: float, names: Sequence[str], counts: Integers) -> None:
-        """VMAs of the worst process of each group, -1 unknown; the nearest to the limit first:
-        where there are too many the others are left out. ``names`` is not changed later.
-        """
+    def put(self, at: float, second: Second) -> None:
+        """What was counted then."""
         with self.lock:
+            held = self._held
+            if (
+                held is not None
+                and second.is_like(held.second)
+                and held.times[-1] < at < held.times[0] + HELD
+            ):
+                held.times.append(at)
+                return
+            self.settle()
+            self._held = _Held(second, [at])
+
+    def settle(self) -> None:
+        """Put what was alike into the rings. Everything that reads does so first."""
+        with self.lock:
+            if self._held is None:
+                return
+            (second, times), self._held = self._held, None
+            self.groups.put(COUNT, second.groups, second.of_groups, *times)
+            self.processes.put(COUNT, second.processes, second.of_processes, *times)
+            self._put_host(second.host, *times)
+
+    def put_groups(self, at: float, names: Sequence[str], counts: Integers) -> None:
+        """VMAs of groups alone, as a :class:`Second` has them."""
+        with self.lock:
+            self.settle()
             self.groups.put(COUNT, names, counts, at)
 
     def put_processes(self, at: float, processes: Sequence[Remembered], counts: Integers) -> None:
-        """VMAs of those nearest to the limit, as :meth:`put_groups` has it."""
+        """VMAs of processes alone."""
         with self.lock:
+            self.settle()
             self.processes.put(COUNT, processes, counts, at)
 
     def put_failures(self, at: float, failures: Mapping[str, int]) -> None:
@@ -97,15 +151,20 @@ class Timeline:
             return
         numbers = np.array([min(number, MOST) for number in failures.values()], np.int32)
         with self.lock:
+            self.settle()
             self.groups.put(FAILURES, tuple(failures), numbers, at)
-            self.put_host(at, failures=sum(failures.values()))
+            self._put_host({FAILURES: sum(failures.values())}, at)
 
     def put_host(self, at: float, **values: float | None) -> None:
         """Numbers of the host, by column."""
         with self.lock:
-            for column, value in values.items():
-                number = MISSING if value is None else min(int(value), MOST)
-                self.host.put(column, HOST, np.array([number], np.int32), at)
+            self.settle()
+            self._put_host(values, at)
+
+    def _put_host(self, values: Mapping[str, float | None], *times: float) -> None:
+        for column, value in values.items():
+            number = MISSING if value is None else min(int(value), MOST)
+            self.host.put(column, HOST, np.array([number], np.int32), *times)
 
     def slots(self, span: float, until: float) -> Series:
         """Those that are read of such a span, without a number."""
@@ -114,11 +173,13 @@ class Timeline:
     def group_names(self) -> tuple[str, ...]:
         """The groups that are remembered."""
         with self.lock:
+            self.settle()
             return self.groups.keys
 
     def followed(self, span: float, until: float) -> list[tuple[Remembered, Series]]:
         """The processes that are remembered, and the last ``span`` seconds of each."""
         with self.lock:
+            self.settle()
             followed = []
             for key in self.processes.keys:
                 series = self.processes.read(COUNT, key, span, until)
@@ -129,11 +190,13 @@ class Timeline:
     def of_group(self, name: str, span: float, until: float, column: str = COUNT) -> Series | None:
         """The last ``span`` seconds of a group up to ``until``; None: it is not remembered."""
         with self.lock:
+            self.settle()
             return self.groups.read(column, name, span, until)
 
     def of_process(self, pid: int, start_time: int, span: float, until: float) -> Series | None:
         """The same of a process, under whatever names it went."""
         with self.lock:
+            self.settle()
             series_so_far: Series | None = None
             for key in self.processes.keys:
                 if (key.pid, key.start_time) == (pid, start_time):
@@ -148,4 +211,5 @@ class Timeline:
     def of_host(self, column: str, span: float, until: float) -> Series | None:
         """The same of a column of the host."""
         with self.lock:
+            self.settle()
             return self.host.read(column, HOST[0], span, until)

@@ -123,3 +123,21 @@ def test_new_rows_are_empty_and_old_ones_stay() -> None:
 
 def test_resolutions_cover_minutes_hours_and_a_day() -> None:
     assert [(each.step, each.span) for each in RESOLUTIONS] == [(1, 300), (15, 7200), (300, 86400)]
+
+
+@pytest.mark.parametrize("fold", Fold)
+def test_a_number_at_several_times_is_that_number_put_each_time(fold: Fold) -> None:
+    one_by_one, at_once = rings(fold), rings(fold)
+    rows, values = np.arange(2), np.array([3, MISSING], np.int32)
+    put(one_by_one, NOW - 1, 5, 6)
+    put(at_once, NOW - 1, 5, 6)
+    # gaps, a slot met twice, and more than the finest ring holds
+    times = [NOW, NOW + 0.5, NOW + 1, NOW + 3, NOW + 12, NOW + 13.5]
+
+    for at in times:
+        one_by_one.put(rows, values, at)
+    at_once.put(rows, values, *times)
+
+    assert at_once.newest == one_by_one.newest
+    for ours, theirs in zip(at_once.tables, one_by_one.tables, strict=True):
+        assert ours.tolist() == theirs.tolist()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmad.timeline.rings import MISSING, Series
-from vmad.timeline.timeline import COUNT, FAILURES, LIMIT, STARTS, Remembered, Timeline
+from vmad.timeline.timeline import COUNT, FAILURES, LIMIT, STARTS, Remembered, Second, Timeline
 
 NOW = 1_800_000_000.0
 MIB = 1 << 20
@@ -111,3 +111,70 @@ def test_columns_of_the_host_fold_each_in_its_way() -> None:
     assert newest(timeline.of_host(LIMIT, 1, NOW)) == 30_000
     assert newest(timeline.of_host(STARTS, 1, NOW)) == 2
     assert newest(timeline.of_host("areas", 1, NOW)) == MISSING
+
+
+def second(count: int, groups: tuple[str, ...] = ("a", "b")) -> Second:
+    java = (Remembered(7, 1, "java", "a"),)
+    return Second(groups, counts(count, 3), java, counts(count), {COUNT: count, LIMIT: 65_530})
+
+
+def test_seconds_that_are_alike_are_remembered_as_if_each_had_been_put() -> None:
+    timeline, same = Timeline(), second(9)
+
+    for passed in (0, 1, 2, 4):
+        timeline.put(NOW + passed, same)
+
+    expected = [9, 9, 9, MISSING, 9]
+    for series in (
+        timeline.of_group("a", 5, NOW + 4),
+        timeline.of_process(7, 1, 5, NOW + 4),
+        timeline.of_host(COUNT, 5, NOW + 4),
+    ):
+        assert series is not None
+        assert series.values.tolist() == expected
+
+
+def test_a_second_that_differs_ends_those_that_were_alike() -> None:
+    timeline, same = Timeline(), second(9)
+
+    timeline.put(NOW, same)
+    timeline.put(NOW + 1, same)
+    timeline.put(NOW + 2, second(11))
+
+    series = timeline.of_group("a", 3, NOW + 2)
+    assert series is not None
+    assert series.values.tolist() == [9, 9, 11]
+
+
+def test_a_second_like_the_last_after_the_clock_was_set_back_is_put_where_it_is_now() -> None:
+    timeline, same = Timeline(), second(9)
+
+    timeline.put(NOW, same)
+    timeline.put(NOW - 100, same)
+
+    series = timeline.of_host(COUNT, 2, NOW - 100)
+    assert series is not None
+    assert series.values.tolist() == [MISSING, 9]
+    assert newest(timeline.of_host(COUNT, 1, NOW)) == MISSING
+
+
+def test_alike_seconds_wait_for_a_minute_at_most() -> None:
+    timeline, same = Timeline(), second(9)
+
+    for passed in range(0, 121, 10):
+        timeline.put(NOW + passed, same)
+
+    # read without asking: what is not there yet is lost if the daemon is killed
+    known = timeline.host.columns[COUNT].read(0, 121, NOW + 120).values
+    assert np.flatnonzero(known == 9)[-1] >= 121 - 1 - 60
+
+
+def test_a_failure_takes_the_row_of_who_was_heard_of_before_the_seconds_that_are_alike() -> None:
+    timeline = Timeline(groups=3)
+    timeline.put_groups(NOW, ("a", "b", "gone"), counts(1, 1, 1))
+    timeline.put_groups(NOW + 1, ("gone",), counts(1))
+    timeline.put(NOW + 2, second(9, ("a", "b")))
+
+    timeline.put_failures(NOW + 3, {"new": 1})
+
+    assert set(timeline.group_names()) == {"a", "b", "new"}
