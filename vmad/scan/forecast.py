@@ -31,7 +31,7 @@ class Moves(NamedTuple):
     """How counts move; arrays have a number for each process."""
 
     rate: Floats  #: VMAs per second over the last minute, NaN unknown
-    latest: Floats  #: the same over the last 20 seconds or less
+    latest: Floats  #: of those who grow, the same over the last 20 seconds or less
     seconds: Floats  #: over which ``rate`` was measured
 
 
@@ -45,19 +45,27 @@ def seconds_to_limit(
     result = np.full(len(counts), np.nan)
     if not limit:
         return result
-    known = counts >= 0
-    ratio = counts / limit
-    at = known & ((counts >= limit) | ((high_water >= limit) & (ratio >= LEFT)))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        seconds = (limit - counts) / moves.rate
-        slower = np.fmin(moves.rate, moves.latest)
-        lasting = (slower > 0) & ((limit - counts) / slower <= SOON)
+    # mostly few grow, and nobody is near: this runs at every scan
+    rows = np.flatnonzero((moves.rate > 0) & (counts >= 0))
+    if len(rows):
+        result[rows] = _of_growing(limit, counts[rows], Moves(*(each[rows] for each in moves)))
+    near = np.flatnonzero(counts / limit >= LEFT)
+    if len(near):
+        at = (counts[near] >= limit) | (high_water[near] >= limit)
+        result[near[at]] = 0.0
+    return result
+
+
+def _of_growing(limit: int, counts: Integers, moves: Moves) -> Floats:
+    """The same of processes whose rate is above 0."""
+    ratio, left = counts / limit, limit - counts
+    slower = np.fmin(moves.rate, moves.latest)
+    lasting = slower > 0
+    lasting[lasting] = left[lasting] / slower[lasting] <= SOON
     foretold = (
         (ratio >= CLOSE)
         | ((ratio >= NEAR) & (moves.seconds >= SOME))
         | ((moves.seconds >= LONG) & lasting)
     )
-    growing = known & (moves.rate > 0) & foretold
-    result[growing] = seconds[growing]
-    result[at] = 0.0
-    return result
+    seconds: Floats = np.where(foretold, left / moves.rate, np.nan)
+    return seconds

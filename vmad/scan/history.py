@@ -39,7 +39,7 @@ _COLUMNS = np.dtype(
     [
         ("high_water", "<i8"),  # -1 unknown
         ("rate", "<f8"),  # VMAs per second, NaN unknown
-        ("latest", "<f8"),  # the same of the last 20 seconds or less
+        ("latest", "<f8"),  # of those who grow, the same of the last 20 seconds or less
         ("watched", "<f8"),  # seconds over which the rate was measured
         ("walked_count", "<i8"),
         ("walked_seq", "<i8"),
@@ -330,13 +330,15 @@ def _make_room(columns: npt.NDArray[np.void], rows: Booleans) -> None:
 def _rates(
     columns: npt.NDArray[np.void], counts: Integers, now: float
 ) -> tuple[Floats, Floats, Floats]:
-    """From the oldest anchor that is there to now, and from the second newest; NaN without one or
-    with too little between. And the seconds of the first.
+    """From the oldest anchor that is there to now, and of who has grown since from the second
+    newest; NaN without one or with too little between. And the seconds of the first.
     """
     have = columns["anchor_count"] >= 0
     oldest = have.sum(axis=1) - 1
     rate, seconds = _since(columns, counts, oldest, now)
-    latest, _ = _since(columns, counts, np.minimum(oldest, 1), now)
+    latest = np.full(len(columns), np.nan)
+    if len(grown := np.flatnonzero(rate > 0)):
+        latest[grown], _ = _since(columns[grown], counts[grown], np.minimum(oldest[grown], 1), now)
     return rate, latest, seconds
 
 
