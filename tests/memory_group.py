@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmad.sources.cgroup_limits import _mounts
+from vmad.sources.cgroup_limits import controller_mounts
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Hierarchy:
 @functools.cache
 def hierarchy() -> Hierarchy | None:
     """None where no group can be made that limits memory."""
-    mounts = _mounts("/proc")
+    mounts = controller_mounts("/proc")
     for name in ("memory", ""):
         if name not in mounts:
             continue

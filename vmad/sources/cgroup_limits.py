@@ -40,7 +40,7 @@ _V1 = {
 def read_group_use(pid: int, proc: str = "/proc") -> tuple[GroupUse, ...]:
     """Innermost first; what is not mounted here, or lies outside of this namespace, is absent."""
     uses: list[GroupUse] = []
-    mounts = _mounts(proc)
+    mounts = controller_mounts(proc)
     for controllers, path in _memberships(pid, proc):
         for controller, files in (_V1 if controllers else _V2).items():
             if controllers and controller not in controllers:
@@ -58,7 +58,7 @@ def _memberships(pid: int, proc: str) -> Iterator[tuple[tuple[str, ...], str]]:
         yield tuple(filter(None, controllers.split(","))), path.removesuffix(" (deleted)")
 
 
-def _mounts(proc: str) -> dict[str, tuple[str, str]]:
+def controller_mounts(proc: str) -> dict[str, tuple[str, str]]:
     """Controller ("" for v2) -> (where it is mounted, which group is mounted there)."""
     mounts: dict[str, tuple[str, str]] = {}
     for line in _lines(f"{proc}/self/mountinfo"):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.system_call_filter import allowed_calls
+
 SYSTEMD = Path(__file__).parents[3] / "systemd"
 UNIT = SYSTEMD / "vmad.service"
 DROP_INS = sorted((SYSTEMD / "drop-ins").glob("*.conf"))
@@ -138,21 +140,8 @@ def test_bpf_and_capset_are_given_back_after_privileged_is_taken_away() -> None:
     assert any(each.startswith("~@privileged") for each in filters)
 
 
-def _members(name: str) -> set[str]:
-    """The system calls of a group, or the one of that name."""
-    if not name.startswith("@"):
-        return {name}
-    lines = _analyze("syscall-filter", "--no-pager", name).stdout.splitlines()[1:]
-    words = (line.strip() for line in lines)
-    return {call for word in words if word and word[0] != "#" for call in _members(word)}
-
-
 def test_what_the_filter_refuses() -> None:
-    allowed: set[str] = set()
-    for line in _words("SystemCallFilter"):
-        calls = {call for word in line.removeprefix("~").split() for call in _members(word)}
-        allowed = allowed - calls if line.startswith("~") else allowed | calls
-
+    allowed = allowed_calls()
     # to look into or stop another process, to take its files, to be somebody else
     for call in (
         *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp"),
