@@ -27,7 +27,7 @@ def keep_few_heaps() -> None:
         _option(_MMAP_THRESHOLD, _LARGE)
 
 
-def give_back() -> None:
+def trim() -> None:
     """Free pages in the middle of the heaps too (glibc 2.8 and later): some milliseconds."""
     if _trim is not None:
         _trim(0)

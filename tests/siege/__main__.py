@@ -12,7 +12,12 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
 
+from tests.siege.hostile import APART, apart, held, named, reborn
 from tests.siege.scenarios import (
     COMMON,
     HEAD,
@@ -21,17 +26,29 @@ from tests.siege.scenarios import (
     OURS,
     Outcome,
     besiege,
+    nobody,
 )
 from tests.siege.subjects import (
     PEERS,
+    Subject,
     areas,
     churn,
     herd,
     netdata,
     node_exporter,
     process_exporter,
+    restless,
     vmad,
 )
+
+#: what there is to be read, besides all the rest of the machine
+TARGETS: Mapping[str, Callable[[], AbstractContextManager[object]]] = {
+    "a process whose mmap_lock is held for ever": held,
+    "names that are markup and escapes": named,
+    "a number that is another process all the time": partial(reborn, 10**9, 400),
+    "a process in namespaces of its own": partial(apart, *APART),
+    "30,000 VMAs that change without a pause": partial(restless, 30_000),
+}
 
 
 def main() -> int:
@@ -46,18 +63,29 @@ def main() -> int:
         action="store_true",
         help="besiegers come from the address of the honest scrapers, too",
     )
+    parser.add_argument(
+        "--hostile",
+        action="store_true",
+        help="nobody besieges; a process is hard to read instead, one kind after another",
+    )
     arguments = parser.parse_args()
     source = HONEST_ADDRESS if arguments.one_address else OTHER_ADDRESS
     peers = (process_exporter, node_exporter, netdata) if PEERS.is_dir() else ()
     if not peers:
         print("without peers: `make peers` fetches them", file=sys.stderr)
-    seconds = arguments.minutes * 60 / (len(OURS) + len(peers) * len(COMMON))
+    starts = (vmad, *peers)
+    rounds = (
+        len(starts) * len(TARGETS) if arguments.hostile else len(OURS) + len(peers) * len(COMMON)
+    )
+    seconds = arguments.minutes * 60 / rounds
     print(
         f"Linux {platform.release()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}; "
         f"{seconds:.0f} s each\n\n{HEAD}",
         flush=True,
     )
+    if arguments.hostile:
+        return _hostile(starts, seconds)
     failed: list[Outcome] = []
     with (
         herd(arguments.processes) as processes,
@@ -74,6 +102,20 @@ def main() -> int:
                     if subject.name == "vmad" and outcome.lost:
                         failed.append(outcome)
     return 1 if failed else 0
+
+
+def _hostile(
+    starts: Sequence[Callable[[], AbstractContextManager[Subject]]], seconds: float
+) -> int:
+    """A row for each kind of process that is hard to read, and each subject."""
+    lost = 0
+    for what, target in TARGETS.items():
+        for start in starts:
+            with target(), start() as subject:
+                outcome = replace(besiege(subject, nobody, seconds), scenario=what)
+            print(outcome.row(), flush=True)
+            lost += outcome.lost if outcome.subject == "vmad" else 0
+    return 1 if lost else 0
 
 
 sys.exit(main())

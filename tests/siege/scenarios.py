@@ -54,6 +54,11 @@ def large(clients: Clients, tally: Tally) -> Iterator[Client]:
     yield from (clients.slow_reader("/api/v1/scan") for _ in range(40))
 
 
+def nobody(clients: Clients, tally: Tally) -> Iterator[Client]:
+    """Nobody but those who scrape."""
+    return iter(())
+
+
 #: what any exporter can be besieged with, and what only vmad has
 COMMON: tuple[Besiegers, ...] = (fifty_scrapers, silent, slow, flood, storm)
 OURS: tuple[Besiegers, ...] = (*COMMON, large)

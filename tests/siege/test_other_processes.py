@@ -8,8 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import pytest
 from tests import other_users
 from tests.e2e.daemons import VMAD, Daemon, wait_for
 from tests.live.targets import Target, start_time_of
-from tests.siege.programs import compiled
+from tests.siege.hostile import APART, apart, reborn
 from tests.siege.test_faults import QUICK
 
 EVIDENCES = [pytest.param("kernel", marks=pytest.mark.bpf), "procfs"]
@@ -26,11 +24,6 @@ EVIDENCES = [pytest.param("kernel", marks=pytest.mark.bpf), "procfs"]
 USER = "54321"
 AS_USER = ("setpriv", "--reuid", USER, "--regid", USER, "--clear-groups")
 REBIRTHS, VMAS = 2_000, 400
-#: everything that can be another namespace but that of the user
-APART = (
-    *("unshare", "--fork", "--kill-child", "--pid", "--mount-proc", "--mount", "--uts", "--ipc"),
-    *("--net", "--time", "--boottime", "1000000", "--cgroup"),
-)
 
 
 @pytest.mark.root
@@ -38,15 +31,10 @@ APART = (
 def test_who_gets_a_number_last_is_told_for_what_it_is(tmp_path: Path, evidence: str) -> None:
     config = QUICK.replace("budget", f"evidence: {evidence}, budget")
     with (
-        compiled("reborn") as program,
         Daemon(tmp_path, config).ready() as daemon,
-        subprocess.Popen(
-            [program, str(REBIRTHS), str(VMAS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as parent,
+        reborn(REBIRTHS, VMAS) as (pid, parent),
     ):
         assert parent.stdout is not None
-        assert parent.stdin is not None
-        pid = int(parent.stdout.readline())
         assert parent.stdout.readline() == b"last\n"
 
         def told() -> dict[str, Any] | None:
@@ -57,33 +45,10 @@ def test_who_gets_a_number_last_is_told_for_what_it_is(tmp_path: Path, evidence:
             return None
 
         last = wait_for("the last one of that number", told)
-        parent.stdin.write(b"\n")
         assert daemon.stop() == 0
     assert 24 <= last["map_count"] < VMAS / 2
     assert last["high_water"] < VMAS / 2
     assert "Traceback" not in daemon.log
-
-
-@contextmanager
-def apart(*prefix: str) -> Iterator[int]:
-    """The pid, outside, of a process in namespaces of its own with 300 areas that alternate."""
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from tests.live import layouts as l\n"
-        "l.LAYOUTS['guard_pages'](l.BASE, pairs=150); print(flush=True)\n"
-        "import time; time.sleep(1000)"
-    )
-    root = str(Path(__file__).parents[2])
-    command = [*prefix, other_users.python(), "-c", code, root]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": ":".join(sys.path)}
-    ) as parent:
-        try:
-            assert parent.stdout is not None
-            assert parent.stdout.readline() == b"\n"
-            children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-            yield int(children[0]) if children else parent.pid
-        finally:
-            parent.kill()
 
 
 @pytest.mark.root

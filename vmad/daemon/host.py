@@ -18,7 +18,6 @@ from vmad.daemon.machine import Machine
 from vmad.daemon.notify import Watchdog
 from vmad.errors import FAILURES, EvidenceUnavailable, told
 from vmad.export.quantities import counted
-from vmad.memory import give_back
 from vmad.model.failures import FailureTally
 from vmad.model.process import Evidence, Unread
 from vmad.scan import crossings
@@ -37,6 +36,7 @@ from vmad.scan.statistics import DaemonStats
 from vmad.sources.cpu_time import cpu_seconds
 from vmad.sources.deadline import DeadlineSource, Hung
 from vmad.sources.events import ProcessEvents
+from vmad.sources.giving_back import give_back
 from vmad.sources.maximum import read_max_map_count
 from vmad.sources.procfs.hidden import hidden_processes
 from vmad.sources.source import Source

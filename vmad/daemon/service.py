@@ -37,7 +37,6 @@ from vmad.daemon.targets import Guests
 from vmad.daemon.timeline_file import timeline_file
 from vmad.errors import BadConfig
 from vmad.export.quantities import counted
-from vmad.memory import give_back
 from vmad.model.identity import label_safe
 from vmad.model.process import Unread
 from vmad.scan.headline import at_limit
@@ -46,6 +45,7 @@ from vmad.scan.snapshot import HostSnapshot
 from vmad.scan.statistics import DaemonStats
 from vmad.sources.deadline import DeadlineSource
 from vmad.sources.events import ProcessEvents
+from vmad.sources.giving_back import give_back
 from vmad.threads import NoThread, start_thread
 from vmad.web.server import WebServer
 

@@ -39,6 +39,16 @@ def need(size: int, what: str, proc: str = "/proc") -> None:
             )
 
 
+def is_held_up(proc: str = "/proc") -> bool:
+    """Whether a control group of this process has more than its memory.high now."""
+    for use in read_group_use(os.getpid(), proc):
+        if use.controller == "memory" and use.used is not None:
+            high = _high(Path(use.file).parent)
+            if high is not None and use.used >= high:
+                return True
+    return False
+
+
 def _left(use: GroupUse) -> int | None:
     """Bytes; None where there is no limit. memory.high is one: what is above it is held up."""
     if use.controller != "memory" or use.used is None:

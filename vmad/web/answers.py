@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from vmad.errors import told
-from vmad.memory import give_back
 from vmad.sources.cpu_time import cpu_seconds
+from vmad.sources.giving_back import give_back
 from vmad.threads import NoThread
 from vmad.web import router
 from vmad.web.budget import ANSWERS, CONNECTIONS, LOGINS, Budget

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmad.sources.room import SMALL, NoRoom, need
+from vmad.sources.room import SMALL, NoRoom, is_held_up, need
 
 MIB = 1 << 20
 
@@ -91,3 +91,20 @@ def test_nobody_is_asked_for_little(tmp_path: Path) -> None:
 
 def test_without_control_groups_there_is_room(tmp_path: Path) -> None:
     need(1 << 50, "it", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("groups", "held_up"),
+    [
+        ({"a/b": limited(high=f"{90 * MIB}", used=90 * MIB), "a": limited()}, True),
+        ({"a/b": limited(used=90 * MIB), "a": limited(high=f"{MIB}", used=90 * MIB)}, True),
+        ({"a/b": limited(high=f"{91 * MIB}", used=90 * MIB)}, False),
+        ({"a/b": limited(f"{90 * MIB}", used=90 * MIB)}, False),
+        ({}, False),
+    ],
+    ids=["own", "above", "below_it", "only_the_limit", "no_files"],
+)
+def test_whoever_has_more_than_the_mark_that_stalls_is_held_up(
+    tmp_path: Path, groups: dict[str, dict[str, str]], held_up: bool
+) -> None:
+    assert is_held_up(proc_of(tmp_path, groups)) is held_up
