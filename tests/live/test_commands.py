@@ -145,7 +145,7 @@ def test_pages_shared_by_fork_are_told(target: Target) -> None:
     made = target.build("faulted_apart_forked")
     text = vmad("explain", made.pid, "--pages", "--limit", 100_000).stdout
 
-    (line,) = [line for line in text.splitlines() if line.startswith(f"0x{made.start + 0x4000:x}")]
+    (line,) = [line for line in text.splitlines() if line.startswith(f"0x{made.boundary:x}")]
     assert line.endswith("pages 4/0/4 and 4/0/4")
 
 

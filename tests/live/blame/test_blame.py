@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.blame.boundaries import NAMES, Held, compiled, hold
+from tests.live.small_program import written
 from vmad.blame.attribution import Origin
 from vmad.blame.blamed import Blamed, OneProcess
 from vmad.blame.recording import Recording
@@ -238,15 +239,8 @@ def test_of_one_that_is_killed_while_it_waits_what_is_older_is_told_as_such(
 
 @pytest.mark.compat
 def test_a_32_bit_program_is_refused_as_itself_and_as_what_another_becomes(tmp_path: Path) -> None:
-    binary = tmp_path / "small"
-    flags = ("-m32", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie")
-    subprocess.run(
-        ["gcc", *flags, "-fno-stack-protector", "-o", binary, SOURCE.with_name("narrow.c")],
-        check=True,
-    )
-    with subprocess.Popen([binary], stdout=subprocess.PIPE) as target:
-        assert target.stdout is not None
-        target.stdout.read(6)
+    binary = written(tmp_path / "small")
+    with subprocess.Popen([binary]) as target:
         for words in (
             (str(target.pid),),
             ("--", str(binary)),

@@ -2,8 +2,8 @@
 /*
  * Targets that change under the probe: restless exec | threads | vfork.
  *
- * Each has a pair at 0x200000004000 that stays apart (its access differs), says "ready" once, and
- * ends with a status of its own when something went wrong.
+ * Each has a pair four pages above 0x200000000000 that stays apart (its access differs), says
+ * "ready" once, and ends with a status of its own when something went wrong.
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-BOUNDARY = 0x2000_0000_4000
+BOUNDARY = 0x2000_0000_0000 + 4 * mmap.PAGESIZE
 
 #: probes one boundary many times in one process; prints how each ended
 MANY = """

@@ -24,11 +24,11 @@ from vmad.lab.apt.mirror import this_machines_mirror
 from vmad.lab.cache import Cache, directory_made_whole
 from vmad.lab.errors import LabError
 
-#: a shell, Python, what vmad's tests call, and a compiler for their small programs
+#: a shell, Python, what vmad loads and its tests call, and a compiler for their small programs
 PACKAGES = (
     "base-files", "base-passwd", "bash", "coreutils", "dash", "findutils", "gcc", "grep",
-    "hostname", "iproute2", "kmod", "libbpf1", "libc-bin", "libc6-dev", "linux-libc-dev", "make",
-    "mount", "procps", "python3", "sed", "util-linux",
+    "hostname", "iproute2", "kmod", "libbpf1", "libc-bin", "libc6-dev", "libdw1",
+    "linux-libc-dev", "make", "mount", "procps", "python3", "sed", "util-linux",
 )  # fmt: skip
 #: Python packages with compiled parts; those of the tests only where they are installed here
 WHEELS = ("numpy", "bcrypt", "PyYAML")
