@@ -99,15 +99,18 @@ class Recording:
         with suppress(ProcessGone):
             self._unwinder(self._tgid)
         self._before = self._first.look() if last_moment is None else None
-        self._drained = Drained(recorder, _WAITING, self._note, self._look_at_all)
+        self._drained: Drained
 
     def run(self, seconds: float | None, told: Told, stop: Callable[[], bool]) -> Blamed:
         """Record so long, or until the process ends or ``stop`` says so. Raises ProcessGone,
         VmadError where it becomes a 32-bit program."""
         gone = None
-        with suppress(ProcessLookupError):
-            gone = os.pidfd_open(self._process.pid)
+        # not before: where the command cannot be run nobody would end its thread, which would then
+        # poll what the recorder has given back
+        self._drained = Drained(self._recorder, _WAITING, self._note, self._look_at_all)
         try:
+            with suppress(ProcessLookupError):
+                gone = os.pidfd_open(self._process.pid)
             while not self._is_over(seconds, gone) and not stop():
                 self._unwind_until(time.monotonic() + _PAUSE)
                 told(f"vmad: recording {self._process.pid}: {self._recorder.calls:,} calls")

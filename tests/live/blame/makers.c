@@ -85,8 +85,8 @@ static void map_own_code_again(void)
 }
 
 /*
- * Code as run-time compilers make it, without unwind tables and with rbp used for something else:
- * a trampoline of CPython's kind, called by a method of HotSpot's kind.
+ * Code as run-time compilers make it, without unwind tables: a trampoline of CPython's kind, called by
+ * a method of HotSpot's kind. On x86-64 with rbp used for something else; on Arm both keep x29.
  */
 static void call_through_made_code(void (*function)(void))
 {
@@ -108,6 +108,24 @@ static void call_through_made_code(void (*function)(void))
 		0x5d, /* pop rbp */
 		0xc3, /* ret */
 	};
+#elif defined(__aarch64__)
+	static const unsigned trampoline[] = {
+		0xa9bf7bfd, /* stp x29, x30, [sp, #-16]! */
+		0x910003fd, /* mov x29, sp */
+		0xd63f0000, /* blr x0 */
+		0xa8c17bfd, /* ldp x29, x30, [sp], #16 */
+		0xd65f03c0, /* ret */
+	};
+	static const unsigned method[] = {
+		0xa9bf7bfd, /* stp x29, x30, [sp, #-16]! */
+		0x910003fd, /* mov x29, sp */
+		0xd63f0020, /* blr x1 */
+		0xa8c17bfd, /* ldp x29, x30, [sp], #16 */
+		0xd65f03c0, /* ret */
+	};
+#else
+#error "which code calls its first argument here?"
+#endif
 	char *code;
 	FILE *map;
 
@@ -117,6 +135,7 @@ static void call_through_made_code(void (*function)(void))
 		exit(1);
 	memcpy(code, trampoline, sizeof(trampoline));
 	memcpy(code + 64, method, sizeof(method));
+	__builtin___clear_cache(code, code + page);
 	snprintf(map_name, sizeof(map_name), "/tmp/perf-%d.map", getpid());
 	map = fopen(map_name, "w");
 	if (!map || atexit(remove_map))
@@ -125,9 +144,6 @@ static void call_through_made_code(void (*function)(void))
 	fprintf(map, "%lx %zx int Some.method(int)\n", (long)code + 64, sizeof(method));
 	fclose(map);
 	((void (*)(void (*)(void), void *))(code + 64))(function, code);
-#else
-	function();
-#endif
 }
 
 static void wait_for_line(void)

@@ -27,7 +27,12 @@
 
 enum { PIECES = 16, PAGES = 4, READ = 8, WRONG = 3 };
 static char *const BASE = (char *)0x200000000000;
+/* src/runtime/malloc.go, mallocinit */
+#ifdef __aarch64__
+static char *const GO = (char *)0x4000000000;
+#else
 static char *const GO = (char *)0xc000000000;
+#endif
 static size_t page, length;
 
 static void must(int done, const char *what)
