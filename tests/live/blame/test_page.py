@@ -14,13 +14,15 @@ from tests.e2e.daemons import VMAD, Daemon
 
 pytestmark = pytest.mark.bpf
 
-MAKES = "import mmap; made = [mmap.mmap(-1, 4096, mmap.MAP_PRIVATE) for _ in range(300)]"
+#: where a page takes long, as on an emulated processor, it is made nevertheless
+UNHURRIED = "web: {budget: 100%, timeout: 5m}\n"
+MAKES = "import mmap; made = [mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE) for _ in range(300)]"
 
 
 def test_last_recording_is_on_the_page_without_names(tmp_path: Path) -> None:
     run = tmp_path / "run"
     environment = {"RUNTIME_DIRECTORY": str(run)}
-    with Daemon(tmp_path, environment=environment).ready() as daemon:
+    with Daemon(tmp_path, UNHURRIED, environment=environment).ready() as daemon:
         assert daemon.status("/blame") == 404
         command = [VMAD, "blame", "--page", "--", sys.executable, "-c", MAKES]
         subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
