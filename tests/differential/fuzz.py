@@ -36,8 +36,8 @@ from tests.differential.program import Program, listing
 from tests.differential.trial import Disagrees, NotReproduced, Switch, Trial
 from vmad.sources.choose import open_source
 
-#: programs per piece of work: a second, or many without KVM
-CHUNK = 100
+#: programs per piece of work: a tenth of a second, or many seconds without KVM
+CHUNK = 10
 #: one program in so many is also held against procfs evidence; that costs milliseconds
 PROCFS_EVERY = 20
 #: one program in so many has the single reasons of its pairs removed
@@ -46,7 +46,7 @@ CURE_EVERY = 3
 
 @dataclass
 class State:
-    """What a run has done so far; chunks are numbered from 0, each has CHUNK programs."""
+    """What a run has done so far; chunks are numbered from 0, each has ``chunk`` programs."""
 
     seed: int
     kernel: str
@@ -66,6 +66,7 @@ class State:
     disagreements: int = 0
     switch: str = ""
     not_removed: int = 0  #: pairs that stayed apart though their only reason was taken away
+    chunk: int = 100  #: that of files that do not say so
 
     def add(self, chunk: int, result: dict[str, Any]) -> None:
         """Count one chunk in."""
@@ -89,8 +90,8 @@ def program_of(seed: int, number: int) -> tuple[Program, int]:
     return program, rng.getrandbits(256)
 
 
-def run_chunk(trial: Trial, seed: int, chunk: int, found: Path) -> dict[str, Any]:
-    """Run one chunk of programs; returns what State.add takes."""
+def run_chunk(trial: Trial, seed: int, numbers: range, found: Path) -> dict[str, Any]:
+    """Run the programs of one chunk; returns what State.add takes."""
     began = time.monotonic()
     reasons: Counter[str] = Counter()
     every: Counter[str] = Counter()
@@ -99,7 +100,7 @@ def run_chunk(trial: Trial, seed: int, chunk: int, found: Path) -> dict[str, Any
     procfs, by_kernel = trial.procfs, trial.source is not trial.procfs
     trial.procfs_pairs = trial.procfs_unknown = trial.not_tried = 0
     trial.cured.clear()
-    for number in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+    for number in numbers:
         program, choose_a = program_of(seed, number)
         trial.procfs = procfs if by_kernel and number % PROCFS_EVERY == 0 else None
         try:
@@ -128,7 +129,7 @@ def run_chunk(trial: Trial, seed: int, chunk: int, found: Path) -> dict[str, Any
     trial.procfs = procfs
     return {
         "pairs": pairs,
-        "programs": CHUNK,
+        "programs": len(numbers),
         "not_reproduced": not_reproduced,
         "not_tried": trial.not_tried,
         "procfs_pairs": trial.procfs_pairs,
@@ -163,14 +164,15 @@ def trial_with(executor: Executor, evidence: str, switch: Switch | None) -> Tria
     return Trial(executor, source, procfs, switch)
 
 
-def work(seed: int, found: Path, evidence: str, switch: Switch | None) -> None:
-    """A worker: chunk numbers in, one JSON line per chunk out."""
+def work(seed: int, found: Path, evidence: str, switch: Switch | None, size: int) -> None:
+    """A worker: numbers of chunks of this size in, one JSON line per chunk out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Executor() as executor:
         trial = trial_with(executor, evidence, switch)
         for line in sys.stdin:
             chunk = int(line)
-            print(json.dumps([chunk, run_chunk(trial, seed, chunk, found)]), flush=True)
+            numbers = range(chunk * size, (chunk + 1) * size)
+            print(json.dumps([chunk, run_chunk(trial, seed, numbers, found)]), flush=True)
 
 
 def save(state: State, path: Path) -> None:
@@ -188,13 +190,14 @@ def load(path: Path, seed: int, switch: str) -> State:
         if (state.seed, state.kernel, state.switch) != (seed, release, switch):
             sys.exit(f"{path} is of seed {state.seed} on {state.kernel}: name another --state")
         return state
-    return State(seed, release, switch=switch)
+    return State(seed, release, switch=switch, chunk=CHUNK)
 
 
 def drive(state: State, path: Path, wanted: int, workers: int, evidence: str) -> None:
     """Hand out chunks until ``wanted`` pairs were asked, saving after each."""
     command = [sys.executable, "-m", "tests.differential.fuzz", "--worker", str(path.parent)]
     command += ["--seed", str(state.seed), "--switch", state.switch, "--evidence", evidence]
+    command += ["--chunk", str(state.chunk)]
     crew = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(workers)
@@ -270,10 +273,11 @@ def main() -> int:
     parser.add_argument("--evidence", choices=("kernel", "procfs"), default="kernel")
     parser.add_argument("--show", type=int, metavar="N", help="print program N and run it alone")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--chunk", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     switch = switch_of(arguments.switch)
     if arguments.worker is not None:
-        work(arguments.seed, arguments.worker, arguments.evidence, switch)
+        work(arguments.seed, arguments.worker, arguments.evidence, switch, arguments.chunk)
         return 0
     if arguments.show is not None:
         return show(arguments.seed, arguments.show, arguments.evidence, switch)
