@@ -21,8 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build" / "fuzz-parsers"
-#: inputs of one process
-PIECE = 50_000
+#: inputs of one process: of a guest's memory it keeps 150 KiB each
+PIECE = 10_000
 
 
 def main() -> int:
