@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,6 +42,22 @@ def built(name: str, called: str) -> Path:
         raise CannotMeasure(f"{source}: no C compiler", "install gcc or clang")
     subprocess.run([compiler, "-O2", "-Wall", "-o", str(program), str(source)], check=True)
     return program
+
+
+def wait_for_all(seconds: float = 60.0) -> None:
+    """Until no child of ours is left. Where we are the first of a PID namespace orphans become
+    ours, and whoever reads /proc reads them until somebody has waited for them.
+
+    Raises CannotMeasure when one is still there after so many seconds.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.01)
+        except ChildProcessError:
+            return
+    raise CannotMeasure("a process of one part of the benchmark is still there in the next")
 
 
 class Children:

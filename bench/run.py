@@ -29,7 +29,7 @@ from bench import (
     scans,
     watching,
 )
-from bench.children import OUT
+from bench.children import OUT, wait_for_all
 from bench.figures import Figure
 from bench.machine import ALONE, commit, conditions, load_average
 from bench.plan import QUICK, Plan
@@ -64,6 +64,7 @@ def run(plan: Plan, parts: list[str]) -> dict[str, Any]:
         print(f"bench: {name}", file=sys.stderr, flush=True)
         before = load_average()
         figures += PARTS[name](plan)
+        wait_for_all()
         load[name] = before, load_average()
     return {
         "schema": SCHEMA,
