@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build" / "fuzz-parsers"
-#: inputs of one process: of a guest's memory it keeps 150 KiB each
+#: inputs of one process: of a guest's memory 150 KiB each stay
 PIECE = 10_000
 
 
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _fuzz(name: str, seconds: int, inputs: int) -> int:
-    """In pieces: atheris itself keeps some KiB of every input."""
+    """In pieces: under atheris some KiB of every input stay, without it none."""
     until, done, status = time.monotonic() + seconds, 0, 0
     while (left := until - time.monotonic()) > 0 and not 0 <= inputs <= done:
         wanted = PIECE if inputs < 0 else min(PIECE, inputs - done)
