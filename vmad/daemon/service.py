@@ -27,6 +27,7 @@ from vmad.daemon.descriptors import connections_within
 from vmad.daemon.evidence import open_evidence
 from vmad.daemon.failures import FailureCounting
 from vmad.daemon.host import Host
+from vmad.daemon.keeping import Keeping
 from vmad.daemon.marks_file import marks_file
 from vmad.daemon.merge_attempts import merge_attempts_counter
 from vmad.daemon.notify import Notify, Watchdog, watchdog_seconds
@@ -82,7 +83,6 @@ class Service:
         self._options = options
         self._config = self._load()
         self._exit_status = 0
-        self._ending = False
         self._reload_success: bool | None = None
         self._reload_time: float | None = None
         self._notify = Notify()
@@ -92,6 +92,7 @@ class Service:
         self._marks = marks_file()
         offer(place())
         self._timeline = timeline_file(proc)
+        self._keeping = Keeping(self._keep)
         self._failures = FailureCounting(self._config, self._opened.source.kernel, proc)
         self._bursts = BurstWatching(self._config, proc)
         self._guests = Guests()
@@ -110,7 +111,7 @@ class Service:
             events=self._events,
             watchdog=self._watchdog,
             shown=self._shown,
-            keep=self._keep,
+            keep=self._keeping.now,
             told=self._stats,
             failures=self._failures,
             bursts=self._bursts,
@@ -165,8 +166,7 @@ class Service:
             self._guests.stop()
             self._events.stop()
             server.stop()
-            self._ending = True
-            self._keep()
+            self._keeping.last()
         return self._exit_status
 
     def _give_up_rights(self) -> None:
@@ -252,7 +252,7 @@ class Service:
 
     # --- what the loops call
 
-    def _keep(self, everything: bool = True) -> None:
+    def _keep(self, everything: bool, last: bool) -> None:
         """Write down what was learned; if not everything, then groups' marks that have risen."""
         if self._marks is not None:
             marks = self._host.scanner.samples.marks_left(risen=not everything)
@@ -263,7 +263,7 @@ class Service:
             if left is not None:
                 self._state.write(left)
         if everything and self._timeline is not None:
-            self._timeline.write(self._host.timeline, at_once=self._ending)
+            self._timeline.write(self._host.timeline, at_once=last)
 
     def _on_lost_events(self) -> None:
         self._host.hurry()
