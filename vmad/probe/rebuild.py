@@ -262,6 +262,8 @@ class RebuildSession:
         """Look at what stands there now."""
         rows, _ = self._window.look(part.start, 1)
         if not rows or rows[0].start > part.start or rows[0].end < part.end:
+            if not self.target.still_the_same():
+                raise TargetGone(f"process {self.target.pid} was killed in the middle")
             why = "it is not one VMA afterwards"
         elif (rows[0].flags ^ flags) & ~self._ignored:
             why = f"its flags were {flags:#x} and are {rows[0].flags:#x}"

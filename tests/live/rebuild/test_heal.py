@@ -225,6 +225,6 @@ def test_a_target_that_is_killed_in_the_middle_ends_the_rebuild(
         target.process.send_signal(signal.SIGKILL)
         _, errors = healing.communicate(timeout=300)
 
-    assert healing.returncode == 3
+    assert healing.returncode == 3, errors
     assert errors.count("\n") == 1
     assert any(how in errors for how in ("is gone", "was killed", "has exited"))
